@@ -1,0 +1,3 @@
+//! The `zegoctl` program.
+
+fn main() {}

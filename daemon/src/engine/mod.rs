@@ -1,0 +1,1 @@
+//! The domain: engine, rooms, publishers, players, their state machines and the events they emit.

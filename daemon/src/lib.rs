@@ -1,0 +1,16 @@
+//! The zegod engine: cameras, microphones, speakers and views of one Linux device, joined to real-time rooms.
+//!
+//! The modules are floors; a module uses only floors below its own (`docs/design/floors.md`).
+
+pub mod audio;
+pub mod bus;
+pub mod clock;
+pub mod config;
+pub mod devices;
+pub mod engine;
+pub mod media;
+pub mod picture;
+pub mod rtc;
+pub mod service;
+pub mod signal;
+pub mod views;

@@ -1,0 +1,3 @@
+//! The `zegod` daemon: arguments, configuration, logging, readiness, shutdown.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The two pipelines: convert, process, encode, send; receive, buffer, decode, mix.

@@ -1,0 +1,1 @@
+//! One peer connection: the `webrtc` crate with our interceptors and statistics.

@@ -1,0 +1,1 @@
+//! The service side of the process: readiness, watchdog, journal.

@@ -1,0 +1,1 @@
+//! Where pictures go: shared-memory textures, pipes, nothing.

@@ -1,0 +1,3 @@
+//! The `zegohub` program.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! What passes between the programs: names, types, errors, identifiers, tokens.

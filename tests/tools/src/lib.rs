@@ -1,0 +1,1 @@
+//! Measuring tools shared by the tests and the benchmarks.
