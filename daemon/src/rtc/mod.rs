@@ -1,1 +1,21 @@
 //! One peer connection: the `webrtc` crate with our interceptors and statistics.
+//!
+//! [`Peer`] negotiates; [`MediaSender`] and [`MediaReceiver`] carry RTP between it and plain threads, without an
+//! async hop per packet. Lost packets are asked for again, retransmissions unwrapped and duplicates dropped below
+//! this interface: whoever attaches an [`RtpSink`] sees every packet of the media at most once, in order of arrival.
+
+mod config;
+mod error;
+mod packet;
+mod peer;
+mod receiver;
+mod sender;
+mod statistics;
+
+pub use config::{IceServer, NetworkConfig};
+pub use error::RtcError;
+pub use packet::{IncomingRtp, MediaKind, Mime, NegotiatedCodec, OutgoingRtp, RtpSink, SendOutcome};
+pub use peer::{Peer, PeerEvent, PeerState};
+pub use receiver::MediaReceiver;
+pub use sender::{FeedbackHandler, MediaSender, SenderFeedback};
+pub use statistics::{PeerStatistics, ReceiverStatistics, SenderReport, SenderStatistics};
