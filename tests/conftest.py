@@ -1,0 +1,80 @@
+"""Fixtures of the whole-system tests: a stage for each test, and makers of what stands on it.
+
+    def test_something(hub, device):
+        door, desk = device("door"), device("desk")
+        door.login("lobby")
+        …
+
+When a test fails, the end of every program's log is in the report.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from rig.device import Device, start_device  # noqa: E402
+from rig.hub import Hub, start_hub  # noqa: E402
+from rig.network import leftover_namespaces  # noqa: E402
+from rig.stage import Stage  # noqa: E402
+
+_STAGE = pytest.StashKey[Stage]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "root: makes network namespaces, so it needs root")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("root") and os.geteuid() != 0:
+        pytest.skip("needs root: run `sudo make test`")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Iterator[None]:
+    report = yield
+    stage = item.stash.get(_STAGE, None)
+    if report.failed and stage:
+        for name, log in stage.logs():
+            report.sections.append((f"log of {name}", log))
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Fails the run when it leaves a child process or a namespace."""
+    yield
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    assert not children, f"processes left behind: {children}"
+    assert not leftover_namespaces(), f"namespaces left behind: {leftover_namespaces()}"
+
+
+@pytest.fixture
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """Where a test starts its programs; ended and removed after it."""
+    stage = Stage()
+    request.node.stash[_STAGE] = stage
+    yield stage
+    troubles = stage.clear()
+    assert not troubles, "\n".join(troubles)
+
+
+@pytest.fixture
+def hub(stage: Stage) -> Hub:
+    """A hub on loopback."""
+    return start_hub(stage)
+
+
+@pytest.fixture
+def device(stage: Stage, request: pytest.FixtureRequest) -> Callable[..., Device]:
+    """Starts a device on the test's hub: `device(name, camera=…, microphone=…, speaker=…)`."""
+
+    def start(name: str, **wishes: object) -> Device:
+        wishes.setdefault("hub", request.getfixturevalue("hub"))
+        return start_device(stage, name, **wishes)
+
+    return start

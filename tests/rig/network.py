@@ -1,0 +1,95 @@
+"""Networks of the tests: free ports on loopback, and network namespaces joined by the emulated link.
+
+Needs root, as everything that makes a namespace does. Nothing here ever reaches the machine's own network.
+"""
+
+import itertools
+import json
+import os
+import socket
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from rig.places import program
+from rig.program import Program
+from rig.stage import Stage
+
+PREFIX = f"zego{os.getpid()}-"
+"""What the names of this test run's namespaces begin with."""
+
+_numbers = itertools.count(1)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that is free for TCP and for UDP."""
+    while True:
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            tcp.bind(("127.0.0.1", 0))
+            port = tcp.getsockname()[1]
+            try:
+                udp.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+def ip(*words: str) -> str:
+    """Runs `ip` from iproute2; its output."""
+    done = subprocess.run(["ip", *words], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"ip {' '.join(words)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def make_namespace(stage: Stage) -> str:
+    """A new network namespace with its own loopback; removed with the stage."""
+    name = f"{PREFIX}{next(_numbers)}"
+    ip("netns", "add", name)
+    stage.at_end(f"namespace {name}", lambda: ip("netns", "delete", name))
+    ip("-n", name, "link", "set", "lo", "up")
+    return name
+
+
+def leftover_namespaces() -> list[str]:
+    """Namespaces of this test run that are still there."""
+    folder = Path("/run/netns")
+    return sorted(p.name for p in folder.glob(f"{PREFIX}*")) if folder.exists() else []
+
+
+@dataclass
+class Link:
+    """Two namespaces and the emulated link between them."""
+
+    left: str
+    right: str
+    left_address: str
+    right_address: str
+    emulator: Program
+
+    def finish(self) -> dict[str, int]:
+        """Ends the link; returns its packet counts (`left_to_right_packets`, `left_to_right_lost`, …)."""
+        self.emulator.end()
+        return json.loads(self.emulator.output().splitlines()[-1])
+
+
+def make_link(
+    stage: Stage, *, delay_ms: float = 0, loss_percent: float = 0, jitter_ms: float = 0, seed: int = 7
+) -> Link:
+    """Two new namespaces, 10.77.0.1 and 10.77.0.2, joined by a link with the given one-way delay and random loss."""
+    left, right = make_namespace(stage), make_namespace(stage)
+    addresses = ("10.77.0.1", "10.77.0.2")
+    emulator = stage.start(
+        "linkemu",
+        [
+            program("linkemu"),
+            f"{left}={addresses[0]}",
+            f"{right}={addresses[1]}",
+            f"--delay-ms={delay_ms}",
+            f"--loss-percent={loss_percent}",
+            f"--jitter-ms={jitter_ms}",
+            f"--seed={seed}",
+        ],
+    )
+    emulator.wait_for_line("^ready$")
+    return Link(left, right, *addresses, emulator)

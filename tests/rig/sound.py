@@ -1,0 +1,115 @@
+"""The beep of the `tone` microphone, found again in a WAV file that a speaker is writing."""
+
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+RATE = 48_000
+WINDOW = 240
+"""Samples of one look, 5 ms: five periods of the 1 kHz beep."""
+
+
+@dataclass(frozen=True)
+class Beep:
+    """One beep."""
+
+    begin: float
+    """Seconds from the file's first sample."""
+    length: float
+    """Seconds."""
+    peak: float
+    """Peak level in dBFS."""
+    frequency: float
+    """Hz."""
+
+
+def read_wav(path: Path) -> np.ndarray:
+    """The samples of a 16-bit mono or stereo WAV file, mono, -1 to 1. A file still being written will do."""
+    data = path.read_bytes()
+    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
+        raise ValueError(f"{path}: not a WAV file")
+    at, channels, rate = 12, 1, RATE
+    while at + 8 <= len(data):
+        name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        body = data[at + 8 : at + 8 + size]
+        if name == b"fmt ":
+            channels, rate = int.from_bytes(body[2:4], "little"), int.from_bytes(body[4:8], "little")
+        if name == b"data":
+            # The size in the header may lag behind the file.
+            body = data[at + 8 :] if at + 8 + size >= len(data) - 8192 else body
+            break
+        at += 8 + size + size % 2
+    else:
+        raise ValueError(f"{path}: no samples in it")
+    if rate != RATE:
+        raise ValueError(f"{path}: {rate} Hz, not {RATE}")
+    samples = np.frombuffer(body[: len(body) // (2 * channels) * 2 * channels], "<i2")
+    return samples.reshape(-1, channels).mean(axis=1).astype(np.float32) / 32768
+
+
+def find_beeps(samples: np.ndarray, frequency: float = 1000.0, level_dbfs: float = -26.0) -> list[Beep]:
+    """Every stretch of `samples` in which a tone of about `frequency` is louder than `level_dbfs` (peak)."""
+    count = len(samples) // WINDOW
+    windows = samples[: count * WINDOW].reshape(count, WINDOW)
+    # One bin of a Fourier transform per window; 5 ms hold a whole number of periods, so none leaks.
+    wave = np.exp(-2j * np.pi * frequency * np.arange(WINDOW) / RATE)
+    amplitude = np.abs(windows @ wave) * 2 / WINDOW
+    loud = np.flatnonzero(amplitude > 10 ** (level_dbfs / 20))
+    beeps = []
+    for run in np.split(loud, np.flatnonzero(np.diff(loud) > 2) + 1):
+        if len(run) == 0:
+            continue
+        first, last = run[0] * WINDOW, (run[-1] + 1) * WINDOW
+        piece = samples[first:last]
+        # The onset is finer than the window: the first sample at a quarter of the beep's level.
+        around = max(first - WINDOW, 0)
+        near = np.abs(samples[around : first + WINDOW])
+        onset = around + int(np.argmax(near > amplitude[run].max() / 4))
+        crossings = np.count_nonzero(np.diff(np.signbit(piece)))
+        peak = 20 * np.log10(max(float(np.abs(piece).max()), 1e-6))
+        beeps.append(Beep(onset / RATE, (last - onset) / RATE, peak, crossings * RATE / 2 / len(piece)))
+    return beeps
+
+
+class WavWatch:
+    """Notes when a WAV file grows, so that a sample's place in it tells when it was played."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._grown: list[tuple[float, int]] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="wav-watch", daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        size = 0
+        while not self._stop.wait(0.002):
+            try:
+                now_size = self.path.stat().st_size
+            except FileNotFoundError:
+                continue
+            if now_size != size:
+                size = now_size
+                self._grown.append((time.monotonic(), size))
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def beeps(self, frequency: float = 1000.0) -> list[tuple[float, Beep]]:
+        """Every beep with the time (CLOCK_MONOTONIC, s) at which its first sample was written."""
+        if not self._grown:
+            return []
+        times = np.array([at for at, _ in self._grown])
+        sizes = np.array([size for _, size in self._grown])
+        found = []
+        for beep in find_beeps(read_wav(self.path), frequency):
+            end_of_sample = 44 + (int(beep.begin * RATE) + 1) * 2
+            index = int(np.searchsorted(sizes, end_of_sample))
+            # The first growth that was seen may hold more than one period: it tells no time.
+            if 0 < index < len(times):
+                found.append((float(times[index]), beep))
+        return found
