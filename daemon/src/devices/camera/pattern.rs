@@ -161,7 +161,7 @@ fn landscape(side: usize, seed: u64, base: u8, range: u32, grain: u32) -> Vec<u8
     for (octave, cell) in [side / 4, side / 8, side / 32].into_iter().enumerate() {
         let cells = side / cell;
         let corner = |x: usize, y: usize| {
-            mix(seed ^ (octave as u64) << 40 ^ ((y % cells) << 20 | x % cells) as u64) as u32 & 0xff
+            (mix(seed ^ ((octave << 40) | ((y % cells) << 20) | (x % cells)) as u64) & 0xff) as u32
         };
         for y in 0..side {
             let (below, fy) = (y / cell, (y % cell) as u32);
@@ -175,7 +175,7 @@ fn landscape(side: usize, seed: u64, base: u8, range: u32, grain: u32) -> Vec<u8
                 let size = cell as u32;
                 let (start, end) = (a * (size - fy) + c * fy, b * (size - fy) + d * fy);
                 for (fx, sum) in (0..size).zip(&mut sums[y * side + left * cell..][..cell]) {
-                    *sum += (start * (size - fx) + end * fx) / (size * size) >> octave;
+                    *sum += ((start * (size - fx) + end * fx) / (size * size)) >> octave;
                 }
             }
         }
