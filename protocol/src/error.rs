@@ -88,9 +88,8 @@ impl ErrorName {
 
     /// The name alone, `RoomNotFound`.
     pub const fn short(self) -> &'static str {
-        match self.dbus_name().split_at(crate::names::ERROR_PREFIX.len()) {
-            (_, short) => short,
-        }
+        let (_, short) = self.dbus_name().split_at(crate::names::ERROR_PREFIX.len());
+        short
     }
 
     /// The whole D-Bus error name, `org.zegod1.Error.RoomNotFound`.

@@ -9,4 +9,4 @@ pub mod names;
 // #[cfg(feature = "proxy")]
 // pub mod proxy;
 pub mod state;
-// pub mod token;
+pub mod token;
