@@ -94,6 +94,7 @@ def test_a_program_ends_with_the_test_run():
     run = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT)
     pid, folder = run.stdout.readline().split()
     shutil.rmtree(folder)
+    wait_until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n", "the program itself", 5)
     run.kill()
     run.wait()
     run.stdout.close()
