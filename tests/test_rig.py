@@ -1,5 +1,6 @@
 """The rig itself: an instrument that cannot see a fault proves nothing."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -11,9 +12,10 @@ import pytest
 from rig.bar import CELLS, ROWS, Bar, flash_is_on, pack_bar, read_bar
 from rig.bus import BusClient, BusError, start_bus
 from rig.device import wait_until
-from rig.places import ROOT
+from rig.network import make_link
+from rig.places import ROOT, program
 from rig.program import ProgramError
-from rig.recorder import unwrap
+from rig.recorder import record_pipe, unwrap
 from rig.sound import RATE, find_beeps
 
 
@@ -106,3 +108,26 @@ def still_runs(pid: str) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+@pytest.mark.root
+def test_the_instruments_agree_on_an_emulated_link(stage):
+    """Camera, codec, link and probe in a row: what the link does to the packets is what the probe sees."""
+    clip = stage.folder / "clip.y4m"
+    subprocess.run([program("clipgen"), "clip", "320", "240", "90", str(clip)], check=True)
+    link = make_link(stage, delay_ms=40, loss_percent=0)
+    camera = stage.folder / "camera"
+    os.mkfifo(camera)
+    read_end, write_end = os.pipe()
+    stage.start("receive", [program("floor"), "receive", "10.77.0.2:5000"], namespace=link.right, stdout=write_end)
+    os.close(write_end)
+    recorder = record_pipe(stage, read_end, clip=clip)
+    stage.start("send", [program("floor"), "send", str(camera), "10.77.0.2:5000", "--kbps=400"], namespace=link.left)
+    feeder = stage.start("feeder", [program("feeder"), str(clip), str(camera), "--seconds=3"])
+    assert feeder.wait() == 0
+    frames = recorder.wait_for_frames(90, timeout=3)
+    assert [f.counter for f in frames] == list(range(90))
+    assert min(f.latency_ms for f in frames) >= 40
+    assert max(f.difference for f in frames) < 12
+    counts = link.finish()
+    assert counts["left_to_right_packets"] >= 90 and counts["left_to_right_lost"] == 0

@@ -69,7 +69,8 @@ class Link:
 
     def finish(self) -> dict[str, int]:
         """Ends the link; returns its packet counts (`left_to_right_packets`, `left_to_right_lost`, …)."""
-        self.emulator.end()
+        self.emulator.process.stdin.close()
+        assert self.emulator.wait() == 0
         return json.loads(self.emulator.output().splitlines()[-1])
 
 
@@ -90,6 +91,7 @@ def make_link(
             f"--jitter-ms={jitter_ms}",
             f"--seed={seed}",
         ],
+        stdin=subprocess.PIPE,
     )
     emulator.wait_for_line("^ready$")
     return Link(left, right, *addresses, emulator)

@@ -103,6 +103,8 @@ class Program:
 
         Harmless when it was ended, waited for or killed already; one that ended by itself, unseen, is a failure.
         """
+        if self.process.stdin:
+            self.process.stdin.close()
         if not self.running:
             if not self._accounted and self.process.returncode != self.exit_wanted:
                 self._accounted = True

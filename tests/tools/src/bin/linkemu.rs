@@ -1,0 +1,122 @@
+//! Joins two network namespaces by an emulated link: a TUN device `eth0` in each, and this process between them.
+//!
+//! Prints `ready` on stdout when packets pass, and one JSON line with packet counts when its standard input ends
+//! (a line, or its end). Needs root. It ends by SIGTERM too, without the counts.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::Command;
+
+use clap::Parser;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use zego_tools::link::{Conditions, Direction};
+use zego_tools::{clock, tun};
+
+/// Joins two network namespaces by a link with delay, loss and jitter.
+#[derive(Parser)]
+struct Arguments {
+    /// One end, NAMESPACE=ADDRESS (IPv4, in a /24 that both ends share).
+    left: String,
+    /// The other end.
+    right: String,
+    /// One-way delay.
+    #[arg(long, default_value_t = 0.0)]
+    delay_ms: f64,
+    /// Share of the packets that get lost, in each direction.
+    #[arg(long, default_value_t = 0.0)]
+    loss_percent: f64,
+    /// Up to this much more delay; packets stay in order.
+    #[arg(long, default_value_t = 0.0)]
+    jitter_ms: f64,
+    /// The same seed loses the same packets.
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+    /// Run until SIGTERM instead of until standard input ends.
+    #[arg(long)]
+    detached: bool,
+}
+
+fn main() -> io::Result<()> {
+    let arguments = Arguments::parse();
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // milliseconds, given by hand
+    let nanoseconds = |ms: f64| (ms.max(0.0) * 1e6) as u64;
+    let conditions = Conditions {
+        delay: nanoseconds(arguments.delay_ms),
+        jitter: nanoseconds(arguments.jitter_ms),
+        loss: arguments.loss_percent / 100.0,
+    };
+    let ends = [make_end(&arguments.left)?, make_end(&arguments.right)?];
+    let mut directions = [Direction::new(conditions, arguments.seed), Direction::new(conditions, !arguments.seed)];
+    println!("ready");
+    carry(&ends, &mut directions, arguments.detached)?;
+    let [to_right, to_left] = directions;
+    println!(
+        "{{\"left_to_right_packets\": {}, \"left_to_right_lost\": {}, \"left_to_right_bytes\": {}, \
+         \"right_to_left_packets\": {}, \"right_to_left_lost\": {}, \"right_to_left_bytes\": {}}}",
+        to_right.packets, to_right.lost, to_right.bytes, to_left.packets, to_left.lost, to_left.bytes
+    );
+    Ok(())
+}
+
+/// Makes the device of one end, with its address and a default route.
+fn make_end(end: &str) -> io::Result<OwnedFd> {
+    let (namespace, address) =
+        end.split_once('=').ok_or_else(|| io::Error::other(format!("{end}: not NAMESPACE=ADDRESS")))?;
+    let device = tun::open(namespace)?;
+    let subnet = format!("{address}/24");
+    for words in [
+        vec!["address", "add", &subnet, "dev", "eth0"],
+        vec!["link", "set", "eth0", "up"],
+        vec!["route", "add", "default", "dev", "eth0"],
+    ] {
+        let status = Command::new("ip").args(["-n", namespace]).args(&words).status()?;
+        if !status.success() {
+            return Err(io::Error::other(format!("ip -n {namespace} {}: {status}", words.join(" "))));
+        }
+    }
+    Ok(device)
+}
+
+/// Carries packets until standard input has something to say (or forever).
+fn carry(ends: &[OwnedFd; 2], directions: &mut [Direction; 2], detached: bool) -> io::Result<()> {
+    let mut packet = vec![0; 65536];
+    let stdin = io::stdin();
+    loop {
+        for (from, direction) in directions.iter_mut().enumerate() {
+            while let Some(arrived) = direction.receive(clock::now()) {
+                // A packet that the other side has no room for is lost, as on any link.
+                let _ = rustix::io::write(&ends[1 - from], &arrived);
+            }
+        }
+        let due = directions.iter().filter_map(Direction::next_due).min();
+        let wait = due.map(|due| due.saturating_sub(clock::now()));
+        let timeout = wait.map(|wait| Timespec {
+            tv_sec: i64::try_from(wait / 1_000_000_000).unwrap_or(0),
+            tv_nsec: i64::try_from(wait % 1_000_000_000).unwrap_or(0),
+        });
+        let asked = if detached { PollFlags::empty() } else { PollFlags::IN };
+        let mut ready = [
+            PollFd::new(&ends[0], PollFlags::IN),
+            PollFd::new(&ends[1], PollFlags::IN),
+            PollFd::from_borrowed_fd(stdin.as_fd(), asked),
+        ];
+        // A standard input that ended is ready for ever; a detached link does not look at it.
+        let watched = if detached { 2 } else { 3 };
+        match poll(&mut ready[..watched], timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if watched == 3 && !ready[2].revents().is_empty() {
+            return Ok(());
+        }
+        for (from, direction) in directions.iter_mut().enumerate() {
+            if ready[from].revents().is_empty() {
+                continue;
+            }
+            while let Ok(length) = rustix::io::read(&ends[from], &mut packet[..]) {
+                direction.send(&packet[..length], clock::now());
+            }
+        }
+    }
+}
