@@ -3,6 +3,7 @@
 //! The modules are floors; a module uses only floors below its own (`docs/design/floors.md`).
 
 pub mod audio;
+pub mod bar;
 pub mod bus;
 pub mod clock;
 pub mod config;

@@ -84,7 +84,6 @@ impl DeviceError {
     }
 
     /// Sorts what the system says about opening or reading a file into the kinds above.
-    #[allow(dead_code)] // used by the next commit
     pub(super) fn from_io(device: &str, action: &'static str, source: io::Error) -> Self {
         let device = device.to_owned();
         match source.kind() {

@@ -45,7 +45,6 @@ impl ViewError {
         }
     }
 
-    #[allow(dead_code)] // used by the next commit
     pub(super) fn io(action: &'static str) -> impl FnOnce(rustix::io::Errno) -> Self {
         move |errno| Self::Io { action, source: errno.into() }
     }

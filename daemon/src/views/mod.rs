@@ -4,8 +4,15 @@
 //! by the number that clients know.
 
 mod canvas;
+mod draw;
 mod error;
+mod memory;
 mod null;
+mod pipe;
+mod place;
+mod scale;
+mod slots;
+mod texture;
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -126,13 +133,16 @@ pub struct Views {
 }
 
 enum Entry {
-    Null(Arc<null::NullView>),
+    Texture(Arc<texture::Texture>),
+    /// A view that nobody opens: a pipe or a null view.
+    Other(Arc<dyn View>),
 }
 
 impl Entry {
     fn view(&self) -> Arc<dyn View> {
         match self {
-            Self::Null(view) => view.clone(),
+            Self::Texture(view) => view.clone(),
+            Self::Other(view) => view.clone(),
         }
     }
 }
@@ -144,20 +154,21 @@ impl Views {
         Self::default()
     }
 
-    /// Makes a texture of the given size in pixels. One in `YU12` takes the source's size with its first picture.
+    /// Makes a texture of the given size in pixels, each side 1 to 8192. One in `YU12` takes the source's size with its first
+    /// picture.
     ///
     /// # Errors
     /// [`ViewError::Size`], or [`ViewError::Io`] when memory runs out.
-    pub fn create_texture(&self, _width: u32, _height: u32, _format: TextureFormat) -> Result<u64, ViewError> {
-        Err(ViewError::Io { action: "making a texture", source: std::io::Error::from(std::io::ErrorKind::Unsupported) })
+    pub fn create_texture(&self, width: u32, height: u32, format: TextureFormat) -> Result<u64, ViewError> {
+        self.add(|id| Ok(Entry::Texture(Arc::new(texture::Texture::new(id, width, height, format)?))))
     }
 
-    /// Gives a texture another size: its memory is superseded, clients open it again.
+    /// Gives a texture another size: its memory is superseded, clients open it again. One in `YU12` keeps the source's size.
     ///
     /// # Errors
     /// [`ViewError::NotFound`], [`ViewError::NotATexture`], [`ViewError::Size`] or [`ViewError::Io`].
-    pub fn update_texture_size(&self, id: u64, _width: u32, _height: u32) -> Result<(), ViewError> {
-        self.get(id).and(Err(ViewError::NotATexture { id }))
+    pub fn update_texture_size(&self, id: u64, width: u32, height: u32) -> Result<(), ViewError> {
+        self.texture(id)?.resize(width, height)
     }
 
     /// The descriptors by which a client reads a texture; a new eventfd with every call.
@@ -165,23 +176,22 @@ impl Views {
     /// # Errors
     /// [`ViewError::NotFound`], [`ViewError::NotATexture`] or [`ViewError::Io`].
     pub fn open_texture(&self, id: u64) -> Result<OpenedTexture, ViewError> {
-        self.get(id).and(Err(ViewError::NotATexture { id }))
+        self.texture(id)?.open()
     }
 
     /// Makes a view that writes Y4M to a descriptor (pipe, FIFO, socket or file).
     ///
     /// # Errors
     /// [`ViewError::Io`] when the descriptor cannot be written to.
-    pub fn create_pipe(&self, _descriptor: OwnedFd) -> Result<u64, ViewError> {
-        Err(ViewError::Io {
-            action: "making a pipe view",
-            source: std::io::Error::from(std::io::ErrorKind::Unsupported),
-        })
+    pub fn create_pipe(&self, descriptor: OwnedFd) -> Result<u64, ViewError> {
+        self.add(|id| Ok(Entry::Other(Arc::new(pipe::PipeView::new(id, descriptor)?))))
     }
 
     /// Makes a view that only counts.
     pub fn create_null(&self) -> u64 {
-        self.add(|id| Entry::Null(Arc::new(null::NullView::new(id))))
+        let id = self.new_id();
+        self.lock().insert(id, Entry::Other(Arc::new(null::NullView::new(id))));
+        id
     }
 
     /// Forgets a view.
@@ -189,12 +199,15 @@ impl Views {
     /// # Errors
     /// [`ViewError::NotFound`].
     pub fn destroy(&self, id: u64) -> Result<(), ViewError> {
-        self.lock().remove(&id).map(drop).ok_or(ViewError::NotFound { id })
+        // Dropped after the lock is free: a view may have something to finish.
+        let removed = self.lock().remove(&id);
+        removed.map(drop).ok_or(ViewError::NotFound { id })
     }
 
     /// Forgets all views.
     pub fn destroy_all(&self) {
-        self.lock().clear();
+        let all = std::mem::take(&mut *self.lock());
+        drop(all);
     }
 
     /// A view by its number.
@@ -211,11 +224,24 @@ impl Views {
         self.lock().values().map(Entry::view).collect()
     }
 
-    fn add(&self, entry: impl FnOnce(u64) -> Entry) -> u64 {
-        // Numbers start at 1 and are never used twice.
-        let id = self.last.fetch_add(1, Ordering::Relaxed) + 1;
-        self.lock().insert(id, entry(id));
-        id
+    fn add(&self, entry: impl FnOnce(u64) -> Result<Entry, ViewError>) -> Result<u64, ViewError> {
+        let id = self.new_id();
+        let entry = entry(id)?;
+        self.lock().insert(id, entry);
+        Ok(id)
+    }
+
+    /// Numbers start at 1 and are never used twice.
+    fn new_id(&self) -> u64 {
+        self.last.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    fn texture(&self, id: u64) -> Result<Arc<texture::Texture>, ViewError> {
+        match self.lock().get(&id) {
+            Some(Entry::Texture(texture)) => Ok(Arc::clone(texture)),
+            Some(Entry::Other(_)) => Err(ViewError::NotATexture { id }),
+            None => Err(ViewError::NotFound { id }),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Entry>> {

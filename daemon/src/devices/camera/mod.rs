@@ -1,7 +1,8 @@
 //! Cameras: something that delivers pictures at its own pace.
 
-pub mod pattern;
+mod pattern;
 mod source;
+mod y4m;
 
 use std::time::Duration;
 
@@ -108,7 +109,8 @@ pub fn open(source: &CameraSource, wish: &CaptureWish) -> Result<Box<dyn Camera>
         CameraSource::None => {
             Err(DeviceError::NotFound { device: "a camera".to_owned(), advice: "set [camera] source".to_owned() })
         }
-        CameraSource::Auto | CameraSource::V4l2(_) | CameraSource::File(_) => {
+        CameraSource::File(path) => y4m::open(&device, path),
+        CameraSource::Auto | CameraSource::V4l2(_) => {
             Err(DeviceError::UnsupportedFormat { device, reason: "this kind of camera comes next".to_owned() })
         }
     }

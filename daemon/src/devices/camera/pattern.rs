@@ -1,59 +1,23 @@
 //! The test picture: a moving scene with a bar that a machine can read, and a flash once a second.
 //!
-//! * The top 16 luma rows hold 40 equal cells, white (235) for 1 and black (16) for 0, with neutral chroma: `1010`, a 16-bit
-//!   frame counter, the low 16 bits of the CLOCK_MONOTONIC milliseconds at which the frame was made, and a 4-bit xor of the
-//!   eight nibbles before it; most significant bit first.
+//! * At the top lies the bar of [`crate::bar`].
 //! * In the first 100 ms of every whole second of CLOCK_MONOTONIC a white square, a quarter of the height, fills the bottom
 //!   right corner. The `tone` microphone beeps in the same 100 ms.
 //! * Behind them a soft, coloured landscape pans, and a block moves across it. Both depend on the pattern's name.
 
 use std::time::Duration;
 
+use crate::bar;
 use crate::clock::Monotonic;
 use crate::devices::camera::{Camera, CameraFormat, CaptureWish, Captured, PixelFormat, Pixels};
 use crate::devices::pace::{Cadence, sleep_until};
 use crate::devices::{DeviceError, name_hash};
 use crate::picture::{PictureBuffer, PlanesMut};
 
-/// Luma rows of the bar.
-pub const BAR_ROWS: usize = 16;
-/// Cells of the bar.
-pub const BAR_CELLS: usize = 40;
-
 const WHITE: u8 = 235;
-const BLACK: u8 = 16;
 const NEUTRAL: u8 = 128;
 /// Side of the landscape tile, a power of two. Its chroma is half of that.
 const TILE: usize = 512;
-
-/// The 40 bits of the bar of frame `counter` made at `time`.
-#[must_use]
-pub fn bar_code(counter: u16, time: Monotonic) -> u64 {
-    let payload = (u64::from(counter) << 16) | (time.as_millis() & 0xffff);
-    let check = (0..8).fold(0, |check, nibble| check ^ (payload >> (4 * nibble)) & 0xf);
-    0b1010 << 36 | payload << 4 | check
-}
-
-/// Reads the bar out of the first 16 rows of a luma plane: counter and milliseconds, or nothing when it is not intact.
-#[must_use]
-pub fn read_bar(luma: &[u8], width: usize, stride: usize) -> Option<(u16, u16)> {
-    let cell = width / BAR_CELLS;
-    if cell == 0 || luma.len() < stride * (BAR_ROWS - 1) + width {
-        return None;
-    }
-    let mut code = 0_u64;
-    for index in 0..BAR_CELLS {
-        let mut sum = 0_u32;
-        let columns = index * cell + cell / 4..(index * cell + cell * 3 / 4).max(index * cell + cell / 4 + 1);
-        let samples = columns.len() * (BAR_ROWS / 2);
-        for row in BAR_ROWS / 4..BAR_ROWS * 3 / 4 {
-            sum += luma[row * stride..][columns.clone()].iter().map(|&value| u32::from(value)).sum::<u32>();
-        }
-        code = code << 1 | u64::from(sum as usize > 126 * samples);
-    }
-    let (counter, millis) = ((code >> 20) as u16, (code >> 4) as u16);
-    (bar_code(counter, Monotonic::from_millis(u64::from(millis))) == code).then_some((counter, millis))
-}
 
 /// Draws the pictures; knows nothing of clocks.
 pub(super) struct Scene {
@@ -96,7 +60,7 @@ impl Scene {
         let side = (height / 8).max(2) & !1;
         let at = (
             bounce(step * 6, width - side) & !1,
-            (BAR_ROWS + bounce(step * 4, height.saturating_sub(BAR_ROWS + side))) & !1,
+            (bar::ROWS + bounce(step * 4, height.saturating_sub(bar::ROWS + side))) & !1,
         );
         fill([&mut *luma, &mut *u, &mut *v], width, at, side, self.block);
 
@@ -105,19 +69,7 @@ impl Scene {
             fill([&mut *luma, &mut *u, &mut *v], width, (width - side, height - side), side, [WHITE, NEUTRAL, NEUTRAL]);
         }
 
-        let code = bar_code(counter, time);
-        let cell = width / BAR_CELLS;
-        let (first, rest) = luma.split_at_mut(width);
-        first.fill(BLACK);
-        for (index, cell) in first.chunks_exact_mut(cell).take(BAR_CELLS).enumerate() {
-            cell.fill(if code >> (BAR_CELLS - 1 - index) & 1 == 1 { WHITE } else { BLACK });
-        }
-        for row in rest.chunks_exact_mut(width).take(BAR_ROWS - 1) {
-            row.copy_from_slice(first);
-        }
-        let chroma_bar = width / 2 * (BAR_ROWS / 2);
-        u[..chroma_bar].fill(NEUTRAL);
-        v[..chroma_bar].fill(NEUTRAL);
+        bar::draw(PlanesMut { y: luma, u, v }, width, counter, time);
     }
 }
 
@@ -266,49 +218,6 @@ mod tests {
     }
 
     #[test]
-    fn the_bar_has_its_documented_bits() {
-        // 1010, counter 0x1234, milliseconds 0x89ab, xor of 1 2 3 4 8 9 a b = 4.
-        let code = bar_code(0x1234, Monotonic::from_millis(0x5_89ab));
-        assert_eq!(code, 0xa_1234_89ab_4);
-        let mut picture = PictureBuffer::new(640, 480);
-        Scene::new("").draw(&mut picture, 0x1234, Monotonic::from_millis(0x5_89ab));
-        for row in 0..BAR_ROWS {
-            for column in 0..640 {
-                let bit = code >> (39 - column / 16) & 1;
-                assert_eq!(
-                    luma(&picture)[row * 640 + column],
-                    if bit == 1 { 235 } else { 16 },
-                    "row {row} column {column}"
-                );
-            }
-        }
-        let chroma = &picture.bytes()[640 * 480..];
-        assert!(chroma[..320 * 8].iter().all(|&value| value == 128));
-        assert!(chroma[320 * 240..][..320 * 8].iter().all(|&value| value == 128));
-    }
-
-    #[test]
-    fn the_bar_reads_back_at_every_usual_size_and_a_damaged_one_does_not() {
-        for (width, height) in [(40, 40), (160, 120), (320, 240), (640, 360), (854, 480), (1280, 720), (1920, 1080)] {
-            let mut picture = PictureBuffer::new(width, height);
-            let scene = Scene::new("");
-            for counter in [0, 1, 0x7fff, 0xffff] {
-                let time = Monotonic::from_millis(u64::from(counter) * 77 + 12);
-                scene.draw(&mut picture, counter, time);
-                let expected = Some((counter, (time.as_millis() & 0xffff) as u16));
-                assert_eq!(read_bar(luma(&picture), width, width), expected, "{width}x{height} {counter}");
-            }
-            let cell = width / BAR_CELLS;
-            for row in 0..BAR_ROWS {
-                picture.bytes_mut()[row * width + 20 * cell..][..cell]
-                    .iter_mut()
-                    .for_each(|value| *value = 251 - *value);
-            }
-            assert_eq!(read_bar(luma(&picture), width, width), None, "{width}x{height}");
-        }
-    }
-
-    #[test]
     fn the_square_is_white_in_the_first_tenth_of_a_second_only() {
         let mut picture = PictureBuffer::new(640, 480);
         let scene = Scene::new("");
@@ -360,7 +269,7 @@ mod tests {
         for _ in 0..20 {
             let captured = camera.next(Duration::from_secs(1)).unwrap().unwrap();
             let Pixels::I420(picture) = captured.pixels else { panic!("not I420") };
-            let (counter, millis) = read_bar(picture.y.data, 160, 160).unwrap();
+            let (counter, millis) = bar::read(picture.y.data, 160, 160).unwrap();
             assert_eq!(u64::from(millis), captured.captured_at.as_millis() & 0xffff);
             counters.push(counter);
             times.push(captured.captured_at);
