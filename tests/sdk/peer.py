@@ -1,0 +1,205 @@
+"""A participant made of the unmodified PyPI package `livekit`: what a phone's SDK does, in one process.
+
+Publishes a picture with the machine-readable bar and the tone of the simulated devices as one stream, and writes down
+everything that it receives. A program of its own, because it has to run in the network namespace of the server.
+
+    peer.py --url ws://… --token … --folder DIR [--publish STREAM] [--codec vp8|h264] [--two-connections]
+
+Each line of its output is one JSON object with `event` (`connected`, `refused`, `published`, `track`, `ended`, `data`,
+`left`). Each line of its input is a command: `data TOPIC [TO] TEXT` sends a reliable packet (TO `*` = everybody), `mute
+video|audio`, `unmute video|audio`, `unpublish`; its end ends the program. Of a received stream S it writes `DIR/S.frames` (monotonic
+seconds, bar's counter or -, width, height) and `DIR/S.wav`.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+import wave
+from pathlib import Path
+
+import numpy as np
+from livekit import rtc
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from rig.bar import CELLS, ROWS, pack_bar, read_bar  # noqa: E402
+
+WIDTH, HEIGHT, FPS, RATE = 640, 480, 30, 48_000
+
+
+def tell(event: str, **words: object) -> None:
+    print(json.dumps({"event": event, **words}), flush=True)
+
+
+def picture(counter: int, now: float) -> bytearray:
+    """An I420 picture with the bar, and something that moves beneath it."""
+    luma = np.empty((HEIGHT, WIDTH), np.uint8)
+    luma[:] = (np.arange(WIDTH) // 4 + counter * 2) % 120 + 60
+    bits = pack_bar(counter & 0xFFFF, int(now * 1000) & 0xFFFF)
+    for cell in range(CELLS):
+        white = bits >> (CELLS - 1 - cell) & 1
+        luma[:ROWS, cell * WIDTH // CELLS : (cell + 1) * WIDTH // CELLS] = 235 if white else 16
+    chroma = np.full((2, HEIGHT // 2, WIDTH // 2), 128, np.uint8)
+    chroma[:, ROWS:] = 110
+    return bytearray(luma.tobytes() + chroma.tobytes())
+
+
+def tone(begin: int) -> np.ndarray:
+    """10 ms of the tone from sample `begin` of the monotonic clock: 1 kHz, -12 dBFS peak, 100 ms of each second."""
+    at = np.arange(begin, begin + RATE // 100)
+    wave_ = np.sin(2 * np.pi * 1000 * at / RATE) * 10 ** (-12 / 20) * 32767
+    return np.where(at % RATE < RATE // 10, wave_, 0).astype(np.int16)
+
+
+class Peer:
+    def __init__(self, wishes: argparse.Namespace):
+        self.wishes = wishes
+        self.room = rtc.Room()
+        self.folder = Path(wishes.folder)
+        self.tasks: set[asyncio.Task] = set()
+        self.tracks: dict[str, rtc.LocalTrack] = {}
+        self.over = asyncio.Event()
+
+    def spawn(self, work) -> None:
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.done)
+
+    def done(self, task: asyncio.Task) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and task.exception():
+            raise task.exception()
+
+    async def run(self) -> None:
+        self.room.on("track_subscribed", self.on_track)
+        self.room.on("track_unsubscribed", lambda t, p, o: tell("ended", stream=p.name, kind=kind(t)))
+        self.room.on("track_muted", lambda o, p: tell("muted", user=o.identity, stream=p.name))
+        self.room.on("track_unmuted", lambda o, p: tell("unmuted", user=o.identity, stream=p.name))
+        self.room.on("data_received", self.on_data)
+        self.room.on("participant_connected", lambda o: tell("joined", user=o.identity, name=o.name))
+        self.room.on("participant_disconnected", lambda o: tell("left", user=o.identity))
+        self.room.on("disconnected", lambda reason: (tell("disconnected", reason=int(reason)), self.over.set()))
+        options = rtc.RoomOptions(single_peer_connection=not self.wishes.two_connections)
+        try:
+            await self.room.connect(self.wishes.url, self.wishes.token, options)
+        except rtc.ConnectError as error:
+            tell("refused", message=error.message)
+            return
+        users = [p.identity for p in self.room.remote_participants.values()]
+        tell("connected", user=self.room.local_participant.identity, users=users)
+        if self.wishes.publish:
+            await self.publish(self.wishes.publish)
+        self.spawn(self.obey())
+        await self.over.wait()
+        await self.room.disconnect()
+
+    async def publish(self, stream: str) -> None:
+        video, audio = rtc.VideoSource(WIDTH, HEIGHT), rtc.AudioSource(RATE, 1, queue_size_ms=60)
+        self.tracks = {
+            "video": rtc.LocalVideoTrack.create_video_track(stream, video),
+            "audio": rtc.LocalAudioTrack.create_audio_track(stream, audio),
+        }
+        codec = rtc.VideoCodec.H264 if self.wishes.codec == "h264" else rtc.VideoCodec.VP8
+        me = self.room.local_participant
+        await me.publish_track(
+            self.tracks["audio"],
+            rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, stream=stream, dtx=False, red=False),
+        )
+        await me.publish_track(
+            self.tracks["video"],
+            rtc.TrackPublishOptions(
+                source=rtc.TrackSource.SOURCE_CAMERA,
+                stream=stream,
+                video_codec=codec,
+                simulcast=False,
+                video_encoding=rtc.VideoEncoding(max_framerate=FPS, max_bitrate=1_500_000),
+            ),
+        )
+        tell("published", stream=stream)
+        self.spawn(self.film(video))
+        self.spawn(self.sound(audio))
+
+    async def film(self, source: rtc.VideoSource) -> None:
+        counter, due = 0, time.monotonic()
+        while True:
+            now = time.monotonic()
+            frame = rtc.VideoFrame(WIDTH, HEIGHT, rtc.VideoBufferType.I420, picture(counter, now))
+            source.capture_frame(frame, timestamp_us=int(now * 1e6))
+            counter += 1
+            due += 1 / FPS
+            await asyncio.sleep(max(0, due - time.monotonic()))
+
+    async def sound(self, source: rtc.AudioSource) -> None:
+        at = int(time.monotonic() * RATE)
+        while True:
+            samples = tone(at)
+            at += len(samples)
+            await source.capture_frame(rtc.AudioFrame(samples.tobytes(), RATE, 1, len(samples)))
+
+    def on_track(self, track: rtc.Track, publication: rtc.RemoteTrackPublication, owner: rtc.RemoteParticipant) -> None:
+        tell("track", user=owner.identity, stream=publication.name, kind=kind(track))
+        self.spawn(self.watch(track, publication.name) if kind(track) == "video" else self.hear(track, publication.name))
+
+    async def watch(self, track: rtc.Track, stream: str) -> None:
+        with (self.folder / f"{stream}.frames").open("w", buffering=1) as log:
+            async for event in rtc.VideoStream(track, format=rtc.VideoBufferType.I420):
+                frame = event.frame
+                luma = np.frombuffer(frame.data, np.uint8, frame.width * frame.height).reshape(frame.height, frame.width)
+                bar = read_bar(luma)
+                log.write(f"{time.monotonic():.6f} {bar.counter if bar else '-'} {frame.width} {frame.height}\n")
+
+    async def hear(self, track: rtc.Track, stream: str) -> None:
+        with wave.open(str(self.folder / f"{stream}.wav"), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(RATE)
+            async for event in rtc.AudioStream(track, sample_rate=RATE, num_channels=1):
+                file.writeframes(bytes(event.frame.data))
+
+    def on_data(self, packet: rtc.DataPacket) -> None:
+        user = packet.participant.identity if packet.participant else ""
+        reliable = packet.kind == rtc.DataPacketKind.KIND_RELIABLE
+        tell("data", user=user, topic=packet.topic or "", text=packet.data.decode(), reliable=reliable)
+
+    async def obey(self) -> None:
+        reader = asyncio.StreamReader()
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        me = self.room.local_participant
+        while line := (await reader.readline()).decode().strip():
+            match line.split(" ", 3):
+                case ["data", topic, to, text]:
+                    await me.publish_data(text, topic=topic, destination_identities=[] if to == "*" else [to])
+                case ["mute", which]:
+                    self.tracks[which].mute()
+                case ["unmute", which]:
+                    self.tracks[which].unmute()
+                case ["unpublish"]:
+                    for publication in list(me.track_publications.values()):
+                        await me.unpublish_track(publication.sid)
+                case _:
+                    tell("unknown", line=line)
+        self.over.set()
+
+
+def kind(track: rtc.Track) -> str:
+    return "video" if track.kind == rtc.TrackKind.KIND_VIDEO else "audio"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    for name in ("--url", "--token", "--folder"):
+        parser.add_argument(name, required=True)
+    parser.add_argument("--publish", default="")
+    parser.add_argument("--codec", default="vp8")
+    parser.add_argument("--two-connections", action="store_true")
+
+    async def run() -> None:
+        await Peer(parser.parse_args()).run()
+
+    asyncio.run(run())
+
+
+if __name__ == "__main__":
+    main()
