@@ -4,11 +4,26 @@
 //! async hop per packet. Lost packets are asked for again, retransmissions unwrapped and duplicates dropped below
 //! this interface: whoever attaches an [`RtpSink`] sees every packet of the media at most once, in order of arrival.
 
+mod arrival_feedback;
+mod arrivals;
+mod codecs;
 mod config;
+mod data;
 mod error;
+mod exchange;
+mod incoming;
+mod interfaces;
+mod negotiation;
+mod outgoing;
+mod pacing;
 mod packet;
 mod peer;
+mod plane;
 mod receiver;
+mod reports;
+mod resend;
+mod runtime;
+mod sdp;
 mod sender;
 mod statistics;
 

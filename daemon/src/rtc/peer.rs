@@ -1,14 +1,60 @@
 //! The peer connection itself.
 
-use bytes::Bytes;
-use tokio::sync::mpsc::UnboundedSender;
+use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use rtc::ice::mdns::MulticastDnsMode;
+use rtc::interceptor::Slot;
+use rtc::media_stream::MediaStreamTrack;
+use rtc::peer_connection::configuration::RTCOfferOptions;
+use rtc::rtp_transceiver::rtp_sender::{RTCRtpCodingParameters, RTCRtpEncodingParameters, RTCRtpRtxParameters};
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::UnboundedSender;
+use webrtc::data_channel::{DataChannel, RTCDataChannelInit};
+use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
+use webrtc::peer_connection::{
+    PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder, RTCIceCandidateInit,
+    RTCIceServer, RTCPeerConnectionIceEvent, RTCPeerConnectionState, RTCSessionDescription, Registry,
+    SettingEngineBuilder, StatsSelector,
+};
+use webrtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit, RtpSender};
+
+use super::arrival_feedback::ArrivalFeedback;
+use super::codecs;
 use super::config::NetworkConfig;
+use super::data::{Channels, LOSSY, RELIABLE};
 use super::error::RtcError;
+use super::exchange::Exchange;
+use super::interfaces;
+use super::negotiation::{Negotiation, Sending};
 use super::packet::MediaKind;
+use super::plane::Plane;
 use super::receiver::MediaReceiver;
-use super::sender::MediaSender;
+use super::runtime::PeerRuntime;
+use super::sdp;
+use super::sender::{MediaSender, Outlet};
 use super::statistics::PeerStatistics;
+
+/// Packets of one source that may be overtaken: repairs on the media's own source come late (RFC 3711 §3.3.2).
+const REPLAY_WINDOW: usize = 2048;
+/// Between two ICE checks while connecting. The crate's default of 200 ms is what a connection then takes at least.
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
+/// Checks of one pair before it is given up: 10 s.
+const CHECKS: u16 = 500;
+/// Without anything heard for this long the state is `Disconnected`, RFC 7675.
+const DISCONNECTED_AFTER: Duration = Duration::from_secs(4);
+/// After this long more it is `Failed`.
+const FAILED_AFTER: Duration = Duration::from_secs(10);
+/// Between two consent checks.
+const KEEPALIVE: Duration = Duration::from_secs(2);
+/// How long a pair by way of a NAT, found on the way, or by way of a relay waits for a better one.
+const PATIENCE: (Duration, Duration, Duration) =
+    (Duration::from_millis(150), Duration::from_millis(100), Duration::from_millis(400));
+/// Bytes that may wait in a data channel.
+const DATA_BUFFER: usize = 1 << 20;
 
 /// How far the connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,10 +104,92 @@ pub enum PeerEvent {
     },
 }
 
+/// A number that nobody can guess.
+fn random() -> u64 {
+    RandomState::new().hash_one(Instant::now())
+}
+
+/// Hears the crate; runs on the driver, so it must not wait.
+struct Handler {
+    plane: Arc<Plane>,
+    events: UnboundedSender<PeerEvent>,
+    channels: Arc<Channels>,
+    tasks: tokio::runtime::Handle,
+}
+
+impl Handler {
+    fn tell(&self, event: PeerEvent) {
+        // Nobody listens any more: then nothing is lost.
+        let _ = self.events.send(event);
+    }
+}
+
+#[async_trait::async_trait]
+impl PeerConnectionEventHandler for Handler {
+    async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
+        match event.candidate.to_json() {
+            Ok(candidate) if !candidate.candidate.is_empty() => match serde_json::to_string(&candidate) {
+                Ok(json) => self.tell(PeerEvent::LocalCandidate(json)),
+                Err(error) => log::warn!("an ICE candidate cannot be written: {error}"),
+            },
+            Ok(_) => {}
+            Err(error) => log::warn!("an ICE candidate cannot be written: {error}"),
+        }
+    }
+
+    async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
+        let state = match state {
+            RTCPeerConnectionState::Connecting => PeerState::Connecting,
+            RTCPeerConnectionState::Connected => PeerState::Connected,
+            RTCPeerConnectionState::Disconnected => PeerState::Disconnected,
+            RTCPeerConnectionState::Failed => PeerState::Failed,
+            RTCPeerConnectionState::Closed => PeerState::Closed,
+            _ => PeerState::New,
+        };
+        match state {
+            PeerState::Connected => self.plane.connected(true),
+            PeerState::Failed | PeerState::Closed => self.plane.connected(false),
+            PeerState::New | PeerState::Connecting | PeerState::Disconnected => {}
+        }
+        self.tell(PeerEvent::State(state));
+    }
+
+    async fn on_data_channel(&self, channel: Arc<dyn DataChannel>) {
+        let channels = Arc::clone(&self.channels);
+        // Asking for the label needs the driver, which waits for us.
+        self.tasks.spawn(async move {
+            let Ok(label) = channel.label().await else { return };
+            match Channels::kind(&label) {
+                Some(reliable) => channels.add(reliable, channel, true),
+                None => log::debug!("data channel {label:?} is ignored"),
+            }
+        });
+    }
+}
+
+struct Inner {
+    connection: Arc<dyn PeerConnection>,
+    plane: Arc<Plane>,
+    events: UnboundedSender<PeerEvent>,
+    channels: Arc<Channels>,
+    negotiation: Mutex<Negotiation>,
+    senders: Mutex<Vec<(String, Arc<dyn RtpSender>)>>,
+    early_candidates: Mutex<Vec<RTCIceCandidateInit>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        for outlet in self.plane.table().outlets {
+            outlet.close();
+        }
+        self.channels.clear();
+    }
+}
+
 /// One peer connection. Cheap to clone; everything ends with [`Peer::close`] or with the last clone.
 #[derive(Clone)]
 pub struct Peer {
-    _private: (),
+    inner: Arc<Inner>,
 }
 
 impl Peer {
@@ -70,8 +198,60 @@ impl Peer {
     /// # Errors
     /// [`RtcError::NoInterface`], or [`RtcError::Engine`] when no socket could be opened.
     pub async fn new(config: &NetworkConfig, events: UnboundedSender<PeerEvent>) -> Result<Self, RtcError> {
-        drop((config, events));
-        todo!()
+        let addresses: Vec<SocketAddr> = interfaces::addresses(&config.interfaces)?;
+        let plane = Arc::new(Plane::default());
+        let runtime = PeerRuntime::new(plane.wake.clone())
+            .map_err(|error| RtcError::Engine(format!("no driver thread: {error}")))?;
+        let channels = Arc::new(Channels::new(events.clone()));
+        let handler = Handler {
+            plane: Arc::clone(&plane),
+            events: events.clone(),
+            channels: Arc::clone(&channels),
+            tasks: tokio::runtime::Handle::current(),
+        };
+        let (reflexive, found, relayed) = PATIENCE;
+        let settings = SettingEngineBuilder::new()
+            .with_multicast_dns_mode(MulticastDnsMode::Disabled)
+            .with_srtp_replay_protection_window(REPLAY_WINDOW)
+            .with_ice_connection_attempts(Some(CHECK_INTERVAL), Some(CHECKS))
+            .with_ice_timeouts(Some(DISCONNECTED_AFTER), Some(FAILED_AFTER), Some(KEEPALIVE))
+            .with_srflx_acceptance_min_wait(Some(reflexive))
+            .with_prflx_acceptance_min_wait(Some(found))
+            .with_relay_acceptance_min_wait(Some(relayed))
+            .with_discard_local_candidates_during_ice_restart(true)
+            .build();
+        let servers = config.ice_servers.iter().map(|server| RTCIceServer {
+            urls: server.urls.clone(),
+            username: server.username.clone(),
+            credential: server.credential.clone(),
+        });
+        let registry = Registry::new()
+            .with(Slot::TwccReceiver, ArrivalFeedback::new(Arc::clone(&plane)))
+            .with(Slot::from(20_000), Exchange::new(Arc::clone(&plane), random() as u32));
+        let connection = PeerConnectionBuilder::new()
+            .with_configuration(RTCConfigurationBuilder::new().with_ice_servers(servers.collect()).build())
+            .with_media_engine(codecs::media_engine()?)
+            .with_setting_engine(settings)
+            .with_interceptor_registry(registry)
+            .with_runtime(Arc::new(runtime))
+            .with_handler(Arc::new(handler))
+            .with_udp_addrs(addresses)
+            // Only so does a connection that is dropped, not closed, stop its driver.
+            .with_dedicated_reactor_pool_size(1)
+            .with_data_channel_send_buffer_limit(DATA_BUFFER)
+            .build()
+            .await?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                connection: Arc::new(connection),
+                plane,
+                events,
+                channels,
+                negotiation: Mutex::default(),
+                senders: Mutex::default(),
+                early_candidates: Mutex::default(),
+            }),
+        })
     }
 
     /// Adds receive-only sections to the next offer.
@@ -79,8 +259,16 @@ impl Peer {
     /// # Errors
     /// [`RtcError::Closed`].
     pub async fn add_receivers(&self, audio: usize, video: usize) -> Result<(), RtcError> {
-        let _ = (audio, video);
-        todo!()
+        let audio = std::iter::repeat_n(MediaKind::Audio, audio);
+        let video = std::iter::repeat_n(MediaKind::Video, video);
+        for kind in audio.chain(video) {
+            let init = RTCRtpTransceiverInit {
+                direction: RTCRtpTransceiverDirection::Recvonly,
+                ..RTCRtpTransceiverInit::default()
+            };
+            self.inner.connection.add_transceiver_from_kind(codecs::kind(kind), Some(init)).await?;
+        }
+        Ok(())
     }
 
     /// Adds a track that we send to the next offer. `stream_id` and `track_id` become its `a=msid`; in LiveKit `track_id` is the cid.
@@ -88,17 +276,62 @@ impl Peer {
     /// # Errors
     /// [`RtcError::Closed`].
     pub async fn add_sender(&self, kind: MediaKind, stream_id: &str, track_id: &str) -> Result<MediaSender, RtcError> {
-        let _ = (kind, stream_id, track_id);
-        todo!()
+        let sources = random();
+        let (ssrc, rtx_ssrc) = ((sources as u32).max(1), ((sources >> 32) as u32).max(1));
+        let encoding = RTCRtpEncodingParameters {
+            rtp_coding_parameters: RTCRtpCodingParameters {
+                ssrc: Some(ssrc),
+                rtx: (kind == MediaKind::Video).then_some(RTCRtpRtxParameters { ssrc: rtx_ssrc }),
+                ..RTCRtpCodingParameters::default()
+            },
+            active: true,
+            codec: codecs::sent(kind),
+            ..RTCRtpEncodingParameters::default()
+        };
+        let track = MediaStreamTrack::new(
+            stream_id.to_owned(),
+            track_id.to_owned(),
+            track_id.to_owned(),
+            codecs::kind(kind),
+            vec![encoding],
+        );
+        let init = RTCRtpTransceiverInit {
+            direction: RTCRtpTransceiverDirection::Sendonly,
+            ..RTCRtpTransceiverInit::default()
+        };
+        let connection = &self.inner.connection;
+        let transceiver =
+            connection.add_transceiver_from_track(Arc::new(TrackLocalStaticRTP::new(track)), Some(init)).await?;
+        let sender =
+            transceiver.sender().await?.ok_or_else(|| RtcError::Engine("a track without a sender".to_owned()))?;
+        let outlet = Arc::new(Outlet::new(kind, track_id, ssrc, rtx_ssrc, self.inner.plane.wake.clone()));
+        self.inner.senders.lock().await.push((track_id.to_owned(), sender));
+        self.inner.negotiation.lock().await.sending.push(Sending { outlet: Arc::clone(&outlet), mid: None });
+        Ok(MediaSender::new(outlet))
     }
 
-    /// Stops a track; its section is inactive in the next offer and used again by the next sender.
+    /// Stops a track; its section is inactive in the next offer.
     ///
     /// # Errors
     /// [`RtcError::UnknownTrack`], [`RtcError::Closed`].
     pub async fn remove_sender(&self, track_id: &str) -> Result<(), RtcError> {
-        let _ = track_id;
-        todo!()
+        let sender = {
+            let mut senders = self.inner.senders.lock().await;
+            let index = senders.iter().position(|(id, _)| id == track_id);
+            let index = index.ok_or_else(|| RtcError::UnknownTrack(track_id.to_owned()))?;
+            senders.swap_remove(index).1
+        };
+        let plane = &self.inner.plane;
+        self.inner.negotiation.lock().await.sending.retain(|sending| {
+            let keep = sending.outlet.track_id != track_id;
+            if !keep {
+                sending.outlet.close();
+                plane.retire_outlet(&sending.outlet);
+            }
+            keep
+        });
+        plane.change(|table| table.outlets.retain(|outlet| outlet.track_id != track_id));
+        Ok(self.inner.connection.remove_track(&sender).await?)
     }
 
     /// Adds the data channels `_reliable` (ordered) and `_lossy` (unordered, no retransmissions) to the next offer.
@@ -106,7 +339,13 @@ impl Peer {
     /// # Errors
     /// [`RtcError::Closed`].
     pub async fn open_data_channels(&self) -> Result<(), RtcError> {
-        todo!()
+        let reliable = RTCDataChannelInit { ordered: true, ..RTCDataChannelInit::default() };
+        let lossy = RTCDataChannelInit { ordered: false, max_retransmits: Some(0), ..RTCDataChannelInit::default() };
+        for (label, is_reliable, init) in [(RELIABLE, true, reliable), (LOSSY, false, lossy)] {
+            let channel = self.inner.connection.create_data_channel(label, Some(init)).await?;
+            self.inner.channels.add(is_reliable, channel, false);
+        }
+        Ok(())
     }
 
     /// Sends one message, waiting until the channel is open and has room.
@@ -114,8 +353,7 @@ impl Peer {
     /// # Errors
     /// [`RtcError::ChannelNotOpen`] when no channel was opened, [`RtcError::Closed`].
     pub async fn send_data(&self, reliable: bool, bytes: Bytes) -> Result<(), RtcError> {
-        drop((reliable, bytes));
-        todo!()
+        self.inner.channels.send(reliable, &bytes).await
     }
 
     /// Makes an offer and sets it as the local description.
@@ -123,8 +361,13 @@ impl Peer {
     /// # Errors
     /// [`RtcError::Closed`], [`RtcError::Engine`].
     pub async fn create_offer(&self, ice_restart: bool) -> Result<String, RtcError> {
-        let _ = ice_restart;
-        todo!()
+        let options = RTCOfferOptions { ice_restart, ..RTCOfferOptions::default() };
+        let mut negotiation = self.inner.negotiation.lock().await;
+        let offer = self.inner.connection.create_offer(Some(options)).await?;
+        let sdp = offer.sdp.clone();
+        self.inner.connection.set_local_description(offer).await?;
+        negotiation.offered(&sdp::sections(&sdp));
+        Ok(sdp)
     }
 
     /// Takes the answer to our newest offer.
@@ -132,8 +375,11 @@ impl Peer {
     /// # Errors
     /// [`RtcError::Description`], [`RtcError::Closed`].
     pub async fn accept_answer(&self, sdp: &str) -> Result<(), RtcError> {
-        let _ = sdp;
-        todo!()
+        let answer =
+            RTCSessionDescription::answer(sdp.to_owned()).map_err(|error| RtcError::Description(error.to_string()))?;
+        let mut negotiation = self.inner.negotiation.lock().await;
+        self.inner.connection.set_remote_description(answer).await.map_err(description)?;
+        self.negotiated(&mut negotiation, sdp).await
     }
 
     /// Takes an offer, sets and returns our answer.
@@ -141,8 +387,28 @@ impl Peer {
     /// # Errors
     /// [`RtcError::Description`], [`RtcError::Closed`].
     pub async fn accept_offer(&self, sdp: &str) -> Result<String, RtcError> {
-        let _ = sdp;
-        todo!()
+        let offer =
+            RTCSessionDescription::offer(sdp.to_owned()).map_err(|error| RtcError::Description(error.to_string()))?;
+        let mut negotiation = self.inner.negotiation.lock().await;
+        self.inner.connection.set_remote_description(offer).await.map_err(description)?;
+        let answer = self.inner.connection.create_answer(None).await?;
+        let ours = answer.sdp.clone();
+        self.inner.connection.set_local_description(answer).await?;
+        self.negotiated(&mut negotiation, sdp).await?;
+        Ok(ours)
+    }
+
+    async fn negotiated(&self, negotiation: &mut Negotiation, remote: &str) -> Result<(), RtcError> {
+        for event in negotiation.apply(&sdp::sections(remote), &self.inner.plane) {
+            // Nobody listens any more: then nothing is lost.
+            let _ = self.inner.events.send(event);
+        }
+        for candidate in std::mem::take(&mut *self.inner.early_candidates.lock().await) {
+            self.inner.connection.add_ice_candidate(candidate).await?;
+        }
+        // The driver waits until its next timer otherwise.
+        self.inner.plane.wake.wake();
+        Ok(())
     }
 
     /// Takes a candidate of the other side: JSON of an RTCIceCandidateInit. One that comes before the remote description is kept.
@@ -150,17 +416,52 @@ impl Peer {
     /// # Errors
     /// [`RtcError::Candidate`], [`RtcError::Closed`].
     pub async fn add_candidate(&self, json: &str) -> Result<(), RtcError> {
-        let _ = json;
-        todo!()
+        let candidate: RTCIceCandidateInit =
+            serde_json::from_str(json).map_err(|error| RtcError::Candidate(error.to_string()))?;
+        if candidate.candidate.is_empty() {
+            // The end of the candidates says nothing that time does not.
+            return Ok(());
+        }
+        let negotiation = self.inner.negotiation.lock().await;
+        if !negotiation.has_remote {
+            self.inner.early_candidates.lock().await.push(candidate);
+            return Ok(());
+        }
+        self.inner.connection.add_ice_candidate(candidate).await.map_err(|error| match RtcError::from(error) {
+            RtcError::Engine(text) => RtcError::Candidate(text),
+            other => other,
+        })?;
+        self.inner.plane.wake.wake();
+        Ok(())
     }
 
     /// Counters of the whole connection.
     pub async fn statistics(&self) -> PeerStatistics {
-        todo!()
+        let mut statistics = self.inner.plane.statistics();
+        if statistics.rtt.is_none() {
+            let report = self.inner.connection.get_stats(Instant::now(), StatsSelector::None).await;
+            let trips = report.candidate_pairs().filter(|pair| pair.nominated).map(|pair| pair.current_round_trip_time);
+            statistics.rtt = trips.filter(|trip| *trip > 0.0).reduce(f64::min).map(Duration::from_secs_f64);
+        }
+        statistics
     }
 
     /// Ends the connection: sockets and tasks are gone on return. A second call does nothing.
     pub async fn close(&self) {
-        todo!()
+        for outlet in self.inner.plane.table().outlets {
+            outlet.close();
+        }
+        self.inner.plane.wake.wake();
+        if let Err(error) = self.inner.connection.close().await {
+            log::debug!("closing a peer connection: {error}");
+        }
+        self.inner.channels.clear();
+    }
+}
+
+fn description(error: webrtc::error::Error) -> RtcError {
+    match RtcError::from(error) {
+        RtcError::Engine(text) => RtcError::Description(text),
+        other => other,
     }
 }

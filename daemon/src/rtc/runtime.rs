@@ -1,0 +1,146 @@
+//! The runtime that a connection's driver runs on: one thread for all connections, big socket buffers, and a way for
+//! plain threads to wake the driver.
+//!
+//! The `webrtc` crate reads outgoing RTP only from async calls, one channel message per packet. Its driver waits in
+//! [`Runtime::sleep`] between events, so a sleep that can also be ended by [`Wake::wake`] lets an encoder's thread put
+//! packets into a queue of ours and have the driver fetch them, without an async hop (see [`super::exchange`]).
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use webrtc::runtime::{
+    AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, Runtime, TokioRuntime,
+};
+
+/// Bytes the kernel holds for a socket until the driver thread gets the processor: half a second of 8 Mbit/s. The kernel
+/// counts its own overhead too and may grant less (`net.core.rmem_max`).
+const SOCKET_BUFFER: usize = 1 << 20;
+
+/// Wakes one connection's driver, from any thread.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wake(Arc<Notify>);
+
+impl Wake {
+    /// Makes the driver look at the queues; several calls before it does are one.
+    pub(super) fn wake(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// The runtime of one connection.
+pub(super) struct PeerRuntime {
+    driver: Handle,
+    wake: Wake,
+}
+
+impl PeerRuntime {
+    /// # Errors
+    /// The driver thread cannot be started.
+    pub(super) fn new(wake: Wake) -> io::Result<Self> {
+        Ok(Self { driver: driver_thread()?, wake })
+    }
+}
+
+impl fmt::Debug for PeerRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PeerRuntime")
+    }
+}
+
+/// The thread that drives every connection of the process, started by the first. Without connections it sleeps.
+fn driver_thread() -> io::Result<Handle> {
+    static DRIVER: OnceLock<Handle> = OnceLock::new();
+    if let Some(handle) = DRIVER.get() {
+        return Ok(handle.clone());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let handle = runtime.handle().clone();
+    let ours = DRIVER.get_or_init(|| handle.clone()).clone();
+    // Another thread may have been faster; then its runtime is the one, and this one is dropped unused.
+    if ours.id() == handle.id() {
+        std::thread::Builder::new()
+            .name("rtc".to_owned())
+            .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+    } else {
+        runtime.shutdown_background();
+    }
+    Ok(ours)
+}
+
+struct Task(tokio::task::JoinHandle<()>);
+
+impl JoinHandle for Task {
+    fn detach(&self) {}
+
+    fn abort(&self) {
+        self.0.abort();
+    }
+
+    fn is_finished(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
+impl Runtime for PeerRuntime {
+    fn spawn(&self, future: Pin<Box<dyn Future<Output = ()> + Send>>) -> Box<dyn JoinHandle> {
+        Box::new(Task(self.driver.spawn(future)))
+    }
+
+    fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+        // With the default of about 90 packets a burst is lost whenever the thread has to wait for the processor.
+        if let Err(error) = rustix::net::sockopt::set_socket_recv_buffer_size(&socket, SOCKET_BUFFER) {
+            log::debug!("the receive buffer of {:?} stays small: {error}", socket.local_addr());
+        }
+        if let Err(error) = rustix::net::sockopt::set_socket_send_buffer_size(&socket, SOCKET_BUFFER) {
+            log::debug!("the send buffer of {:?} stays small: {error}", socket.local_addr());
+        }
+        TokioRuntime.wrap_udp_socket(socket)
+    }
+
+    fn wrap_tcp_listener(&self, listener: std::net::TcpListener) -> io::Result<Arc<dyn AsyncTcpListener>> {
+        TokioRuntime.wrap_tcp_listener(listener)
+    }
+
+    fn connect_tcp<'a>(
+        &'a self,
+        remote: SocketAddr,
+    ) -> Pin<Box<dyn Future<Output = io::Result<Arc<dyn AsyncTcpStream>>> + Send + 'a>> {
+        TokioRuntime::connect_tcp(&TokioRuntime, remote)
+    }
+
+    fn resolve_host<'a>(
+        &'a self,
+        host: &'a str,
+    ) -> Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'a>> {
+        TokioRuntime::resolve_host(&TokioRuntime, host)
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + 'static>> {
+        let wake = Arc::clone(&self.wake.0);
+        Box::pin(async move {
+            tokio::select! {
+                () = tokio::time::sleep(duration) => {}
+                () = wake.notified() => {}
+            }
+        })
+    }
+
+    fn interval(&self, period: Duration) -> Box<dyn AsyncInterval> {
+        TokioRuntime.interval(period)
+    }
+
+    fn block_on(&self, future: Pin<Box<dyn Future<Output = ()> + '_>>) {
+        TokioRuntime.block_on(future);
+    }
+
+    fn name(&self) -> &'static str {
+        "zegod"
+    }
+}
