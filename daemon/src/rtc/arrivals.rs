@@ -39,7 +39,8 @@ pub(super) enum Arrival {
 #[derive(Clone, Copy, Debug)]
 struct Missing {
     since: Monotonic,
-    asked: Option<Monotonic>,
+    /// The first and the newest request.
+    asked: Option<(Monotonic, Monotonic)>,
     tries: u8,
 }
 
@@ -144,12 +145,15 @@ impl Arrivals {
             if number < first {
                 self.range = Some((number, newest));
             }
-            if let Some(missing) = self.missing.remove(&number)
-                && let (Some(asked), 1) = (missing.asked, missing.tries)
-            {
-                // Only an answer to a single request tells how long a repair takes.
-                let sample = now.since(asked);
-                self.repair_time = Some(self.repair_time.map_or(sample, |time| (time * 7 + sample) / 8));
+            if let Some((first, _)) = self.missing.remove(&number).and_then(|missing| missing.asked) {
+                // Which request was answered is not known. The first is right unless it, or its answer, was lost; so a
+                // shorter time is believed sooner than a longer one.
+                let sample = now.since(first);
+                self.repair_time = Some(match self.repair_time {
+                    Some(time) if sample > time => (time * 7 + sample) / 8,
+                    Some(time) => (time + sample) / 2,
+                    None => sample,
+                });
             }
         }
         self.set(number, true);
@@ -172,14 +176,14 @@ impl Arrivals {
             }
             let ready = match missing.asked {
                 None => now.since(missing.since) >= REORDER_TIME,
-                Some(asked) => now.since(asked) >= retry,
+                Some((_, newest)) => now.since(newest) >= retry,
             };
             if ready {
                 if missing.tries >= TRIES {
                     return false;
                 }
                 missing.tries += 1;
-                missing.asked = Some(now);
+                missing.asked = Some((missing.asked.map_or(now, |(first, _)| first), now));
                 due.push((number & 0xffff) as u16);
             }
             true
@@ -192,7 +196,7 @@ impl Arrivals {
         let retry = self.retry();
         self.missing
             .values()
-            .map(|missing| missing.asked.map_or(missing.since + REORDER_TIME, |asked| asked + retry))
+            .map(|missing| missing.asked.map_or(missing.since + REORDER_TIME, |(_, newest)| newest + retry))
             .min()
     }
 
