@@ -6,7 +6,8 @@
 pub mod error;
 pub mod id;
 pub mod names;
-// #[cfg(feature = "proxy")]
-// pub mod proxy;
+#[cfg(feature = "proxy")]
+pub mod proxy;
+pub mod signal;
 pub mod state;
 pub mod token;
