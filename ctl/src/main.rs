@@ -1,3 +1,28 @@
-//! The `zegoctl` program.
+//! The `zegoctl` program: zegod from the command line.
+//!
+//! Exit status: 0 done, 1 refused, 2 wrong usage, 3 the daemon or the bus is not there.
 
-fn main() {}
+mod arguments;
+mod bus;
+mod commands;
+mod failure;
+mod output;
+mod table;
+mod value;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = arguments::Arguments::parse();
+    let json = arguments.json;
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failure::Failure::local(format!("no event loop: {error}")).report(json),
+    };
+    match runtime.block_on(commands::run(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(json),
+    }
+}

@@ -1,0 +1,377 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const AFTER: &str = "\
+Exit status: 0 done, 1 refused (name, code and reason on stderr), 2 wrong usage, 3 the daemon is not there.
+Examples:
+  zegoctl token --app-id 1234567890 --secret SECRET --user door --room lobby
+  zegoctl login lobby --user door --token TOKEN
+  zegoctl publish door-cam
+  zegoctl play desk-cam --view pipe:/tmp/desk.y4m
+  zegoctl monitor --json";
+
+/// Control zegod, the daemon that puts this device into real-time audio and video rooms.
+#[derive(Debug, Parser)]
+#[command(name = "zegoctl", version, after_help = AFTER, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Arguments {
+    /// The bus: system, session or a D-Bus address.
+    #[arg(long, global = true, value_name = "BUS", default_value = "system")]
+    pub bus: BusChoice,
+    /// Print JSON: one object, or one a line for streams of events.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Which bus zegod is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BusChoice {
+    /// The system bus.
+    System,
+    /// The login session's bus.
+    Session,
+    /// A bus at an address.
+    Address(String),
+}
+
+impl FromStr for BusChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<BusChoice, String> {
+        match text {
+            "system" => Ok(BusChoice::System),
+            "session" => Ok(BusChoice::Session),
+            address if address.contains(':') => Ok(BusChoice::Address(address.to_string())),
+            _ => Err("neither system nor session nor a D-Bus address such as unix:path=/run/bus".to_string()),
+        }
+    }
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the engine, its rooms, and what is published and played.
+    Status,
+    /// Log in to a room.
+    Login(Login),
+    /// Log out of a room, or of all.
+    Logout {
+        /// The room; all of them when left out.
+        room: Option<String>,
+    },
+    /// List the other people in the rooms.
+    Users {
+        /// Only this room's.
+        room: Option<String>,
+    },
+    /// List the streams of other people in the rooms.
+    Streams {
+        /// Only this room's.
+        room: Option<String>,
+    },
+    /// Publish camera and microphone as a stream.
+    Publish(Publish),
+    /// Stop publishing.
+    Unpublish {
+        /// The stream; the main channel's when left out.
+        stream: Option<String>,
+    },
+    /// Play a stream; one that is not there yet is waited for.
+    Play(Play),
+    /// Stop playing a stream.
+    Stop {
+        /// The stream.
+        stream: String,
+    },
+    /// Show the own camera's picture.
+    Preview(Preview),
+    /// Mute or unmute microphone, speaker, camera or a stream.
+    Mute {
+        /// microphone, speaker, camera, or the id of a published or played stream.
+        target: String,
+        /// on or off.
+        state: Switch,
+        /// Of a stream: its picture instead of its sound.
+        #[arg(long)]
+        video: bool,
+    },
+    /// Set the volume of microphone, speaker or a stream.
+    Volume {
+        /// microphone, speaker, or the id of a published or played stream.
+        target: String,
+        /// 0 (silent) to 200; 100 is as it comes.
+        #[arg(value_parser = clap::value_parser!(i32).range(0..=200))]
+        volume: i32,
+    },
+    /// List cameras, microphones and speakers.
+    Devices,
+    /// Use another camera, microphone or speaker, also mid-call.
+    Use {
+        /// Its id, as `zegoctl devices` shows it.
+        device_id: String,
+        /// The publish channel.
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(i32).range(0..=3))]
+        channel: i32,
+    },
+    /// Send a message to everybody in a room, or a command to some.
+    Message {
+        /// The room.
+        room: String,
+        /// The text, up to 1024 bytes.
+        text: String,
+        /// Only to this user, as a custom command; may be repeated.
+        #[arg(long, value_name = "USER")]
+        to: Vec<String>,
+        /// As a barrage message, which may get lost.
+        #[arg(long, conflicts_with = "to")]
+        barrage: bool,
+    },
+    /// Show how publishing and playing go.
+    Stats {
+        /// Again every second, until Ctrl-C.
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Print every signal as it happens, until Ctrl-C.
+    Monitor,
+    /// Make a token. Needs no daemon.
+    Token(Token),
+    /// Say what an error code means. Needs no daemon.
+    Explain {
+        /// The code, as at the end of an error message; or an error's name or key.
+        code: String,
+    },
+    /// Print completions for a shell. Needs no daemon.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `login`.
+#[derive(Debug, Args)]
+pub struct Login {
+    /// The room.
+    pub room: String,
+    /// Who logs in: a user id that nobody else uses.
+    #[arg(long, value_name = "ID")]
+    pub user: String,
+    /// The name that others see; the user id when left out.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The token, or - to read it from standard input. From ZEGO_TOKEN when left out; `zegoctl token` makes one.
+    #[arg(long)]
+    pub token: Option<String>,
+    /// The room server, ws:// or wss://; from zegod's configuration when left out.
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+}
+
+/// `publish`.
+#[derive(Debug, Args)]
+pub struct Publish {
+    /// The stream's id, which nobody else uses: letters, digits, - and _.
+    pub stream: String,
+    /// The room; needed only with several.
+    #[arg(long)]
+    pub room: Option<String>,
+    /// The publish channel.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(i32).range(0..=3))]
+    pub channel: i32,
+    /// Sound without picture.
+    #[arg(long, conflicts_with = "video_only")]
+    pub audio_only: bool,
+    /// Picture without sound.
+    #[arg(long)]
+    pub video_only: bool,
+}
+
+/// `play`.
+#[derive(Debug, Args)]
+pub struct Play {
+    /// The stream.
+    pub stream: String,
+    /// Where the picture goes. With none, only the sound is played.
+    #[arg(long, value_name = VIEWS, default_value = "none", long_help = VIEWS_HELP)]
+    pub view: ViewTarget,
+}
+
+/// `preview`.
+#[derive(Debug, Args)]
+pub struct Preview {
+    /// Where the picture goes.
+    #[arg(long, value_name = VIEWS, default_value = "none", long_help = VIEWS_HELP)]
+    pub view: ViewTarget,
+    /// The publish channel.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(i32).range(0..=3))]
+    pub channel: i32,
+    /// Stop the preview.
+    #[arg(long, conflicts_with = "view")]
+    pub stop: bool,
+}
+
+const VIEWS: &str = "none|kms:CONNECTOR|v4l2:DEVICE|pipe:FILE|null";
+const VIEWS_HELP: &str = "\
+Where the picture goes:
+  none           nowhere
+  kms:CONNECTOR  to a screen, such as kms:HDMI-A-1
+  v4l2:DEVICE    to a V4L2 output, such as v4l2:/dev/video9 of v4l2loopback
+  pipe:FILE      as Y4M to a file, FIFO or - (standard output), until Ctrl-C
+  null           decoded and counted, shown nowhere";
+
+/// Where a picture goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ViewTarget {
+    /// Nowhere: sound only.
+    None,
+    /// Decoded and counted.
+    Null,
+    /// A screen's connector.
+    Kms(String),
+    /// A V4L2 output.
+    V4l2(String),
+    /// A file, FIFO or (`-`) standard output, as Y4M.
+    Pipe(PathBuf),
+}
+
+impl FromStr for ViewTarget {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ViewTarget, String> {
+        match text.split_once(':') {
+            None if text == "none" => Ok(ViewTarget::None),
+            None if text == "null" => Ok(ViewTarget::Null),
+            Some(("kms", connector)) if !connector.is_empty() => Ok(ViewTarget::Kms(connector.to_string())),
+            Some(("v4l2", device)) if !device.is_empty() => Ok(ViewTarget::V4l2(device.to_string())),
+            Some(("pipe", file)) if !file.is_empty() => Ok(ViewTarget::Pipe(PathBuf::from(file))),
+            _ => Err(format!("a view is one of {VIEWS}")),
+        }
+    }
+}
+
+/// `on` or `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// On.
+    On,
+    /// Off.
+    Off,
+}
+
+/// `token`.
+#[derive(Debug, Args)]
+pub struct Token {
+    /// The AppID (API key).
+    #[arg(long, value_name = "N")]
+    pub app_id: String,
+    /// Its ServerSecret (API secret); from ZEGO_SECRET when left out, which other users of this machine cannot see.
+    #[arg(long, value_name = "S")]
+    pub secret: Option<String>,
+    /// Whom it lets in.
+    #[arg(long, value_name = "ID")]
+    pub user: String,
+    /// Into which room; any when left out (token04 only).
+    #[arg(long)]
+    pub room: Option<String>,
+    /// The name that others see (livekit only); the user id when left out.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// How long it is good for.
+    #[arg(long, value_name = "SECONDS", default_value_t = 86_400, value_parser = clap::value_parser!(u64).range(1..))]
+    pub ttl: u64,
+    /// Let its user watch and listen, not publish.
+    #[arg(long)]
+    pub no_publish: bool,
+    /// Let its user publish only this stream; may be repeated (token04 only).
+    #[arg(long, value_name = "ID")]
+    pub stream: Vec<String>,
+    /// ZEGO's token04 (for zegohub), or a LiveKit access token (for zegohub and livekit-server).
+    #[arg(long, value_enum, default_value_t = Kind::Token04)]
+    pub kind: Kind,
+}
+
+/// The kinds of token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// ZEGO's token04, AES-GCM variant.
+    Token04,
+    /// LiveKit's access token.
+    Livekit,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn wrong_usage_has_status_2() {
+        for line in [
+            "zegoctl",
+            "zegoctl dance",
+            "zegoctl login lobby",
+            "zegoctl login --user a",
+            "zegoctl --bus nowhere status",
+            "zegoctl publish s --audio-only --video-only",
+            "zegoctl publish s --channel 4",
+            "zegoctl volume speaker 201",
+            "zegoctl volume speaker -1",
+            "zegoctl mute microphone maybe",
+            "zegoctl play s --view hdmi",
+            "zegoctl play s --view pipe:",
+            "zegoctl preview --stop --view null",
+            "zegoctl message r t --to a --barrage",
+            "zegoctl token --app-id 1 --secret s --user u --ttl 0",
+            "zegoctl token --app-id 1 --secret s --user u --kind jwt",
+            "zegoctl status --color",
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn help_and_version_are_no_errors() {
+        for line in ["zegoctl --help", "zegoctl --version", "zegoctl play --help"] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 0, "{line}");
+        }
+    }
+
+    #[test]
+    fn bus_and_json_may_stand_anywhere() {
+        for line in ["zegoctl --bus session --json status", "zegoctl status --json --bus session"] {
+            let arguments = parse(line).unwrap();
+            assert!(arguments.json && arguments.bus == BusChoice::Session, "{line}");
+        }
+        let arguments = parse("zegoctl --bus unix:path=/run/x status").unwrap();
+        assert_eq!(arguments.bus, BusChoice::Address("unix:path=/run/x".to_string()));
+    }
+
+    #[test]
+    fn views_are_read_by_kind() {
+        for (text, view) in [
+            ("none", ViewTarget::None),
+            ("null", ViewTarget::Null),
+            ("kms:HDMI-A-1", ViewTarget::Kms("HDMI-A-1".into())),
+            ("v4l2:/dev/video9", ViewTarget::V4l2("/dev/video9".into())),
+            ("pipe:/tmp/a:b.y4m", ViewTarget::Pipe("/tmp/a:b.y4m".into())),
+            ("pipe:-", ViewTarget::Pipe("-".into())),
+        ] {
+            assert_eq!(text.parse(), Ok(view), "{text}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! `play`, `stop`, `preview`.
+
+use std::collections::HashMap;
+
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use zbus::Variant;
+use zego_protocol::state::ZegoPlayerState;
+
+use super::{ended, view::Prepared};
+use crate::arguments::{BusChoice, Play, Preview, ViewTarget};
+use crate::bus::Daemon;
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// Kinds of view that `play` makes and that stay when it ends; `stop` frees them with the player.
+const LASTING_KINDS: [&str; 3] = ["kms", "v4l2", "null"];
+
+/// Plays a stream. With a pipe it stays until it is ended, because the view does not outlive it.
+pub async fn play(bus: &BusChoice, options: Play, output: Output) -> Result<(), Failure> {
+    let prepared = Prepared::of(&options.view, output)?;
+    let daemon = Daemon::on(bus).await?;
+    let mut changes = daemon.engine.receive_player_state_update().await?;
+    let view = prepared.create(&daemon).await?;
+    let mut config = HashMap::new();
+    if let Some(view) = view {
+        config.insert("view", Variant::new(view));
+    }
+    if prepared.is_pipe() {
+        config.insert("bind_to_caller", Variant::new(true));
+    }
+    let started = daemon.engine.start_playing(&options.stream, config).await;
+    let (path, state) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            destroy(&daemon, view).await;
+            return Err(error.into());
+        }
+    };
+    let state = ZegoPlayerState::from_number(state).map_or("unknown", ZegoPlayerState::word);
+    let object = json!({"player": path.as_str(), "stream_id": options.stream, "state": state, "view_id": view});
+    let line = match state {
+        "playing" => format!("Playing stream {}.", options.stream),
+        _ => format!("Stream {} is waited for.", options.stream),
+    };
+    tell(&options.view, &object, line, output)?;
+    if !prepared.is_pipe() {
+        return Ok(());
+    }
+    output.remark("Ctrl-C ends it.");
+    let stopped = async {
+        while let Some(change) = changes.next().await {
+            let Ok(arguments) = change.args() else { continue };
+            if *arguments.stream_id() == options.stream && *arguments.state() == ZegoPlayerState::NoPlay.number() {
+                break;
+            }
+        }
+    };
+    tokio::select! {
+        outcome = ended() => outcome?,
+        () = stopped => {
+            destroy(&daemon, view).await;
+            return Ok(());
+        }
+        outcome = gone(&daemon) => return outcome,
+    }
+    let stopped = daemon.engine.stop_playing(&options.stream).await;
+    destroy(&daemon, view).await;
+    Ok(stopped?)
+}
+
+/// Stops playing a stream, and frees the view that `play` made for it.
+pub async fn stop(daemon: &Daemon, stream: &str, output: Output) -> Result<(), Failure> {
+    let objects = daemon.objects().await?;
+    let view = objects
+        .find("Player", "stream_id", stream)
+        .and_then(|player| objects.find("View", "path", &player.text("view")))
+        .filter(|view| LASTING_KINDS.contains(&view.text("kind").as_str()))
+        .and_then(|view| view.fields.get("view_id").and_then(Value::as_u64));
+    daemon.engine.stop_playing(stream).await?;
+    destroy(daemon, view).await;
+    output.answer(&json!({"stream_id": stream}), || format!("Stream {stream} is not played any more."))
+}
+
+/// Starts or stops the preview.
+pub async fn preview(bus: &BusChoice, options: Preview, output: Output) -> Result<(), Failure> {
+    if options.stop {
+        let daemon = Daemon::on(bus).await?;
+        daemon.engine.stop_preview(options.channel).await?;
+        return output.answer(&json!({"channel": options.channel}), || "The preview has ended.".to_string());
+    }
+    let prepared = Prepared::of(&options.view, output)?;
+    let daemon = Daemon::on(bus).await?;
+    let view = prepared.create(&daemon).await?;
+    let mut canvas = HashMap::from([("channel", Variant::new(options.channel))]);
+    if let Some(view) = view {
+        canvas.insert("view", Variant::new(view));
+    }
+    if let Err(error) = daemon.engine.start_preview(canvas).await {
+        destroy(&daemon, view).await;
+        return Err(error.into());
+    }
+    let object = json!({"channel": options.channel, "view_id": view});
+    tell(&options.view, &object, "The preview runs.".to_string(), output)?;
+    if !prepared.is_pipe() {
+        return Ok(());
+    }
+    output.remark("Ctrl-C ends it.");
+    tokio::select! {
+        outcome = ended() => outcome?,
+        outcome = gone(&daemon) => return outcome,
+    }
+    let stopped = daemon.engine.stop_preview(options.channel).await;
+    destroy(&daemon, view).await;
+    Ok(stopped?)
+}
+
+/// The answer; on standard error when standard output carries the picture.
+fn tell(view: &ViewTarget, object: &Value, line: String, output: Output) -> Result<(), Failure> {
+    if matches!(view, ViewTarget::Pipe(path) if path.as_os_str() == "-") {
+        output.remark(&line);
+        return Ok(());
+    }
+    output.answer(object, || line)
+}
+
+/// Frees a view. It may be gone already, with its player or with the daemon; then there is nothing to free.
+async fn destroy(daemon: &Daemon, view: Option<u64>) {
+    if let Some(view) = view {
+        let _ = daemon.engine.destroy_platform_view(view).await;
+    }
+}
+
+/// Waits until the daemon leaves the bus.
+async fn gone(daemon: &Daemon) -> Result<(), Failure> {
+    let mut owners = daemon.engine.inner().receive_owner_changed().await?;
+    while let Some(owner) = owners.next().await {
+        if owner.is_none() {
+            break;
+        }
+    }
+    Err(Failure::NoDaemon("zegod has ended".to_string()))
+}

@@ -1,0 +1,104 @@
+//! Views that a command asks the daemon for.
+
+use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use zbus::{Fd, Variant};
+
+use crate::arguments::ViewTarget;
+use crate::bus::Daemon;
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// Where a picture goes, everything on this side being open.
+#[derive(Debug)]
+pub enum Prepared {
+    /// Nowhere.
+    None,
+    /// A view that stays when this program ends.
+    Lasting(ViewTarget),
+    /// A descriptor of ours: the view ends with this program.
+    Pipe(OwnedFd),
+}
+
+impl Prepared {
+    /// Opens what must be open. A FIFO waits here for its reader.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn of(target: &ViewTarget, output: Output) -> Result<Prepared, Failure> {
+        match target {
+            ViewTarget::None => Ok(Prepared::None),
+            ViewTarget::Pipe(path) => open(path, output)
+                .map(Prepared::Pipe)
+                .map_err(|error| Failure::local(format!("{} cannot be opened: {error}", path.display()))),
+            lasting => Ok(Prepared::Lasting(lasting.clone())),
+        }
+    }
+
+    /// Whether the view ends with this program.
+    pub fn is_pipe(&self) -> bool {
+        matches!(self, Prepared::Pipe(_))
+    }
+
+    /// Asks the daemon for the view; `None` when there is to be none.
+    ///
+    /// # Errors
+    /// The daemon's.
+    pub async fn create(&self, daemon: &Daemon) -> Result<Option<u64>, Failure> {
+        let mut target: HashMap<&str, Variant<'_>> = HashMap::new();
+        let kind = match self {
+            Prepared::None => return Ok(None),
+            Prepared::Pipe(fd) => {
+                target.insert("fd", Variant::Fd(Fd::from(fd.as_fd())));
+                "pipe"
+            }
+            Prepared::Lasting(ViewTarget::Kms(connector)) => {
+                target.insert("connector", Variant::new(connector.as_str()));
+                "kms"
+            }
+            Prepared::Lasting(ViewTarget::V4l2(device)) => {
+                target.insert("device", Variant::new(device.as_str()));
+                "v4l2"
+            }
+            Prepared::Lasting(_) => "null",
+        };
+        target.insert("kind", Variant::new(kind));
+        Ok(Some(daemon.engine.create_platform_view(target).await?))
+    }
+}
+
+fn open(path: &Path, output: Output) -> io::Result<OwnedFd> {
+    if path.as_os_str() == "-" {
+        return io::stdout().as_fd().try_clone_to_owned();
+    }
+    if path.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo()) {
+        output.remark(&format!("Waiting for a reader of {}.", path.display()));
+    }
+    Ok(OpenOptions::new().write(true).create(true).truncate(true).open(path)?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OUTPUT: Output = Output { json: true };
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_named() {
+        let failure = Prepared::of(&ViewTarget::Pipe("/nonexistent/x.y4m".into()), OUTPUT).unwrap_err();
+        assert_eq!(failure.status(), 1);
+        assert!(failure.text(false).contains("/nonexistent/x.y4m"), "{}", failure.text(false));
+    }
+
+    #[test]
+    fn only_descriptors_end_with_this_program() {
+        assert!(Prepared::of(&ViewTarget::Pipe("-".into()), OUTPUT).unwrap().is_pipe());
+        assert!(!Prepared::of(&ViewTarget::Null, OUTPUT).unwrap().is_pipe());
+        assert!(!Prepared::of(&ViewTarget::None, OUTPUT).unwrap().is_pipe());
+    }
+}
