@@ -1,0 +1,260 @@
+//! `zegohub.toml`.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use log::LevelFilter;
+use serde::Deserialize;
+use zego_protocol::token::App;
+
+/// Where the hub looks when no file is named.
+pub const DEFAULT_FILE: &str = "/etc/zegohub/zegohub.toml";
+/// HTTP and WebSocket, unless configured.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 7880);
+/// Media, unless configured.
+const UDP_PORT: u16 = 7882;
+/// A silent participant stays so long, unless configured.
+const HEARTBEAT_TIMEOUT_S: u64 = 90;
+
+/// The whole configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Address of HTTP and WebSocket; media uses the same address.
+    pub listen: SocketAddr,
+    /// UDP port of all media.
+    pub udp_port: u16,
+    /// How long a participant that is not heard stays in its room.
+    pub heartbeat_timeout: Duration,
+    /// AppIDs and their secrets; empty: the hub makes one of its own.
+    pub apps: Vec<App>,
+    /// What is logged.
+    pub log_level: LevelFilter,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            listen: LISTEN,
+            udp_port: UDP_PORT,
+            heartbeat_timeout: Duration::from_secs(HEARTBEAT_TIMEOUT_S),
+            apps: Vec::new(),
+            log_level: LevelFilter::Info,
+        }
+    }
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{file}: cannot be read: {source}")]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// The kernel's reason.
+        source: std::io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("{file}:{line}: {key}: {problem}")]
+    Bad {
+        /// The file.
+        file: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// Key, with its table's name.
+        key: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    listen: Option<toml::Spanned<String>>,
+    udp_port: Option<toml::Spanned<i64>>,
+    heartbeat_timeout_s: Option<toml::Spanned<i64>>,
+    #[serde(default)]
+    app: Vec<FileApp>,
+    tls: Option<toml::Spanned<Tls>>,
+    log: Option<Log>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileApp {
+    id: toml::Spanned<AppId>,
+    secret: toml::Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "an AppID is a number or a text")]
+enum AppId {
+    Number(u32),
+    Text(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code)] // Checked, but not used before the hub speaks TLS itself.
+struct Tls {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Log {
+    level: Option<toml::Spanned<String>>,
+}
+
+impl Config {
+    /// Reads `file`; without one, the default file if it is there, or else the defaults.
+    pub fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
+        let path = file.unwrap_or(Path::new(DEFAULT_FILE));
+        match std::fs::read_to_string(path) {
+            Ok(text) => Config::parse(path, &text),
+            Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(Config::default()),
+            Err(source) => Err(ConfigError::Read { file: path.to_owned(), source }),
+        }
+    }
+
+    /// Reads the text of `file`.
+    pub fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
+        let bad = |at: usize, problem: String| ConfigError::Bad {
+            file: file.to_owned(),
+            line: text[..at.min(text.len())].matches('\n').count() + 1,
+            key: key_at(text, at),
+            problem,
+        };
+        let parsed: File = toml::from_str(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            bad(at, error.message().trim().to_owned())
+        })?;
+        let mut config = Config::default();
+        if let Some(listen) = parsed.listen {
+            let at = listen.span().start;
+            let problem = |_| bad(at, format!("{:?} is not \"IP:PORT\", such as \"0.0.0.0:7880\"", listen.get_ref()));
+            config.listen = listen.get_ref().parse().map_err(problem)?;
+        }
+        if let Some(port) = parsed.udp_port {
+            let problem = |_| bad(port.span().start, format!("{} is not a port (0 to 65535)", port.get_ref()));
+            config.udp_port = u16::try_from(*port.get_ref()).map_err(problem)?;
+        }
+        if let Some(seconds) = parsed.heartbeat_timeout_s {
+            let given = *seconds.get_ref();
+            if !(1..=86_400).contains(&given) {
+                return Err(bad(seconds.span().start, format!("{given} is not a time from 1 to 86400 seconds")));
+            }
+            config.heartbeat_timeout = Duration::from_secs(given.unsigned_abs());
+        }
+        for app in parsed.app {
+            let id = match app.id.get_ref() {
+                AppId::Number(number) => number.to_string(),
+                AppId::Text(text) => text.clone(),
+            };
+            if id.is_empty() || id == "0" {
+                return Err(bad(app.id.span().start, "an AppID is neither empty nor 0".to_owned()));
+            }
+            if config.apps.iter().any(|known| known.id == id) {
+                return Err(bad(app.id.span().start, format!("AppID {id} is there twice")));
+            }
+            if app.secret.get_ref().is_empty() {
+                return Err(bad(app.secret.span().start, "a secret is not empty".to_owned()));
+            }
+            config.apps.push(App::new(id, app.secret.get_ref().clone()));
+        }
+        if let Some(tls) = parsed.tls {
+            let problem = "this version does not speak TLS; put a reverse proxy in front of it and remove [tls]";
+            return Err(bad(tls.span().start, problem.to_owned()));
+        }
+        if let Some(level) = parsed.log.and_then(|log| log.level) {
+            let problem = |_| {
+                let words = "off, error, warn, info, debug or trace";
+                bad(level.span().start, format!("{:?} is not a level: {words}", level.get_ref()))
+            };
+            config.log_level = level.get_ref().parse().map_err(problem)?;
+        }
+        Ok(config)
+    }
+}
+
+/// The key of the line at `at`, with the name of its table.
+fn key_at(text: &str, at: usize) -> String {
+    let at = at.min(text.len());
+    let start = text[..at].rfind('\n').map_or(0, |n| n + 1);
+    let end = text[at..].find('\n').map_or(text.len(), |n| at + n);
+    let line = text[start..end].trim();
+    if line.starts_with('[') {
+        return line.trim_matches(['[', ']']).to_owned();
+    }
+    let key = line.split('=').next().unwrap_or_default().trim();
+    let table = text[..start].lines().rev().map(str::trim).find(|l| l.starts_with('['));
+    match table {
+        Some(table) => format!("{}.{key}", table.trim_matches(['[', ']'])),
+        None => key.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(Path::new("zegohub.toml"), text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn everything_can_be_set() {
+        let config = parse(
+            "listen = \"127.0.0.1:9000\"\nudp_port = 9001\nheartbeat_timeout_s = 5\n\
+             [[app]]\nid = 1234567890\nsecret = \"s1\"\n[[app]]\nid = \"devkey\"\nsecret = \"s2\"\n[log]\nlevel = \"debug\"\n",
+        )
+        .expect("good");
+        assert_eq!(config.listen.to_string(), "127.0.0.1:9000");
+        assert_eq!((config.udp_port, config.heartbeat_timeout), (9001, Duration::from_secs(5)));
+        assert_eq!(config.apps, [App::new("1234567890", "s1"), App::new("devkey", "s2")]);
+        assert_eq!(config.log_level, LevelFilter::Debug);
+    }
+
+    #[test]
+    fn nothing_must_be_set() {
+        let config = parse("").expect("good");
+        assert_eq!(config.listen.to_string(), "0.0.0.0:7880");
+        assert_eq!(config.udp_port, 7882);
+        assert_eq!(config.heartbeat_timeout, Duration::from_secs(90));
+        assert!(config.apps.is_empty());
+    }
+
+    #[test]
+    fn mistakes_are_named_with_file_line_and_key() {
+        let cases = [
+            ("# x\nlisten_on = \"1\"\n", "zegohub.toml:2: listen_on: unknown field `listen_on`"),
+            ("listen = \"localhost\"\n", "zegohub.toml:1: listen: \"localhost\" is not \"IP:PORT\""),
+            ("udp_port = 70000\n", "zegohub.toml:1: udp_port: 70000 is not a port"),
+            ("heartbeat_timeout_s = 0\n", "zegohub.toml:1: heartbeat_timeout_s: 0 is not a time"),
+            ("udp_port = \"x\"\n", "zegohub.toml:1: udp_port: invalid type"),
+            ("[log]\n\nlevel = \"loud\"\n", "zegohub.toml:3: log.level: \"loud\" is not a level"),
+            ("[[app]]\nid = 0\nsecret = \"s\"\n", "zegohub.toml:2: app.id: an AppID is neither empty nor 0"),
+            ("[[app]]\nid = 7\nsecret = \"\"\n", "zegohub.toml:3: app.secret: a secret is not empty"),
+            ("[[app]]\nid = 7\n", "zegohub.toml:1: app: missing field `secret`"),
+            (
+                "[[app]]\nid = 7\nsecret = \"s\"\n[[app]]\nid = \"7\"\nsecret = \"s\"\n",
+                "zegohub.toml:5: app.id: AppID 7 is there twice",
+            ),
+            ("[tls]\ncertificate = \"a\"\nkey = \"b\"\n", "zegohub.toml:1: tls: this version does not speak TLS"),
+            ("listen = \n", "zegohub.toml:1: listen:"),
+        ];
+        for (text, expected) in cases {
+            let error = parse(text).expect_err(text);
+            assert!(error.starts_with(expected), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_named_file_must_be_there() {
+        let error = Config::load(Some(Path::new("/nowhere/zegohub.toml"))).expect_err("missing");
+        assert!(error.to_string().starts_with("/nowhere/zegohub.toml: cannot be read"), "{error}");
+    }
+}

@@ -1,0 +1,149 @@
+//! The task that owns the rooms: takes what connections and the forwarding unit report, and does what the rooms decide.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use livekit_protocol::signal_request::Message as Request;
+use livekit_protocol::signal_response::Message as Response;
+use tokio::sync::mpsc;
+
+use crate::rooms::{ConnectionKey, Join, Moment, Output, Rooms, Settings};
+use crate::sfu::{Notice, Sfu};
+
+/// Messages that may wait for a client before its connection is given up.
+pub const OUTBOX: usize = 512;
+/// Reports that may wait for the rooms before connections are made to wait.
+const INBOX: usize = 256;
+/// How often silence is looked for.
+const TICK: Duration = Duration::from_secs(1);
+/// How long connections get to deliver their last message when the hub ends.
+const FAREWELL: Duration = Duration::from_millis(800);
+
+/// What a connection is to send.
+#[derive(Debug)]
+pub enum Outbound {
+    /// A message.
+    Message(Box<Response>),
+    /// Nothing more: close.
+    Close,
+}
+
+/// What a connection reports.
+#[derive(Debug)]
+pub enum Input {
+    /// A client with a good token.
+    Join(ConnectionKey, Box<Join>, mpsc::Sender<Outbound>),
+    /// A message from it.
+    Request(ConnectionKey, Box<Request>),
+    /// The connection is gone.
+    Lost(ConnectionKey),
+}
+
+/// Where connections report to.
+pub type Inbox = mpsc::Sender<Input>;
+
+/// Owner of the rooms.
+pub struct Core {
+    rooms: Rooms,
+    sfu: Sfu,
+    inputs: mpsc::Receiver<Input>,
+    notices: mpsc::UnboundedReceiver<Notice>,
+    outboxes: HashMap<ConnectionKey, mpsc::Sender<Outbound>>,
+}
+
+impl Core {
+    /// Rooms without anybody, and the inbox for connections.
+    pub fn new(settings: Settings, sfu: Sfu, notices: mpsc::UnboundedReceiver<Notice>) -> (Core, Inbox) {
+        let (inbox, inputs) = mpsc::channel(INBOX);
+        let rooms = Rooms::new(settings, Box::new(random));
+        (Core { rooms, sfu, inputs, notices, outboxes: HashMap::new() }, inbox)
+    }
+
+    /// Runs until `stop` completes, then takes leave of everybody.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) {
+        tokio::pin!(stop);
+        let mut next_tick = tokio::time::Instant::now() + TICK;
+        loop {
+            let somebody = !self.rooms.is_empty();
+            tokio::select! {
+                () = &mut stop => break,
+                Some(input) = self.inputs.recv() => {
+                    // Nobody was there: the clock was not looked at for a while.
+                    if !somebody {
+                        next_tick = tokio::time::Instant::now() + TICK;
+                    }
+                    self.take(input);
+                }
+                Some(notice) = self.notices.recv() => self.rooms.notice(notice, now()),
+                () = tokio::time::sleep_until(next_tick), if somebody => {
+                    next_tick += TICK;
+                    self.rooms.tick(now());
+                }
+            }
+            self.carry_out();
+        }
+        self.farewell().await;
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Join(connection, join, outbox) => {
+                self.outboxes.insert(connection, outbox);
+                self.rooms.join(connection, *join, now());
+            }
+            Input::Request(connection, request) => self.rooms.request(connection, *request, now()),
+            Input::Lost(connection) => {
+                self.outboxes.remove(&connection);
+                self.rooms.disconnected(connection, now());
+            }
+        }
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(output) = self.rooms.take_output() {
+            match output {
+                Output::Media(command) => self.sfu.send(command),
+                Output::Send(connection, message) => self.post(connection, Outbound::Message(message)),
+                Output::Close(connection) => {
+                    self.post(connection, Outbound::Close);
+                    self.outboxes.remove(&connection);
+                }
+            }
+        }
+    }
+
+    fn post(&mut self, connection: ConnectionKey, message: Outbound) {
+        let Some(outbox) = self.outboxes.get(&connection) else { return };
+        if outbox.try_send(message).is_err() {
+            // It does not read: it costs only itself. Dropping the outbox ends the connection's task.
+            log::warn!("a signalling connection is too slow and is closed");
+            self.outboxes.remove(&connection);
+            self.rooms.disconnected(connection, now());
+        }
+    }
+
+    async fn farewell(mut self) {
+        self.rooms.shutdown(now());
+        let mut open: Vec<ConnectionKey> = self.outboxes.keys().copied().collect();
+        self.carry_out();
+        let deadline = tokio::time::Instant::now() + FAREWELL;
+        while !open.is_empty() {
+            match tokio::time::timeout_at(deadline, self.inputs.recv()).await {
+                Ok(Some(Input::Lost(connection))) => open.retain(|key| *key != connection),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => break,
+            }
+        }
+    }
+}
+
+/// The present, by both clocks.
+fn now() -> Moment {
+    let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
+    Moment { at: Instant::now(), unix_ms }
+}
+
+fn random() -> u64 {
+    // The kernel's source does not fail once the system is up (random(7)).
+    getrandom::u64().expect("the kernel gives random numbers")
+}

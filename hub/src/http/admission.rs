@@ -1,0 +1,101 @@
+//! Who may come in.
+
+use zego_protocol::error::with_code;
+use zego_protocol::id;
+use zego_protocol::token::{App, TokenError, TokenKind, verify_any};
+
+use super::query::Parameters;
+use crate::rooms::{Join, Path};
+
+/// LiveKit's limit for room names and identities, in bytes.
+const NAME_LIMIT: usize = 256;
+/// A parameter is wrong.
+const BAD_PARAMETER: i32 = 1_000_017;
+
+/// Why somebody may not come in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// HTTP status.
+    pub status: u16,
+    /// One sentence that ends with ZEGO's code in brackets.
+    pub message: String,
+}
+
+impl Refusal {
+    /// The request itself is wrong.
+    pub fn request(status: u16, problem: &str) -> Refusal {
+        Refusal { status, message: with_code(BAD_PARAMETER, problem) }
+    }
+
+    fn token(error: &TokenError) -> Refusal {
+        let status = match error {
+            TokenError::OtherRoom { .. } | TokenError::OtherUser { .. } | TokenError::LoginDenied { .. } => 403,
+            _ => 401,
+        };
+        Refusal { status, message: error.sentence() }
+    }
+
+    fn id(error: &id::IdError) -> Refusal {
+        Refusal { status: 400, message: error.sentence() }
+    }
+}
+
+/// Checks a client's token and parameters. `bearer` is the token of the `Authorization` header, `now` Unix seconds.
+pub fn admit(
+    apps: &[App],
+    path: Path,
+    bearer: Option<&str>,
+    parameters: &Parameters,
+    now: u64,
+) -> Result<Join, Refusal> {
+    let token = bearer.unwrap_or(&parameters.access_token);
+    let claims = match token {
+        "" => Err(TokenError::Missing),
+        token => verify_any(token, apps, now),
+    };
+    let claims = claims.map_err(|error| Refusal::token(&error))?;
+    // A token04 names no user that a client could take over from it: it must say who and where it is.
+    let must_say = claims.kind == TokenKind::Token04;
+    let user = chosen(&parameters.zego_user, must_say, id::user_id, || claims.user_id.clone())?;
+    let room = chosen(&parameters.zego_room, must_say, id::room_id, || claims.room_id.clone().unwrap_or_default())?;
+    if room.is_empty() || room.len() > NAME_LIMIT || user.is_empty() || user.len() > NAME_LIMIT {
+        return Err(Refusal::request(400, "The token names no room and user, or one with more than 256 bytes"));
+    }
+    claims.allow_login(&user, &room).map_err(|error| Refusal::token(&error))?;
+    let name = claims.name.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| parameters.zego_name.clone());
+    id::user_name(&name).map_err(|error| Refusal::id(&error))?;
+    let wishes = match path {
+        Path::One => parameters.one_connection(),
+        Path::Two => parameters.two_connections(),
+    };
+    let wishes = wishes.map_err(|error| Refusal::request(400, &error.to_string()))?;
+    Ok(Join {
+        claims,
+        room,
+        name,
+        metadata: wishes.metadata,
+        attributes: wishes.attributes,
+        path,
+        protocol: wishes.protocol,
+        client_protocol: wishes.client_protocol,
+        capabilities: wishes.capabilities,
+        auto_subscribe: wishes.auto_subscribe,
+        resume: wishes.resume,
+        add_tracks: wishes.add_tracks,
+        offer: wishes.offer,
+        sync_state: wishes.sync_state,
+    })
+}
+
+fn chosen(
+    given: &str,
+    must_say: bool,
+    check: impl Fn(&str) -> Result<(), id::IdError>,
+    otherwise: impl Fn() -> String,
+) -> Result<String, Refusal> {
+    if given.is_empty() && !must_say {
+        return Ok(otherwise());
+    }
+    check(given).map_err(|error| Refusal::id(&error))?;
+    Ok(given.to_owned())
+}

@@ -1,0 +1,282 @@
+//! Coming in: a new participant, one that takes another's place, one that resumes.
+
+use std::collections::HashMap;
+
+use livekit_protocol as proto;
+use proto::leave_request::Action;
+use proto::signal_response::Message as Response;
+use zego_protocol::token::Claims;
+
+use super::participant::Participant;
+use super::{ConnectionKey, Moment, Output, Room, Rooms, message};
+use crate::sfu::{Command, Member, ParticipantKey, PeerId, RoomKey, Side};
+
+/// How many peer connections a client uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Path {
+    /// `/rtc/v1`: one, which the client offers.
+    One,
+    /// `/rtc`: one that the client offers and one that the hub offers.
+    Two,
+}
+
+/// A client at the door, its token verified.
+#[derive(Debug, Clone)]
+pub struct Join {
+    /// What its token grants; the token's user is the participant's identity.
+    pub claims: Claims,
+    /// Room to enter.
+    pub room: String,
+    /// User name.
+    pub name: String,
+    /// Replaces the token's, when not empty and allowed.
+    pub metadata: String,
+    /// Added to the token's, when allowed.
+    pub attributes: HashMap<String, String>,
+    /// One or two peer connections.
+    pub path: Path,
+    /// Version of LiveKit's protocol that the client speaks.
+    pub protocol: i32,
+    /// What the client can do for other clients.
+    pub client_protocol: i32,
+    /// Likewise.
+    pub capabilities: Vec<i32>,
+    /// Send it every track.
+    pub auto_subscribe: bool,
+    /// It was in the room before, under this id, and wants to go on; empty when it does not know its id.
+    pub resume: Option<String>,
+    /// Tracks that it publishes at once.
+    pub add_tracks: Vec<proto::AddTrackRequest>,
+    /// Its first offer.
+    pub offer: Option<proto::SessionDescription>,
+    /// What it remembers, when it resumes.
+    pub sync_state: Option<proto::SyncState>,
+}
+
+impl Rooms {
+    /// Lets a client in.
+    pub fn join(&mut self, connection: ConnectionKey, join: Join, now: Moment) {
+        let room = self.room(&join, now);
+        let present = self.find(room, &join.claims.user_id);
+        if let Some(sid) = &join.resume {
+            self.resume(connection, present, &sid.clone(), join, now);
+            return;
+        }
+        if let Some(old) = present {
+            log::info!("{} joins again: the older session ends", join.claims.user_id);
+            self.expel(old, proto::DisconnectReason::DuplicateIdentity, Action::Disconnect, now);
+        }
+        // Expelling its last member removes a room.
+        let room = self.room(&join, now);
+        let key = self.enter(connection, room, &join, now);
+        for add in join.add_tracks {
+            self.add_track(key, add);
+        }
+        if let Some(offer) = join.offer {
+            self.client_offer(key, offer, now);
+        }
+    }
+
+    fn room(&mut self, join: &Join, now: Moment) -> RoomKey {
+        let same = |room: &Room| room.app == join.claims.app_id && room.name == join.room;
+        if let Some((key, _)) = self.rooms.iter().find(|(_, room)| same(room)) {
+            return *key;
+        }
+        let key = self.new_key();
+        let room = Room {
+            app: join.claims.app_id.clone(),
+            name: join.room.clone(),
+            sid: self.new_sid("RM_"),
+            created_ms: now.unix_ms,
+            members: Vec::new(),
+        };
+        log::info!("room {} opens", room.name);
+        self.rooms.insert(key, room);
+        key
+    }
+
+    fn find(&self, room: RoomKey, identity: &str) -> Option<ParticipantKey> {
+        let members = &self.rooms.get(&room)?.members;
+        members.iter().copied().find(|key| self.people.get(key).is_some_and(|p| p.identity == identity))
+    }
+
+    fn enter(&mut self, connection: ConnectionKey, room: RoomKey, join: &Join, now: Moment) -> ParticipantKey {
+        let key = self.new_key();
+        let sid = self.new_sid("PA_");
+        let claims = join.claims.clone();
+        let mut attributes: HashMap<String, String> = claims.attributes.clone().into_iter().collect();
+        let mut metadata = claims.metadata.clone();
+        if claims.can_update_own_metadata {
+            attributes.extend(join.attributes.clone());
+            if !join.metadata.is_empty() {
+                metadata = join.metadata.clone();
+            }
+        }
+        let person = Participant {
+            connection: Some(connection),
+            room,
+            sid: sid.clone(),
+            identity: claims.user_id.clone(),
+            name: join.name.clone(),
+            metadata,
+            attributes,
+            claims,
+            path: join.path,
+            protocol: join.protocol,
+            client_protocol: join.client_protocol,
+            capabilities: join.capabilities.clone(),
+            auto_subscribe: join.auto_subscribe,
+            active: false,
+            joined_at: now.at,
+            joined_ms: now.unix_ms,
+            version: 1,
+            last_heard: now.at,
+            lost_at: None,
+            silent_since: None,
+            media_ended_at: None,
+            published: Vec::new(),
+            wishes: HashMap::new(),
+            held: Default::default(),
+            sections: Vec::new(),
+            pending: Default::default(),
+            asked: false,
+            promised: (0, 0),
+            has_subscriber_peer: false,
+            offering: false,
+            last_offer_id: 0,
+        };
+        log::info!("{} joins as {sid}", person.identity);
+        let member = Member {
+            room,
+            identity: person.identity.clone(),
+            sid,
+            may_send_data: person.claims.can_publish_data,
+        };
+        self.people.insert(key, person);
+        self.connections.insert(connection, key);
+        let others = self.others(room, key);
+        if let Some(room) = self.rooms.get_mut(&room) {
+            room.members.push(key);
+        }
+        self.media(Command::Open(PeerId { participant: key, side: Side::Publisher }, member));
+        let response = self.join_response(key, others);
+        self.send(key, response);
+        self.announce_to_others(key);
+        key
+    }
+
+    /// Others as the participant may see them.
+    fn others(&self, room: RoomKey, key: ParticipantKey) -> Vec<proto::ParticipantInfo> {
+        let members = self.rooms.get(&room).map(|r| r.members.as_slice()).unwrap_or_default();
+        let visible = members.iter().filter(|m| **m != key).filter_map(|m| self.people.get(m));
+        visible.filter(|p| !p.claims.hidden).map(Participant::info).collect()
+    }
+
+    fn join_response(&self, key: ParticipantKey, others: Vec<proto::ParticipantInfo>) -> Response {
+        let person = self.people.get(&key);
+        Response::Join(proto::JoinResponse {
+            room: person.map(|p| self.room_info(p.room)),
+            participant: person.map(Participant::info),
+            other_participants: others,
+            server_version: message::SERVER_VERSION.into(),
+            // With two connections the client's own is the first that must be up: the other one exists only when
+            // there is something to receive.
+            subscriber_primary: false,
+            ping_timeout: message::PING_TIMEOUT_S,
+            ping_interval: message::PING_INTERVAL_S,
+            server_info: Some(message::server_info()),
+            fast_publish: person.is_some_and(|p| p.claims.can_publish),
+            enabled_publish_codecs: ["audio/opus", "video/H264", "video/VP8", "video/rtx"]
+                .map(|mime| proto::Codec { mime: mime.into(), fmtp_line: String::new() })
+                .into(),
+            ..Default::default()
+        })
+    }
+
+    /// A room as clients are told about it.
+    pub(super) fn room_info(&self, key: RoomKey) -> proto::Room {
+        let Some(room) = self.rooms.get(&key) else { return proto::Room::default() };
+        let visible = room.members.iter().filter_map(|m| self.people.get(m)).filter(|p| !p.claims.hidden);
+        let (mut people, mut publishers) = (0, 0);
+        for person in visible {
+            people += 1;
+            publishers += u32::from(person.published.iter().any(|p| p.announced));
+        }
+        proto::Room {
+            sid: room.sid.clone(),
+            name: room.name.clone(),
+            creation_time: room.created_ms / 1000,
+            creation_time_ms: room.created_ms,
+            num_participants: people,
+            num_publishers: publishers,
+            ..Default::default()
+        }
+    }
+
+    fn announce_to_others(&mut self, key: ParticipantKey) {
+        let Some(person) = self.people.get(&key) else { return };
+        if person.claims.hidden {
+            return;
+        }
+        let update = message::update(vec![person.info()]);
+        for member in self.room_members(key).into_iter().filter(|m| *m != key) {
+            self.send(member, update.clone());
+        }
+    }
+
+    fn resume(
+        &mut self,
+        connection: ConnectionKey,
+        present: Option<ParticipantKey>,
+        sid: &str,
+        join: Join,
+        now: Moment,
+    ) {
+        let same = |p: &Participant| (sid.is_empty() || p.sid == sid) && p.media_ended_at.is_none() && p.active;
+        let resumable = present.filter(|key| self.people.get(key).is_some_and(same));
+        let Some(key) = resumable else {
+            // The client then joins anew, and takes the place of whatever is left of its old session.
+            log::info!("{} cannot resume {sid}", join.claims.user_id);
+            let leave = message::leave(proto::DisconnectReason::StateMismatch, Action::Reconnect);
+            self.out.push_back(Output::Send(connection, Box::new(leave)));
+            self.out.push_back(Output::Close(connection));
+            self.close_empty_rooms();
+            return;
+        };
+        if let Some(person) = self.people.get_mut(&key) {
+            log::info!("{} resumes {}", person.identity, person.sid);
+            if let Some(old) = person.connection.replace(connection) {
+                self.connections.remove(&old);
+                self.out.push_back(Output::Close(old));
+            }
+            person.lost_at = None;
+            person.last_heard = now.at;
+            person.claims = join.claims.clone();
+            person.asked = false;
+            person.promised = (0, 0);
+        }
+        self.connections.insert(connection, key);
+        self.send(
+            key,
+            Response::Reconnect(proto::ReconnectResponse {
+                server_info: Some(message::server_info()),
+                ..Default::default()
+            }),
+        );
+        let Some(room) = self.people.get(&key).map(|p| p.room) else { return };
+        let mut everybody = self.others(room, key);
+        everybody.extend(self.people.get(&key).map(Participant::info));
+        self.send(key, message::update(everybody));
+        self.send(key, Response::RoomUpdate(proto::RoomUpdate { room: Some(self.room_info(room)) }));
+        if let Some(state) = &join.sync_state {
+            self.sync_state(key, state);
+        }
+        for add in join.add_tracks {
+            self.add_track(key, add);
+        }
+        match join.offer {
+            Some(offer) => self.client_offer(key, offer, now),
+            None => self.resume_delivery(key),
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Going: by the client's wish, by the hub's, by silence.
+
+use std::time::Duration;
+
+use livekit_protocol as proto;
+use proto::leave_request::Action;
+use proto::request_response::{Reason, Request as Refused};
+use proto::signal_request::Message as Request;
+use proto::signal_response::Message as Response;
+
+use super::{ConnectionKey, Moment, Output, Rooms, message};
+use crate::sfu::{Command, ParticipantKey, PeerId, Side};
+
+/// A participant whose media connection never came up is not waited for any longer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
+/// A client whose media connection ended gets so long to leave or to join anew by itself.
+const MEDIA_ENDED_TIMEOUT: Duration = Duration::from_secs(5);
+/// A client that is heard on its signalling connection, but not on its media connection, is to connect anew after that.
+const MEDIA_SILENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl Rooms {
+    /// A client says that it goes.
+    pub(super) fn client_leave(&mut self, key: ParticipantKey, leave: proto::LeaveRequest, now: Moment) {
+        let reason = match leave.reason {
+            0 => proto::DisconnectReason::ClientInitiated as i32,
+            reason => reason,
+        };
+        let connection = self.people.get(&key).and_then(|p| p.connection);
+        self.remove(key, reason, now);
+        if let Some(connection) = connection {
+            self.out.push_back(Output::Close(connection));
+        }
+    }
+
+    /// A signalling connection was lost without a word. Its participant stays for a while: it may come back.
+    pub fn disconnected(&mut self, connection: ConnectionKey, now: Moment) {
+        let Some(key) = self.connections.remove(&connection) else { return };
+        let Some(person) = self.people.get_mut(&key) else { return };
+        person.connection = None;
+        person.lost_at = Some(now.at);
+        if !person.active || person.media_ended_at.is_some() {
+            self.remove(key, proto::DisconnectReason::SignalClose as i32, now);
+        } else {
+            log::info!("{}: the signalling connection is lost", person.identity);
+        }
+    }
+
+    /// A media connection ended: the client closed it, or it cannot go on.
+    pub(super) fn media_closed(&mut self, peer: PeerId, now: Moment) {
+        let Some(person) = self.people.get_mut(&peer.participant) else { return };
+        match peer.side {
+            Side::Publisher => {
+                person.media_ended_at.get_or_insert(now.at);
+                if person.connection.is_none() {
+                    self.remove(peer.participant, proto::DisconnectReason::SignalClose as i32, now);
+                }
+            }
+            Side::Subscriber => {
+                person.has_subscriber_peer = false;
+                person.offering = false;
+                person.sections.clear();
+            }
+        }
+    }
+
+    /// Removes whoever was silent for too long. To be called about every second while anybody is there.
+    pub fn tick(&mut self, now: Moment) {
+        let keys: Vec<ParticipantKey> = self.people.keys().copied().collect();
+        for key in keys {
+            self.check(key, now);
+        }
+    }
+
+    fn check(&mut self, key: ParticipantKey, now: Moment) {
+        let Some(person) = self.people.get(&key) else { return };
+        let since = |at: Option<std::time::Instant>| at.map(|at| now.at.saturating_duration_since(at));
+        let longer = |at, limit| since(at).is_some_and(|silent| silent >= limit);
+        let ping_timeout = Duration::from_secs(message::PING_TIMEOUT_S as u64);
+        if longer(person.lost_at, self.settings.heartbeat_timeout) {
+            log::info!("{} did not come back", person.identity);
+            self.remove(key, proto::DisconnectReason::ConnectionTimeout as i32, now);
+        } else if person.connection.is_some() && longer(Some(person.last_heard), ping_timeout) {
+            let heard = person.last_heard;
+            if let Some(connection) = person.connection {
+                self.out.push_back(Output::Close(connection));
+                self.disconnected(connection, Moment { at: heard, ..now });
+            }
+        } else if !person.active && longer(Some(person.joined_at), CONNECT_TIMEOUT) {
+            self.expel(key, proto::DisconnectReason::ConnectionTimeout, Action::Disconnect, now);
+        } else if longer(person.media_ended_at, MEDIA_ENDED_TIMEOUT) || longer(person.silent_since, MEDIA_SILENT_TIMEOUT) {
+            if person.connection.is_some() {
+                self.expel(key, proto::DisconnectReason::StateMismatch, Action::Reconnect, now);
+            }
+        }
+    }
+
+    /// Sends a participant away.
+    pub(super) fn expel(&mut self, key: ParticipantKey, reason: proto::DisconnectReason, action: Action, now: Moment) {
+        self.send(key, message::leave(reason, action));
+        let connection = self.people.get(&key).and_then(|p| p.connection);
+        self.remove(key, reason as i32, now);
+        if let Some(connection) = connection {
+            self.out.push_back(Output::Close(connection));
+        }
+    }
+
+    /// The hub ends: everybody is told so.
+    pub fn shutdown(&mut self, now: Moment) {
+        let keys: Vec<ParticipantKey> = self.people.keys().copied().collect();
+        // Told first, so that nobody hears of others leaving in between.
+        let mut connections = Vec::new();
+        for key in &keys {
+            self.send(*key, message::leave(proto::DisconnectReason::ServerShutdown, Action::Disconnect));
+            if let Some(connection) = self.people.get_mut(key).and_then(|p| p.connection.take()) {
+                connections.push(connection);
+            }
+        }
+        for key in keys {
+            self.remove(key, proto::DisconnectReason::ServerShutdown as i32, now);
+        }
+        self.out.extend(connections.into_iter().map(Output::Close));
+    }
+
+    fn remove(&mut self, key: ParticipantKey, reason: i32, _now: Moment) {
+        let members = self.room_members(key);
+        let Some(person) = self.people.remove(&key) else { return };
+        log::info!("{} left", person.identity);
+        if let Some(connection) = person.connection {
+            self.connections.remove(&connection);
+        }
+        if let Some(room) = self.rooms.get_mut(&person.room) {
+            room.members.retain(|member| *member != key);
+        }
+        self.media(Command::Close(PeerId { participant: key, side: Side::Publisher }));
+        if person.has_subscriber_peer {
+            self.media(Command::Close(PeerId { participant: key, side: Side::Subscriber }));
+        }
+        for publication in &person.published {
+            self.owners.remove(&publication.key);
+        }
+        let mut info = person.info();
+        info.state = proto::participant_info::State::Disconnected as i32;
+        info.disconnect_reason = reason;
+        info.tracks.clear();
+        info.version += 1;
+        let update = message::update(vec![info]);
+        for member in members.into_iter().filter(|m| *m != key) {
+            if !person.claims.hidden {
+                self.send(member, update.clone());
+            }
+            for publication in &person.published {
+                self.forget_track(member, publication.key);
+            }
+        }
+        self.close_empty_rooms();
+    }
+
+    pub(super) fn close_empty_rooms(&mut self) {
+        self.rooms.retain(|_, room| {
+            if room.members.is_empty() {
+                log::info!("room {} closes", room.name);
+            }
+            !room.members.is_empty()
+        });
+    }
+
+    /// A client changes what it says about itself.
+    pub(super) fn update_metadata(&mut self, key: ParticipantKey, update: proto::UpdateParticipantMetadata, _now: Moment) {
+        let Some(person) = self.people.get_mut(&key) else { return };
+        let request_id = update.request_id;
+        if !person.claims.can_update_own_metadata {
+            let message = "The token does not allow changing one's own metadata".to_owned();
+            let refused = Some(Refused::UpdateMetadata(update));
+            self.send(key, message::outcome(request_id, Reason::NotAllowed, message, refused));
+            return;
+        }
+        if !update.name.is_empty() {
+            person.name = update.name.clone();
+        }
+        if !update.metadata.is_empty() {
+            person.metadata = update.metadata.clone();
+        }
+        for (name, value) in &update.attributes {
+            if value.is_empty() {
+                person.attributes.remove(name);
+            } else {
+                person.attributes.insert(name.clone(), value.clone());
+            }
+        }
+        let knows_success = person.protocol > 14;
+        self.announce(key);
+        if knows_success {
+            let done = Some(Refused::UpdateMetadata(update));
+            self.send(key, message::outcome(request_id, Reason::Ok, String::new(), done));
+        }
+    }
+
+    /// A request that this hub does not serve.
+    pub(super) fn refuse_unsupported(&mut self, key: ParticipantKey, request: Request) {
+        let refused = match request {
+            Request::PublishDataTrackRequest(request) => Refused::PublishDataTrack(request),
+            Request::UnpublishDataTrackRequest(request) => Refused::UnpublishDataTrack(request),
+            _ => return,
+        };
+        let message = "This server does not carry data tracks".to_owned();
+        self.send(key, message::outcome(0, Reason::UnsupportedType, message, Some(refused)));
+    }
+}

@@ -1,0 +1,180 @@
+//! One participant and what the others see of it.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Instant;
+
+use livekit_protocol as proto;
+use proto::participant_info::{Kind, State};
+use zego_protocol::token::Claims;
+
+use super::negotiate::PendingAnswer;
+use super::subscribe::Section;
+use super::{ConnectionKey, Path};
+use crate::sfu::{PeerId, RoomKey, Side, TrackKey, TrackKind};
+
+/// A track that a participant publishes.
+#[derive(Debug)]
+pub struct Publication {
+    /// The forwarding unit's name for it.
+    pub key: TrackKey,
+    /// What others are told about it.
+    pub info: proto::TrackInfo,
+    /// Names under which the client's descriptions may refer to it.
+    pub cids: Vec<String>,
+    /// ZEGO stream that it belongs to.
+    pub stream_id: String,
+    /// Codec that the client wants to send, upper case, empty when it did not say.
+    pub codec: String,
+    /// Section of the publisher's peer connection, once negotiated.
+    pub mid: Option<String>,
+    /// Two channels of sound.
+    pub stereo: bool,
+    /// Others know of it.
+    pub announced: bool,
+}
+
+impl Publication {
+    /// Sound or pictures.
+    pub fn kind(&self) -> TrackKind {
+        if self.info.r#type == proto::TrackType::Video as i32 { TrackKind::Video } else { TrackKind::Audio }
+    }
+}
+
+/// A member of a room.
+#[derive(Debug)]
+pub struct Participant {
+    /// Its signalling connection; `None` while that is lost.
+    pub connection: Option<ConnectionKey>,
+    /// Its room.
+    pub room: RoomKey,
+    /// Public id.
+    pub sid: String,
+    /// User id.
+    pub identity: String,
+    /// User name.
+    pub name: String,
+    /// Free text about it.
+    pub metadata: String,
+    /// Free key-value pairs about it.
+    pub attributes: HashMap<String, String>,
+    /// What its token grants.
+    pub claims: Claims,
+    /// One or two peer connections.
+    pub path: Path,
+    /// Version of LiveKit's protocol that its client speaks.
+    pub protocol: i32,
+    /// What its client can do for other clients; passed on, not interpreted.
+    pub client_protocol: i32,
+    /// Likewise.
+    pub capabilities: Vec<i32>,
+    /// Receives every track without asking.
+    pub auto_subscribe: bool,
+    /// Its media connection was up at least once.
+    pub active: bool,
+    /// When it joined.
+    pub joined_at: Instant,
+    /// The same in milliseconds since 1970.
+    pub joined_ms: i64,
+    /// Counts what others were told about it.
+    pub version: u32,
+    /// Last message on its signalling connection.
+    pub last_heard: Instant,
+    /// When its signalling connection was lost.
+    pub lost_at: Option<Instant>,
+    /// Since when nothing comes from its media connection.
+    pub silent_since: Option<Instant>,
+    /// When its media connection ended.
+    pub media_ended_at: Option<Instant>,
+    /// What it publishes.
+    pub published: Vec<Publication>,
+    /// Tracks that it asked for (true) or asked not to get (false).
+    pub wishes: HashMap<TrackKey, bool>,
+    /// Tracks that it gets but does not show now.
+    pub held: HashSet<TrackKey>,
+    /// Sections in which it receives.
+    pub sections: Vec<Section>,
+    /// Offers of its client that the forwarding unit has not answered yet.
+    pub pending: VecDeque<PendingAnswer>,
+    /// A renegotiation was asked for and has not begun.
+    pub asked: bool,
+    /// Sections that the client was asked to add and has not offered yet: sound, pictures.
+    pub promised: (u32, u32),
+    /// The second peer connection exists (two connections only).
+    pub has_subscriber_peer: bool,
+    /// An offer of the hub is on its way (two connections only).
+    pub offering: bool,
+    /// Numbers offers and answers.
+    pub last_offer_id: u32,
+}
+
+impl Participant {
+    /// What others are told.
+    pub fn info(&self) -> proto::ParticipantInfo {
+        let state = if self.active { State::Active } else { State::Joined };
+        proto::ParticipantInfo {
+            sid: self.sid.clone(),
+            identity: self.identity.clone(),
+            state: state as i32,
+            tracks: self.published.iter().filter(|p| p.announced).map(|p| p.info.clone()).collect(),
+            metadata: self.metadata.clone(),
+            joined_at: self.joined_ms / 1000,
+            joined_at_ms: self.joined_ms,
+            name: self.name.clone(),
+            version: self.version,
+            permission: Some(self.permission()),
+            is_publisher: self.published.iter().any(|p| p.announced),
+            kind: kind(&self.claims.participant_kind) as i32,
+            attributes: self.attributes.clone(),
+            client_protocol: self.client_protocol,
+            capabilities: self.capabilities.clone(),
+            ..Default::default()
+        }
+    }
+
+    fn permission(&self) -> proto::ParticipantPermission {
+        proto::ParticipantPermission {
+            can_subscribe: self.claims.can_subscribe,
+            can_publish: self.claims.can_publish,
+            can_publish_data: self.claims.can_publish_data,
+            can_publish_sources: self.claims.publish_sources.iter().map(|s| source(s) as i32).collect(),
+            hidden: self.claims.hidden,
+            can_update_metadata: self.claims.can_update_own_metadata,
+            ..Default::default()
+        }
+    }
+
+    /// The peer connection that delivers tracks to it.
+    pub fn delivering_peer(&self, key: u64) -> PeerId {
+        let side = match self.path {
+            Path::One => Side::Publisher,
+            Path::Two => Side::Subscriber,
+        };
+        PeerId { participant: key, side }
+    }
+
+    /// One of its publications by its public id.
+    pub fn publication(&mut self, sid: &str) -> Option<&mut Publication> {
+        self.published.iter_mut().find(|p| p.info.sid == sid)
+    }
+}
+
+fn kind(word: &str) -> Kind {
+    match word {
+        "ingress" => Kind::Ingress,
+        "egress" => Kind::Egress,
+        "sip" => Kind::Sip,
+        "agent" => Kind::Agent,
+        _ => Kind::Standard,
+    }
+}
+
+/// A track's source by the word that tokens use for it.
+pub fn source(word: &str) -> proto::TrackSource {
+    match word {
+        "camera" => proto::TrackSource::Camera,
+        "microphone" => proto::TrackSource::Microphone,
+        "screen_share" => proto::TrackSource::ScreenShare,
+        "screen_share_audio" => proto::TrackSource::ScreenShareAudio,
+        _ => proto::TrackSource::Unknown,
+    }
+}

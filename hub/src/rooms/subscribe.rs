@@ -1,0 +1,266 @@
+//! What participants receive: which tracks, and in which sections of their peer connection.
+
+use livekit_protocol as proto;
+use proto::signal_response::Message as Response;
+
+use super::{Path, Rooms};
+use crate::sdp;
+use crate::sfu::{Command, Member, ParticipantKey, PeerId, SectionChange, Side, TrackKey, TrackKind, Use};
+
+/// What a section of the delivering peer connection does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SectionState {
+    /// Nothing; the client was told so, and it may carry a track from the next negotiation on.
+    Free,
+    /// Carries a track.
+    Delivering(TrackKey),
+}
+
+/// A section in which a participant receives.
+#[derive(Debug)]
+pub struct Section {
+    /// `a=mid`.
+    pub mid: String,
+    /// Sound or pictures.
+    pub kind: TrackKind,
+    /// What it does.
+    pub state: SectionState,
+}
+
+impl Rooms {
+    /// Tracks that a participant is to receive.
+    fn wanted(&self, key: ParticipantKey) -> Vec<(TrackKey, TrackKind)> {
+        let Some(person) = self.people.get(&key).filter(|p| p.claims.can_subscribe) else { return Vec::new() };
+        let others = self.room_members(key).into_iter().filter(|m| *m != key);
+        let published = others.filter_map(|m| self.people.get(&m)).flat_map(|p| p.published.iter());
+        published
+            .filter(|p| p.announced && person.wishes.get(&p.key).copied().unwrap_or(person.auto_subscribe))
+            .map(|p| (p.key, p.kind()))
+            .collect()
+    }
+
+    /// Sees to it that a participant receives what it is to receive, by starting a negotiation if one is needed.
+    pub(super) fn deliver(&mut self, key: ParticipantKey) {
+        match self.people.get(&key).map(|p| p.path) {
+            Some(Path::One) => self.ask_for_offer(key),
+            Some(Path::Two) => self.offer_changes(key, false),
+            None => {}
+        }
+    }
+
+    /// One connection: only the client offers, so it is told how many sections are missing.
+    fn ask_for_offer(&mut self, key: ParticipantKey) {
+        let wanted = self.wanted(key);
+        let Some(person) = self.people.get_mut(&key) else { return };
+        // Before its first offer nothing can be asked; while one is answered, the answer comes first.
+        if person.last_offer_id == 0 || !person.pending.is_empty() {
+            return;
+        }
+        let delivering = |track: TrackKey| person.sections.iter().any(|s| s.state == SectionState::Delivering(track));
+        let is_wanted = |s: &Section| matches!(s.state, SectionState::Delivering(t) if wanted.iter().any(|w| w.0 == t));
+        let waiting: Vec<_> = wanted.iter().filter(|(track, _)| !delivering(*track)).collect();
+        let to_release = person.sections.iter().any(|s| s.state != SectionState::Free && !is_wanted(s));
+        if waiting.is_empty() && !to_release {
+            return;
+        }
+        let missing = |kind: TrackKind, promised: u32| {
+            let waiting = waiting.iter().filter(|w| w.1 == kind).count() as u32;
+            let free = person.sections.iter().filter(|s| s.kind == kind && s.state == SectionState::Free).count() as u32;
+            waiting.saturating_sub(free + promised)
+        };
+        let audios = missing(TrackKind::Audio, person.promised.0);
+        let videos = missing(TrackKind::Video, person.promised.1);
+        if person.asked && audios == 0 && videos == 0 {
+            return;
+        }
+        person.asked = true;
+        person.promised = (person.promised.0 + audios, person.promised.1 + videos);
+        let requirement = proto::MediaSectionsRequirement { num_audios: audios, num_videos: videos };
+        self.send(key, Response::MediaSectionsRequirement(requirement));
+    }
+
+    /// One connection: decides which of the offered sections carry which tracks.
+    pub(super) fn assign(&mut self, key: ParticipantKey, offered: &[sdp::Section]) -> Vec<(String, Use)> {
+        let wanted = self.wanted(key);
+        let Some(person) = self.people.get_mut(&key) else { return Vec::new() };
+        let kind = |s: &sdp::Section| match s.kind {
+            sdp::SectionKind::Audio => Some(TrackKind::Audio),
+            sdp::SectionKind::Video => Some(TrackKind::Video),
+            _ => None,
+        };
+        let usable = |s: &&sdp::Section| !s.rejected && s.direction == sdp::Direction::RecvOnly && kind(s).is_some();
+        person.sections.retain(|known| offered.iter().filter(usable).any(|s| s.mid == known.mid));
+        for section in offered.iter().filter(usable) {
+            if let (Some(kind), false) = (kind(section), person.sections.iter().any(|s| s.mid == section.mid)) {
+                person.sections.push(Section { mid: section.mid.clone(), kind, state: SectionState::Free });
+            }
+        }
+        // A section whose track is not wanted any more is answered as inactive once before it carries another, so
+        // that the client sees one track end and another begin.
+        let mut resting = Vec::new();
+        for section in &mut person.sections {
+            if let SectionState::Delivering(track) = section.state
+                && !wanted.iter().any(|w| w.0 == track)
+            {
+                section.state = SectionState::Free;
+                resting.push(section.mid.clone());
+            }
+        }
+        for (track, kind) in wanted {
+            let sections = &mut person.sections;
+            if sections.iter().any(|s| s.state == SectionState::Delivering(track)) {
+                continue;
+            }
+            let free = |s: &&mut Section| s.kind == kind && s.state == SectionState::Free && !resting.contains(&s.mid);
+            if let Some(section) = sections.iter_mut().find(free) {
+                section.state = SectionState::Delivering(track);
+            }
+        }
+        let uses = person.sections.iter().filter_map(|s| match s.state {
+            SectionState::Delivering(track) => Some((s.mid.clone(), Use::Deliver(track))),
+            SectionState::Free => None,
+        });
+        uses.collect()
+    }
+
+    /// Two connections: the hub offers what changed.
+    fn offer_changes(&mut self, key: ParticipantKey, ice_restart: bool) {
+        let wanted = self.wanted(key);
+        let Some(person) = self.people.get_mut(&key) else { return };
+        if person.offering {
+            return;
+        }
+        let mut changes = Vec::new();
+        let mut stopped = Vec::new();
+        for section in &mut person.sections {
+            if let SectionState::Delivering(track) = section.state
+                && !wanted.iter().any(|w| w.0 == track)
+            {
+                section.state = SectionState::Free;
+                stopped.push(section.mid.clone());
+                changes.push(SectionChange::Stop(section.mid.clone()));
+            }
+        }
+        for (track, kind) in wanted {
+            if person.sections.iter().any(|s| s.state == SectionState::Delivering(track)) {
+                continue;
+            }
+            let free = |s: &&mut Section| s.kind == kind && s.state == SectionState::Free && !stopped.contains(&s.mid);
+            match person.sections.iter_mut().find(free) {
+                Some(section) => {
+                    section.state = SectionState::Delivering(track);
+                    changes.push(SectionChange::Reuse(section.mid.clone(), track));
+                }
+                None => changes.push(SectionChange::Add(track, kind)),
+            }
+        }
+        if changes.is_empty() && !ice_restart {
+            return;
+        }
+        person.offering = true;
+        person.last_offer_id += 1;
+        let id = person.last_offer_id;
+        let peer = PeerId { participant: key, side: Side::Subscriber };
+        let open = !std::mem::replace(&mut person.has_subscriber_peer, true);
+        let member = Member {
+            room: person.room,
+            identity: person.identity.clone(),
+            sid: person.sid.clone(),
+            may_send_data: person.claims.can_publish_data,
+        };
+        if open {
+            self.media(Command::Open(peer, member));
+        }
+        self.media(Command::MakeOffer { peer, id, changes, ice_restart });
+    }
+
+    /// After a resume: two connections restart ICE by an offer of the hub, one by the client's.
+    pub(super) fn resume_delivery(&mut self, key: ParticipantKey) {
+        let Some(person) = self.people.get_mut(&key) else { return };
+        if person.path == Path::Two && person.has_subscriber_peer {
+            person.offering = false;
+            self.offer_changes(key, true);
+        }
+    }
+
+    /// A client says which tracks it wants.
+    pub(super) fn subscription(&mut self, key: ParticipantKey, update: &proto::UpdateSubscription) {
+        let grouped = update.participant_tracks.iter().flat_map(|p| p.track_sids.iter());
+        let sids: Vec<String> = update.track_sids.iter().chain(grouped).cloned().collect();
+        for sid in sids {
+            let Some(track) = self.track_by_sid(key, &sid) else {
+                let response = proto::SubscriptionResponse {
+                    track_sid: sid,
+                    err: proto::SubscriptionError::SeTrackNotfound as i32,
+                };
+                if update.subscribe {
+                    self.send(key, Response::SubscriptionResponse(response));
+                }
+                continue;
+            };
+            if let Some(person) = self.people.get_mut(&key) {
+                person.wishes.insert(track, update.subscribe);
+            }
+        }
+        self.deliver(key);
+    }
+
+    /// A client says how it shows tracks; what it does not show is not sent.
+    pub(super) fn track_settings(&mut self, key: ParticipantKey, settings: &proto::UpdateTrackSettings) {
+        for sid in &settings.track_sids {
+            let Some(track) = self.track_by_sid(key, sid) else { continue };
+            self.hold(key, track, settings.disabled);
+        }
+    }
+
+    fn hold(&mut self, key: ParticipantKey, track: TrackKey, hold: bool) {
+        let Some(person) = self.people.get_mut(&key) else { return };
+        let changed = if hold { person.held.insert(track) } else { person.held.remove(&track) };
+        if changed {
+            let peer = person.delivering_peer(key);
+            self.media(Command::SetForwarding { peer, track, on: !hold });
+        }
+    }
+
+    /// Holds back again what was held back before a negotiation made new deliveries.
+    pub(super) fn hold_again(&mut self, key: ParticipantKey) {
+        let Some(person) = self.people.get(&key) else { return };
+        let peer = person.delivering_peer(key);
+        for track in person.held.clone() {
+            self.media(Command::SetForwarding { peer, track, on: false });
+        }
+    }
+
+    /// What a client that resumes remembers of its subscriptions.
+    pub(super) fn sync_state(&mut self, key: ParticipantKey, state: &proto::SyncState) {
+        let auto = self.people.get(&key).is_some_and(|p| p.auto_subscribe);
+        if let Some(subscription) = &state.subscription {
+            // Clients list the exceptions to what they get by default.
+            let meant = proto::UpdateSubscription { subscribe: !auto, ..subscription.clone() };
+            self.subscription(key, &meant);
+        }
+        for sid in &state.track_sids_disabled {
+            if let Some(track) = self.track_by_sid(key, sid) {
+                self.hold(key, track, true);
+            }
+        }
+    }
+
+    /// A track is gone: nothing of it is to be received.
+    pub(super) fn forget_track(&mut self, key: ParticipantKey, track: TrackKey) {
+        if let Some(person) = self.people.get_mut(&key) {
+            person.wishes.remove(&track);
+            person.held.remove(&track);
+            if person.sections.iter().any(|s| s.state == SectionState::Delivering(track)) {
+                self.deliver(key);
+            }
+        }
+    }
+
+    /// A track of the participant's room by its public id.
+    fn track_by_sid(&self, key: ParticipantKey, sid: &str) -> Option<TrackKey> {
+        let members = self.room_members(key);
+        let published = members.iter().filter_map(|m| self.people.get(m)).flat_map(|p| p.published.iter());
+        published.filter(|p| p.info.sid == sid).map(|p| p.key).next()
+    }
+}

@@ -1,0 +1,524 @@
+//! The media thread: waits for datagrams, timers and commands, and drives the peers' state machines.
+//!
+//! **Every change of a peer is followed by taking all of its output**, or its state machine is inconsistent (str0m's
+//! single-mutation rule). Events of one peer change others: those go to a work list that is emptied before waiting.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use str0m::format::Codec;
+use str0m::media::{KeyframeRequestKind, Mid};
+use str0m::net::{DatagramRecv, Protocol, Receive};
+use str0m::rtp::{RtpPacket, Ssrc};
+use str0m::{Event, IceConnectionState, Input, Output};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::keyframes::Want;
+use super::peer::{ChannelKind, Peer, PeerError};
+use super::sockets::Sockets;
+use super::timing::Report;
+use super::tracks::{Tracks, Verdict};
+use super::{Command, Notice, PeerId, TrackKind, Use, codec, data};
+
+/// Datagrams taken from one socket before the others and the timers get their turn.
+const BATCH: usize = 64;
+/// No timer is later than this.
+const FOREVER: Duration = Duration::from_secs(3600);
+
+/// State of the media thread.
+pub struct Driver {
+    sockets: Sockets,
+    commands: Receiver<Command>,
+    wake: Arc<OwnedFd>,
+    notices: UnboundedSender<Notice>,
+    peers: Vec<Option<Peer>>,
+    slots: HashMap<PeerId, usize>,
+    sources: HashMap<SocketAddr, usize>,
+    tracks: Tracks,
+    /// Peers that were changed and whose output is to be taken.
+    changed: Vec<usize>,
+    events: Vec<Event>,
+}
+
+impl Driver {
+    /// A driver that has no peers yet.
+    pub fn new(sockets: Sockets, commands: Receiver<Command>, wake: Arc<OwnedFd>, notices: UnboundedSender<Notice>) -> Driver {
+        Driver {
+            sockets,
+            commands,
+            wake,
+            notices,
+            peers: Vec::new(),
+            slots: HashMap::new(),
+            sources: HashMap::new(),
+            tracks: Tracks::default(),
+            changed: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Runs until the commands' sender is gone, then closes all peers.
+    pub fn run(mut self) {
+        let mut buffer = vec![0u8; 2048];
+        loop {
+            if !self.take_commands() {
+                break;
+            }
+            let next = self.run_timers(Instant::now());
+            let ready = self.wait(next);
+            for index in ready {
+                self.take_datagrams(index, &mut buffer);
+            }
+        }
+        for slot in 0..self.peers.len() {
+            self.close(slot);
+        }
+    }
+
+    fn take_commands(&mut self) -> bool {
+        loop {
+            match self.commands.try_recv() {
+                Ok(command) => self.command(command, Instant::now()),
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    /// Drives what is due and returns when the next is.
+    fn run_timers(&mut self, now: Instant) -> Instant {
+        for (slot, ssrc) in self.tracks.take_due(now) {
+            self.ask_for_key_frame(slot, ssrc);
+        }
+        let mut next = self.tracks.due().unwrap_or(now + FOREVER);
+        for slot in 0..self.peers.len() {
+            let due = self.peers[slot].as_ref().is_some_and(|p| p.wake_at <= now);
+            if due {
+                self.changed.push(slot);
+            }
+        }
+        self.settle(now);
+        for peer in self.peers.iter().flatten() {
+            next = next.min(peer.wake_at);
+        }
+        next
+    }
+
+    /// Waits for datagrams or a command until `next`; returns the sockets that are readable.
+    fn wait(&self, next: Instant) -> Vec<usize> {
+        let timeout = next.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(timeout.min(FOREVER)).unwrap_or_default();
+        let mut descriptors: Vec<PollFd<'_>> = Vec::with_capacity(self.sockets.len() + 1);
+        descriptors.push(PollFd::new(&*self.wake, PollFlags::IN));
+        for (_, socket) in (0..self.sockets.len()).filter_map(|n| self.sockets.get(n)) {
+            descriptors.push(PollFd::new(socket, PollFlags::IN));
+        }
+        if poll(&mut descriptors, Some(&timeout)).is_err() {
+            return Vec::new();
+        }
+        if !descriptors[0].revents().is_empty() {
+            let mut counter = [0u8; 8];
+            // Only resets the counter; the commands themselves are in the queue.
+            let _ = rustix::io::read(&*self.wake, &mut counter);
+        }
+        (1..descriptors.len()).filter(|n| !descriptors[*n].revents().is_empty()).map(|n| n - 1).collect()
+    }
+
+    fn take_datagrams(&mut self, index: usize, buffer: &mut [u8]) {
+        for _ in 0..BATCH {
+            let Some((local, socket)) = self.sockets.get(index) else { return };
+            let local = *local;
+            match socket.recv_from(buffer) {
+                Ok((length, source)) => self.datagram(source, local, &buffer[..length]),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                // An ICMP message about an earlier datagram, for example.
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn datagram(&mut self, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) {
+        let now = Instant::now();
+        let Ok(contents) = DatagramRecv::try_from(bytes) else { return };
+        let input = Input::Receive(now, Receive { proto: Protocol::Udp, source, destination, contents });
+        let accepts = |peers: &[Option<Peer>], slot: usize| {
+            peers.get(slot).and_then(Option::as_ref).is_some_and(|peer| peer.rtc.accepts(&input))
+        };
+        let known = self.sources.get(&source).copied().filter(|slot| accepts(&self.peers, *slot));
+        let Some(slot) = known.or_else(|| (0..self.peers.len()).find(|slot| accepts(&self.peers, *slot))) else { return };
+        if known.is_none() {
+            self.sources.insert(source, slot);
+        }
+        let Some(peer) = &mut self.peers[slot] else { return };
+        match guarded(|| peer.rtc.handle_input(input)) {
+            Some(Ok(())) => self.take_output(slot),
+            Some(Err(error)) => {
+                log::info!("{}: {error}", peer.member.identity);
+                self.fail(slot);
+            }
+            None => self.fail(slot),
+        }
+        self.settle(now);
+    }
+
+    /// Drives all changed peers until nothing is left to do.
+    fn settle(&mut self, now: Instant) {
+        while let Some(slot) = self.changed.pop() {
+            let Some(peer) = &mut self.peers[slot] else { continue };
+            match guarded(|| peer.rtc.handle_input(Input::Timeout(now))) {
+                Some(Ok(())) => self.take_output(slot),
+                Some(Err(error)) => {
+                    log::info!("{}: {error}", peer.member.identity);
+                    self.fail(slot);
+                }
+                None => self.fail(slot),
+            }
+        }
+    }
+
+    fn take_output(&mut self, slot: usize) {
+        let mut events = std::mem::take(&mut self.events);
+        let Some(peer) = &mut self.peers[slot] else { return };
+        let sockets = &self.sockets;
+        let taken = guarded(|| {
+            loop {
+                match peer.rtc.poll_output() {
+                    Ok(Output::Transmit(t)) => sockets.send(t.source, t.destination, &t.contents),
+                    Ok(Output::Event(event)) => events.push(event),
+                    Ok(Output::Timeout(at)) => {
+                        peer.wake_at = at;
+                        return true;
+                    }
+                    Err(error) => {
+                        log::info!("{}: {error}", peer.member.identity);
+                        return false;
+                    }
+                }
+            }
+        });
+        let over = taken != Some(true) || !peer.rtc.is_alive();
+        for event in events.drain(..) {
+            self.event(slot, event);
+        }
+        self.events = events;
+        if over {
+            self.fail(slot);
+        }
+    }
+
+    fn event(&mut self, slot: usize, event: Event) {
+        let Some(peer) = &mut self.peers[slot] else { return };
+        match event {
+            Event::RtpPacket(packet) => self.forward(slot, packet),
+            Event::KeyframeRequest(request) => self.key_frame_wanted(slot, request.mid),
+            Event::Connected => {
+                peer.connected = true;
+                let id = peer.id;
+                self.notify(Notice::Connected(id));
+                self.first_key_frames(slot);
+            }
+            Event::IceConnectionStateChange(IceConnectionState::Disconnected) => {
+                let id = peer.id;
+                self.notify(Notice::Silent(id));
+            }
+            Event::IceConnectionStateChange(IceConnectionState::Connected | IceConnectionState::Completed)
+                if peer.connected =>
+            {
+                let id = peer.id;
+                self.notify(Notice::Connected(id));
+            }
+            Event::ChannelOpen(id, label) => {
+                peer.channel_open(id, &label);
+                self.changed.push(slot);
+            }
+            Event::ChannelClose(id) => peer.channel_closed(id),
+            Event::ChannelBufferedAmountLow(_) => {
+                peer.flush_data();
+                self.changed.push(slot);
+            }
+            Event::ChannelData(message) => {
+                if let Some(kind) = peer.channel_kind(message.id) {
+                    self.relay(slot, kind, &message.data);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn forward(&mut self, slot: usize, packet: RtpPacket) {
+        let Some(peer) = &mut self.peers[slot] else { return };
+        let ssrc = packet.header.ssrc;
+        let Some((mid, rid)) = peer.rtc.direct_api().stream_rx(&ssrc).map(|s| (s.mid(), s.rid())) else { return };
+        let Some((_, key)) = peer.publishing.iter().find(|(published, _)| *published == mid).copied() else { return };
+        let payload_type = packet.header.payload_type;
+        let Some(params) = peer.rtc.codec_config().find(|p| p.pt() == payload_type).copied() else { return };
+        let report = packet.last_sender_info.as_ref().map(|s| Report { wall: s.ntp_time, rtp: s.rtp_time.numer() as u32 });
+        let rate = params.spec().clock_rate.get();
+        let made_at = peer.clock.made_at(report, packet.header.timestamp, rate, packet.timestamp);
+        let Some(track) = self.tracks.get_mut(key) else { return };
+        let key_frame = match params.spec().codec {
+            Codec::H264 => codec::h264_key_frame(&packet.payload),
+            Codec::Vp8 => codec::vp8_key_frame(&packet.payload),
+            _ => false,
+        };
+        match track.judge(*ssrc, rid, key_frame, packet.timestamp) {
+            Verdict::Forward => {
+                for subscriber in &track.subscribers {
+                    let Some(peer) = self.peers.get_mut(*subscriber).and_then(Option::as_mut) else { continue };
+                    if peer.write(key, &packet, &params, made_at) {
+                        self.changed.push(*subscriber);
+                    }
+                }
+            }
+            Verdict::WantKeyFrame => {
+                let wanted = track.encoding(*ssrc).is_some_and(|e| e.key_frames.want(Want::Repair, packet.timestamp));
+                if wanted {
+                    self.ask_for_key_frame(slot, *ssrc);
+                }
+            }
+            Verdict::Drop => {}
+        }
+    }
+
+    fn key_frame_wanted(&mut self, slot: usize, mid: Mid) {
+        let Some(peer) = &self.peers[slot] else { return };
+        let Some(delivery) = peer.deliveries.iter().find(|d| d.mid == mid) else { return };
+        let track = delivery.track;
+        self.want_key_frame(track, Want::Repair);
+    }
+
+    fn want_key_frame(&mut self, key: super::TrackKey, want: Want) {
+        let Some(track) = self.tracks.get_mut(key) else { return };
+        if track.kind != TrackKind::Video {
+            return;
+        }
+        let publisher = track.publisher;
+        let Some(encoding) = track.current() else { return };
+        let ssrc = encoding.ssrc;
+        if encoding.key_frames.want(want, Instant::now()) {
+            self.ask_for_key_frame(publisher, ssrc);
+        }
+    }
+
+    /// Whoever begins to receive needs a key frame, as soon as it can take one.
+    fn first_key_frames(&mut self, slot: usize) {
+        let Some(peer) = self.peers[slot].as_ref().filter(|p| p.connected) else { return };
+        for delivery in peer.deliveries.iter().filter(|d| d.on && !d.has_started()) {
+            if let Some(track) = self.tracks.get_mut(delivery.track).filter(|t| t.kind == TrackKind::Video) {
+                track.want_at(delivery.starts_at);
+            }
+        }
+    }
+
+    fn ask_for_key_frame(&mut self, slot: usize, ssrc: u32) {
+        let Some(peer) = self.peers.get_mut(slot).and_then(Option::as_mut) else { return };
+        let ssrc: Ssrc = ssrc.into();
+        if let Some(stream) = peer.rtc.direct_api().stream_rx(&ssrc) {
+            stream.request_keyframe(KeyframeRequestKind::Pli);
+            self.changed.push(slot);
+        }
+    }
+
+    fn relay(&mut self, slot: usize, kind: ChannelKind, bytes: &[u8]) {
+        let Some(peer) = &self.peers[slot] else { return };
+        let sender = Arc::clone(&peer.member);
+        let participant = peer.id.participant;
+        if !sender.may_send_data {
+            return;
+        }
+        let Some(packet) = data::relay(bytes, &sender.identity, &sender.sid) else {
+            log::debug!("{}: a data packet cannot be read", sender.identity);
+            return;
+        };
+        for other in 0..self.peers.len() {
+            let Some(peer) = &mut self.peers[other] else { continue };
+            let wanted = peer.id.participant != participant
+                && peer.has_channels()
+                && peer.member.room == sender.room
+                && (packet.to.is_empty() || packet.to.contains(&peer.member.identity));
+            if wanted {
+                peer.send_data(kind, &packet.bytes);
+                self.changed.push(other);
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command, now: Instant) {
+        match command {
+            Command::Open(id, member) => self.open(id, member, now),
+            Command::Offer { peer, id, sdp, uses } => {
+                let sdp = self.offer(peer, &sdp, &uses, now).map_err(|e| e.to_string());
+                self.notify(Notice::Answer { peer, id, sdp });
+                if let Some(slot) = self.slots.get(&peer).copied() {
+                    self.first_key_frames(slot);
+                }
+            }
+            Command::MakeOffer { peer, id, changes, ice_restart } => {
+                let made = self.with(peer, |p| p.make_offer(&changes, ice_restart));
+                let (sdp, added) = match made {
+                    Ok((sdp, added)) => (Ok(sdp), added),
+                    Err(error) => (Err(error.to_string()), Vec::new()),
+                };
+                self.notify(Notice::Offer { peer, id, sdp, added });
+            }
+            Command::Answer { peer, sdp } => {
+                if let Err(error) = self.with(peer, |p| p.accept_answer(&sdp, now)) {
+                    log::info!("{peer:?}: {error}");
+                }
+                self.subscribe(peer);
+                if let Some(slot) = self.slots.get(&peer).copied() {
+                    self.first_key_frames(slot);
+                }
+            }
+            Command::Candidate(peer, line) => drop(self.with(peer, |p| {
+                p.add_candidate(&line);
+                Ok(())
+            })),
+            Command::SetForwarding { peer, track, on } => {
+                let Some(slot) = self.slots.get(&peer).copied() else { return };
+                let Some(peer) = &mut self.peers[slot] else { return };
+                let delivery = peer.deliveries.iter_mut().find(|d| d.track == track);
+                if let Some(delivery) = delivery.filter(|d| d.on != on) {
+                    delivery.on = on;
+                    if on {
+                        self.want_key_frame(track, Want::First);
+                    }
+                }
+            }
+            Command::SetMayData(peer, may) => {
+                if let Some(peer) = self.slots.get(&peer).and_then(|slot| self.peers[*slot].as_mut()) {
+                    Arc::make_mut(&mut peer.member).may_send_data = may;
+                }
+            }
+            Command::Close(peer) => {
+                if let Some(slot) = self.slots.get(&peer).copied() {
+                    self.close(slot);
+                }
+            }
+        }
+        // Twice: a stream's first report is made at the second turn, and is to carry the time of its declaration.
+        let changed = self.changed.clone();
+        self.settle(now);
+        self.changed.extend(changed);
+        self.settle(now);
+    }
+
+    fn open(&mut self, id: PeerId, member: super::Member, now: Instant) {
+        self.sockets.refresh();
+        let peer = Peer::new(id, member, self.sockets.addresses(), now);
+        let slot = match self.peers.iter().position(Option::is_none) {
+            Some(free) => {
+                self.peers[free] = Some(peer);
+                free
+            }
+            None => {
+                self.peers.push(Some(peer));
+                self.peers.len() - 1
+            }
+        };
+        self.slots.insert(id, slot);
+    }
+
+    fn offer(&mut self, id: PeerId, sdp: &str, uses: &[(String, Use)], now: Instant) -> Result<String, PeerError> {
+        let before: Vec<_> = self.published(id);
+        let answer = self.with(id, |p| p.accept_offer(sdp, uses, now))?;
+        let kinds = crate::sdp::sections(sdp);
+        if let Some(slot) = self.slots.get(&id).copied() {
+            for (mid, used) in uses {
+                if let Use::Publish(track) = used {
+                    let video = kinds.iter().any(|s| s.mid == *mid && s.kind == crate::sdp::SectionKind::Video);
+                    let kind = if video { TrackKind::Video } else { TrackKind::Audio };
+                    self.tracks.publish(*track, slot, Mid::from(mid.as_str()), kind);
+                }
+            }
+        }
+        for track in before {
+            if !uses.iter().any(|(_, used)| *used == Use::Publish(track)) {
+                self.tracks.unpublish(track);
+            }
+        }
+        self.subscribe(id);
+        Ok(answer)
+    }
+
+    fn published(&self, id: PeerId) -> Vec<super::TrackKey> {
+        let peer = self.slots.get(&id).and_then(|slot| self.peers[*slot].as_ref());
+        peer.map(|p| p.publishing.iter().map(|(_, track)| *track).collect()).unwrap_or_default()
+    }
+
+    /// Brings the tracks' lists of subscribers in line with the peer's deliveries.
+    fn subscribe(&mut self, id: PeerId) {
+        let Some(slot) = self.slots.get(&id).copied() else { return };
+        let Some(peer) = &self.peers[slot] else { return };
+        let wanted: Vec<_> = peer.deliveries.iter().map(|d| d.track).collect();
+        self.tracks.set_subscriptions(slot, &wanted);
+    }
+
+    fn with<T>(&mut self, id: PeerId, f: impl FnOnce(&mut Peer) -> Result<T, PeerError>) -> Result<T, PeerError> {
+        let slot = self.slots.get(&id).copied();
+        let Some((slot, peer)) = slot.and_then(|slot| Some((slot, self.peers[slot].as_mut()?))) else {
+            return Err(PeerError::Gone);
+        };
+        let result = guarded(|| f(peer));
+        match result {
+            Some(result) => {
+                self.changed.push(slot);
+                result
+            }
+            None => {
+                self.fail(slot);
+                Err(PeerError::Gone)
+            }
+        }
+    }
+
+    /// A peer ended by itself, or its state machine can't be used any more.
+    fn fail(&mut self, slot: usize) {
+        if let Some(peer) = self.remove(slot) {
+            self.notify(Notice::Closed(peer.id));
+        }
+    }
+
+    fn close(&mut self, slot: usize) {
+        let Some(peer) = &mut self.peers[slot] else { return };
+        // The client is told by DTLS, which costs one datagram; it does not have to be heard.
+        let closed = guarded(|| peer.rtc.close());
+        if let Some(Ok(())) = closed {
+            let sockets = &self.sockets;
+            let _ = guarded(|| {
+                while let Ok(output) = peer.rtc.poll_output() {
+                    match output {
+                        Output::Transmit(t) => sockets.send(t.source, t.destination, &t.contents),
+                        Output::Timeout(_) => return,
+                        Output::Event(_) => {}
+                    }
+                }
+            });
+        }
+        self.remove(slot);
+    }
+
+    fn remove(&mut self, slot: usize) -> Option<Peer> {
+        let peer = self.peers[slot].take()?;
+        self.slots.remove(&peer.id);
+        self.sources.retain(|_, owner| *owner != slot);
+        self.tracks.remove_peer(slot);
+        Some(peer)
+    }
+
+    fn notify(&self, notice: Notice) {
+        // Nobody listens any more when the hub is ending.
+        let _ = self.notices.send(notice);
+    }
+}
+
+/// Runs a peer's state machine; `None` when it met a bug of its own. A bug in one peer must not end all others.
+fn guarded<T>(f: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(f)).ok()
+}

@@ -1,0 +1,182 @@
+//! Sequence numbers and timestamps of one track as one subscriber sees them.
+//!
+//! A subscriber must see one unbroken stream: it may join late, pause, or be moved to another encoding of the same
+//! picture, but every gap in its sequence numbers must be a packet that the network lost, and nothing else, because
+//! it asks for what is missing (RFC 4585 section 6.2.1).
+
+use std::time::Instant;
+
+use super::timing::timestamp_since;
+
+/// How far before the first packet of a source a reordered packet may still be forwarded.
+const REORDERED: u64 = 256;
+
+/// One incoming packet, as far as rewriting needs it.
+#[derive(Debug, Clone, Copy)]
+pub struct Incoming {
+    /// SSRC of the source; a change is a new source.
+    pub source: u32,
+    /// Sequence number, extended beyond 16 bits.
+    pub sequence: u64,
+    /// RTP timestamp.
+    pub timestamp: u32,
+    /// When its content was made, on our clock.
+    pub made_at: Instant,
+}
+
+/// Sequence number (extended) and timestamp to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Extended sequence number.
+    pub sequence: u64,
+    /// RTP timestamp.
+    pub timestamp: u32,
+}
+
+/// Rewriting state of one subscription.
+#[derive(Debug)]
+pub struct Rewrite {
+    /// Outgoing timestamp 0.
+    epoch: Instant,
+    /// RTP clock in Hz.
+    rate: u32,
+    source: Option<Source>,
+    next_sequence: u64,
+    last_timestamp: Option<u32>,
+}
+
+#[derive(Debug)]
+struct Source {
+    ssrc: u32,
+    first_in: u64,
+    first_out: u64,
+    /// Numbers before `first_out` that are free for packets that arrive late.
+    room_before: u64,
+    timestamp_offset: u32,
+}
+
+impl Rewrite {
+    /// Begins with sequence number `first_sequence` (below 2^16: a receiver assumes that no wrap happened before its
+    /// first packet); timestamps count from `epoch` in `rate` Hz.
+    pub fn new(first_sequence: u16, epoch: Instant, rate: u32) -> Rewrite {
+        // Room for packets that arrive later than their successors.
+        let next_sequence = u64::from(first_sequence).max(REORDERED);
+        Rewrite { epoch, rate, source: None, next_sequence, last_timestamp: None }
+    }
+
+    /// Where `packet` goes, or `None` when it belongs to before the start of what this subscriber gets.
+    pub fn forward(&mut self, packet: Incoming) -> Option<Outgoing> {
+        if self.source.as_ref().is_none_or(|s| s.ssrc != packet.source) {
+            self.start(packet);
+        }
+        let source = self.source.as_ref()?;
+        let sequence = if packet.sequence >= source.first_in {
+            source.first_out + (packet.sequence - source.first_in)
+        } else {
+            let before = source.first_in - packet.sequence;
+            if before > source.room_before {
+                return None;
+            }
+            source.first_out - before
+        };
+        let timestamp = packet.timestamp.wrapping_add(source.timestamp_offset);
+        if sequence >= self.next_sequence {
+            self.next_sequence = sequence + 1;
+            self.last_timestamp = Some(timestamp);
+        }
+        Some(Outgoing { sequence, timestamp })
+    }
+
+    /// Forwarding stops on purpose; the next packet continues without a gap in sequence numbers.
+    pub fn pause(&mut self) {
+        self.source = None;
+    }
+
+    /// Whether packets are flowing, that is, whether the next one of the same source continues them.
+    pub fn is_flowing(&self) -> bool {
+        self.source.is_some()
+    }
+
+    fn start(&mut self, packet: Incoming) {
+        let mut timestamp = timestamp_since(self.epoch, packet.made_at, self.rate);
+        if let Some(last) = self.last_timestamp {
+            // A later packet never has an earlier or the same time, whatever the two sources' clocks say.
+            let ahead = timestamp.wrapping_sub(last) as i32;
+            if ahead <= 0 {
+                timestamp = last.wrapping_add(self.rate / 100);
+            }
+        }
+        self.source = Some(Source {
+            ssrc: packet.source,
+            first_in: packet.sequence,
+            first_out: self.next_sequence,
+            // Numbers before a later source's first belong to the source before it.
+            room_before: if self.last_timestamp.is_none() { REORDERED } else { 0 },
+            timestamp_offset: timestamp.wrapping_sub(packet.timestamp),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn packet(source: u32, sequence: u64, timestamp: u32, made_at: Instant) -> Incoming {
+        Incoming { source, sequence, timestamp, made_at }
+    }
+
+    #[test]
+    fn gaps_and_reordering_of_the_source_stay_as_they_are() {
+        let t = Instant::now();
+        let mut rewrite = Rewrite::new(1_000, t, 90_000);
+        let sequence = |out: Option<Outgoing>| out.map(|o| o.sequence);
+        assert_eq!(sequence(rewrite.forward(packet(1, 70_000, 5, t))), Some(1_000));
+        assert_eq!(sequence(rewrite.forward(packet(1, 70_003, 5, t))), Some(1_003));
+        assert_eq!(sequence(rewrite.forward(packet(1, 70_001, 5, t))), Some(1_001));
+        assert_eq!(sequence(rewrite.forward(packet(1, 69_999, 5, t))), Some(999), "reordered with the very first");
+        assert_eq!(sequence(rewrite.forward(packet(1, 60_000, 5, t))), None, "from before the subscription");
+        assert_eq!(sequence(rewrite.forward(packet(1, 70_004, 5, t))), Some(1_004));
+    }
+
+    #[test]
+    fn timestamps_keep_the_sources_distances() {
+        let t = Instant::now();
+        let mut rewrite = Rewrite::new(1_000, t, 90_000);
+        let made = t + Duration::from_millis(200);
+        let first = rewrite.forward(packet(1, 9, u32::MAX - 10, made)).expect("forwarded");
+        let second = rewrite.forward(packet(1, 10, 2_989, made)).expect("forwarded");
+        assert_eq!(first.timestamp, 18_000);
+        assert_eq!(second.timestamp, 18_000 + 3_000);
+    }
+
+    #[test]
+    fn after_a_pause_there_is_no_gap_and_time_has_passed() {
+        let t = Instant::now();
+        let mut rewrite = Rewrite::new(1_000, t, 90_000);
+        rewrite.forward(packet(1, 500, 100, t));
+        rewrite.pause();
+        assert!(!rewrite.is_flowing());
+        let later = rewrite.forward(packet(1, 900, 100 + 90_000, t + Duration::from_secs(1))).expect("forwarded");
+        assert_eq!(later, Outgoing { sequence: 1_001, timestamp: 90_000 });
+    }
+
+    #[test]
+    fn another_source_continues_numbers_and_never_goes_back_in_time() {
+        let t = Instant::now();
+        let mut rewrite = Rewrite::new(1_000, t, 90_000);
+        rewrite.forward(packet(1, 500, 100, t + Duration::from_millis(500)));
+        let switched = rewrite.forward(packet(2, 7, 77, t + Duration::from_millis(400))).expect("forwarded");
+        assert_eq!(switched.sequence, 1_001);
+        assert_eq!(switched.timestamp, 45_000 + 900);
+    }
+
+    #[test]
+    fn sequence_numbers_start_within_the_first_turn() {
+        let t = Instant::now();
+        let mut rewrite = Rewrite::new(0, t, 48_000);
+        let first = rewrite.forward(packet(1, 500_000, 0, t)).expect("forwarded");
+        assert!(first.sequence < 65_536 && first.sequence >= REORDERED);
+    }
+}

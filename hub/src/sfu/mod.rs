@@ -1,0 +1,196 @@
+//! The forwarding unit: every peer connection of the hub, driven by one thread over one UDP port.
+//!
+//! The signalling tells it by [`Command`]s what to negotiate and which track goes where, it answers by [`Notice`]s.
+//! Media and data packets never leave its thread.
+
+pub mod addresses;
+mod codec;
+mod data;
+mod driver;
+mod forward;
+mod keyframes;
+mod peer;
+mod sockets;
+mod timing;
+mod tracks;
+
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use rustix::event::{EventfdFlags, eventfd};
+use tokio::sync::mpsc::UnboundedSender;
+
+pub use sockets::SocketError;
+
+/// One participant's connection to the hub, unique for the life of the process.
+pub type ParticipantKey = u64;
+/// One published track, unique for the life of the process.
+pub type TrackKey = u64;
+/// One room, unique for the life of the process.
+pub type RoomKey = u64;
+
+/// Which of a participant's peer connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The one that the client offers: it publishes there, and on `/rtc/v1` it also receives there.
+    Publisher,
+    /// The one that the hub offers on `/rtc`.
+    Subscriber,
+}
+
+/// Names a peer connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PeerId {
+    /// Its participant.
+    pub participant: ParticipantKey,
+    /// Which of the participant's connections.
+    pub side: Side,
+}
+
+/// What the forwarding unit must know about a participant to relay its data packets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Data packets reach the members of the same room.
+    pub room: RoomKey,
+    /// Identity, written into every packet.
+    pub identity: String,
+    /// Participant's id, written into every packet.
+    pub sid: String,
+    /// May send data packets.
+    pub may_send_data: bool,
+}
+
+/// Kind of a track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TrackKind {
+    /// Sound.
+    Audio,
+    /// Pictures.
+    Video,
+}
+
+/// What a section of a client's offer is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// The client publishes this track on it.
+    Publish(TrackKey),
+    /// The hub sends this track on it.
+    Deliver(TrackKey),
+}
+
+/// A change of the sections that the hub offers (`/rtc` only).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SectionChange {
+    /// A new section for a track.
+    Add(TrackKey, TrackKind),
+    /// An unused section for a track.
+    Reuse(String, TrackKey),
+    /// The section falls out of use.
+    Stop(String),
+}
+
+/// What the signalling asks of the forwarding unit.
+#[derive(Debug)]
+pub enum Command {
+    /// Make a peer connection.
+    Open(PeerId, Member),
+    /// A client's offer; `uses` names its sections (by `a=mid`) in use, all others are idle. Answered by
+    /// [`Notice::Answer`] with the same `id`.
+    Offer { peer: PeerId, id: u32, sdp: String, uses: Vec<(String, Use)> },
+    /// Make an offer. Answered by [`Notice::Offer`] with the same `id`.
+    MakeOffer { peer: PeerId, id: u32, changes: Vec<SectionChange>, ice_restart: bool },
+    /// A client's answer to an offer.
+    Answer { peer: PeerId, sdp: String },
+    /// A client's ICE candidate, the candidate line itself (RFC 8839 section 5.1).
+    Candidate(PeerId, String),
+    /// Forward a track to a subscriber or hold it back, without a negotiation.
+    SetForwarding { peer: PeerId, track: TrackKey, on: bool },
+    /// Whether the participant may send data packets, when that changes.
+    SetMayData(PeerId, bool),
+    /// Close a peer connection.
+    Close(PeerId),
+}
+
+/// What the forwarding unit tells the signalling.
+#[derive(Debug)]
+pub enum Notice {
+    /// The answer to a client's offer, or why it cannot be accepted.
+    Answer { peer: PeerId, id: u32, sdp: Result<String, String> },
+    /// The hub's offer, or why none can be made; `added` are the sections of [`SectionChange::Add`].
+    Offer { peer: PeerId, id: u32, sdp: Result<String, String>, added: Vec<(TrackKey, String)> },
+    /// ICE and DTLS are up.
+    Connected(PeerId),
+    /// Nothing has been heard from the client's address for a while; it may come back.
+    Silent(PeerId),
+    /// The peer connection is over.
+    Closed(PeerId),
+}
+
+/// Where the forwarding unit listens.
+#[derive(Debug, Clone)]
+pub struct SfuConfig {
+    /// Address to bind. Unspecified: one socket for each address of the machine that others can reach, or the loopback
+    /// address when there is none.
+    pub address: IpAddr,
+    /// UDP port.
+    pub port: u16,
+}
+
+/// The running forwarding unit. Dropping it ends its thread.
+#[derive(Debug)]
+pub struct Sfu {
+    commands: Option<mpsc::Sender<Command>>,
+    wake: Arc<OwnedFd>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sfu {
+    /// Binds the UDP port and starts the thread. Notices go to `notices`.
+    pub fn start(config: &SfuConfig, notices: UnboundedSender<Notice>) -> Result<Sfu, SfuError> {
+        let sockets = sockets::Sockets::bind(config.address, config.port)?;
+        let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(io::Error::from)?);
+        let (commands, received) = mpsc::channel();
+        let driver = driver::Driver::new(sockets, received, Arc::clone(&wake), notices);
+        let thread = std::thread::Builder::new().name("sfu".into()).spawn(move || driver.run())?;
+        Ok(Sfu { commands: Some(commands), wake, thread: Some(thread) })
+    }
+
+    /// Queues a command; the thread takes it at once.
+    pub fn send(&self, command: Command) {
+        if let Some(commands) = &self.commands {
+            // The thread only ends when this value is dropped, or by a bug that is reported where it happens.
+            let _ = commands.send(command);
+        }
+        self.wake();
+    }
+
+    fn wake(&self) {
+        // Full means that the thread is already due to wake up.
+        let _ = rustix::io::write(self.wake.as_fd(), &1u64.to_ne_bytes());
+    }
+}
+
+impl Drop for Sfu {
+    fn drop(&mut self) {
+        self.commands = None;
+        self.wake();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Why the forwarding unit cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum SfuError {
+    /// The UDP port.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The thread or its wake-up descriptor.
+    #[error("cannot start the media thread: {0}")]
+    Thread(#[from] io::Error),
+}

@@ -1,0 +1,419 @@
+//! One peer connection: negotiation, what it publishes, what is delivered to it, its data channels.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
+use str0m::channel::ChannelId;
+use str0m::format::{Codec, PayloadParams};
+use str0m::media::{Direction, MediaKind, Mid, Pt};
+use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite};
+use str0m::{Candidate, Rtc, RtcError};
+
+use super::forward::{Incoming, Rewrite};
+use super::timing::PublisherClock;
+use super::{Member, PeerId, SectionChange, TrackKey, TrackKind, Use};
+use crate::sdp;
+
+/// Packets kept to answer requests for retransmission, and for how long.
+const RESEND_PACKETS: usize = 2048;
+const RESEND_TIME: Duration = Duration::from_secs(3);
+/// Sender reports this often, so that receivers can synchronise sound and picture soon.
+const REPORTS: Duration = Duration::from_secs(1);
+/// Bytes of reliable data that may wait for a slow receiver before new ones are dropped.
+const BACKLOG: usize = 8 << 20;
+/// Time that a client gets, after its answer left, to prepare for what the answer announces. A key frame that arrives
+/// before is lost to it, and the next would come only when it asks.
+const SETTLE: Duration = Duration::from_millis(20);
+/// What SCTP may hold unacknowledged.
+const SCTP_BUFFER: usize = 1 << 20;
+
+/// A track that goes to this peer.
+#[derive(Debug)]
+pub struct Delivery {
+    /// Section that carries it.
+    pub mid: Mid,
+    /// The track.
+    pub track: TrackKey,
+    /// Held back while false (the subscriber does not show it).
+    pub on: bool,
+    /// When the outgoing stream was declared: its RTP time 0.
+    epoch: Instant,
+    /// The client does not know the stream before.
+    pub starts_at: Instant,
+    rewrite: Option<Rewrite>,
+    /// Publisher's payload type and ours for it.
+    payload_type: Option<(Pt, Option<Pt>)>,
+}
+
+impl Delivery {
+    /// Whether any packet went out on it.
+    pub fn has_started(&self) -> bool {
+        self.rewrite.is_some()
+    }
+}
+
+/// Which of LiveKit's data channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChannelKind {
+    /// Ordered and complete.
+    Reliable,
+    /// May lose packets.
+    Lossy,
+}
+
+/// A peer connection and what runs over it.
+pub struct Peer {
+    /// Its name.
+    pub id: PeerId,
+    /// Whose it is.
+    pub member: Arc<Member>,
+    /// The WebRTC state machine.
+    pub rtc: Rtc,
+    /// ICE and DTLS are up.
+    pub connected: bool,
+    /// When the state machine wants to be driven next.
+    pub wake_at: Instant,
+    /// Sections on which it publishes.
+    pub publishing: Vec<(Mid, TrackKey)>,
+    /// Tracks that go to it.
+    pub deliveries: Vec<Delivery>,
+    /// Its wall clock against ours.
+    pub clock: PublisherClock,
+    pending: Option<SdpPendingOffer>,
+    pending_deliveries: Vec<(Mid, TrackKey)>,
+    /// Sections that delivered a track before: their SSRC is not used for another.
+    used: Vec<(Mid, TrackKey)>,
+    reliable: Option<ChannelId>,
+    lossy: Option<ChannelId>,
+    backlog: VecDeque<Vec<u8>>,
+    backlog_bytes: usize,
+}
+
+impl Peer {
+    /// A peer that can be reached at `addresses`.
+    pub fn new(id: PeerId, member: Member, addresses: impl Iterator<Item = SocketAddr>, now: Instant) -> Peer {
+        let mut rtc = Rtc::builder()
+            .set_rtp_mode(true)
+            .clear_codecs()
+            .enable_opus(true, false)
+            .enable_vp8(true)
+            .enable_h264(true)
+            .set_rtcp_report_interval_audio(REPORTS)
+            .set_rtcp_report_interval_video(REPORTS)
+            .set_send_buffer_video(RESEND_PACKETS)
+            .set_sctp_max_buffered_amount(SCTP_BUFFER)
+            .build(now);
+        for address in addresses {
+            match Candidate::host(address, "udp") {
+                Ok(candidate) => drop(rtc.add_local_candidate(candidate)),
+                Err(error) => log::warn!("{address} is no ICE candidate: {error}"),
+            }
+        }
+        Peer {
+            id,
+            member: Arc::new(member),
+            rtc,
+            connected: false,
+            wake_at: now,
+            publishing: Vec::new(),
+            deliveries: Vec::new(),
+            clock: PublisherClock::default(),
+            pending: None,
+            pending_deliveries: Vec::new(),
+            used: Vec::new(),
+            reliable: None,
+            lossy: None,
+            backlog: VecDeque::new(),
+            backlog_bytes: 0,
+        }
+    }
+
+    /// Accepts a client's offer and returns the answer; `uses` names the sections in use.
+    pub fn accept_offer(&mut self, offer: &str, uses: &[(String, Use)], now: Instant) -> Result<String, PeerError> {
+        // A section that receives nothing is negotiated as inactive, so that the client shows no track for it.
+        let edited = sdp::rewrite(offer, |mid| {
+            let idle = !uses.iter().any(|(used, _)| used == mid);
+            sdp::Edit { direction: idle.then_some(sdp::Direction::Inactive), ..sdp::Edit::default() }
+        });
+        let offer = SdpOffer::from_sdp_string(&edited).map_err(|e| PeerError::Unreadable(e.to_string()))?;
+        let deliveries: Vec<(Mid, TrackKey)> = uses
+            .iter()
+            .filter_map(|(mid, used)| match used {
+                Use::Deliver(track) => Some((Mid::from(mid.as_str()), *track)),
+                Use::Publish(_) => None,
+            })
+            .collect();
+        for (mid, track) in &deliveries {
+            self.renew_source(*mid, *track);
+        }
+        let answer = self.rtc.sdp_api().accept_offer(offer)?;
+        self.publishing = uses
+            .iter()
+            .filter_map(|(mid, used)| match used {
+                Use::Publish(track) => Some((Mid::from(mid.as_str()), *track)),
+                Use::Deliver(_) => None,
+            })
+            .collect();
+        self.deliver(&deliveries, now);
+        Ok(answer.to_sdp_string())
+    }
+
+    /// Makes an offer with `changes`; returns it with the sections of added tracks. `None` when nothing is to be
+    /// negotiated.
+    pub fn make_offer(&mut self, changes: &[SectionChange], ice_restart: bool) -> Result<(String, Vec<(TrackKey, String)>), PeerError> {
+        let mut deliveries: Vec<(Mid, TrackKey)> = self.deliveries.iter().map(|d| (d.mid, d.track)).collect();
+        for change in changes {
+            if let SectionChange::Reuse(mid, track) = change {
+                self.renew_source(Mid::from(mid.as_str()), *track);
+            }
+        }
+        let mut added = Vec::new();
+        let mut api = self.rtc.sdp_api();
+        for change in changes {
+            match change {
+                SectionChange::Add(track, kind) => {
+                    let kind = match kind {
+                        TrackKind::Audio => MediaKind::Audio,
+                        TrackKind::Video => MediaKind::Video,
+                    };
+                    let mid = api.add_media(kind, Direction::SendOnly, None, None, None);
+                    added.push((*track, mid.to_string()));
+                    deliveries.push((mid, *track));
+                }
+                SectionChange::Reuse(mid, track) => {
+                    let mid = Mid::from(mid.as_str());
+                    api.set_direction(mid, Direction::SendOnly);
+                    deliveries.push((mid, *track));
+                }
+                SectionChange::Stop(mid) => {
+                    let mid = Mid::from(mid.as_str());
+                    api.set_direction(mid, Direction::Inactive);
+                    deliveries.retain(|(used, _)| *used != mid);
+                }
+            }
+        }
+        if ice_restart {
+            api.ice_restart(true);
+        }
+        let (offer, pending) = api.apply().ok_or(PeerError::NothingToOffer)?;
+        self.pending = Some(pending);
+        self.pending_deliveries = deliveries;
+        Ok((offer.to_sdp_string(), added))
+    }
+
+    /// Accepts the client's answer to the last offer.
+    pub fn accept_answer(&mut self, answer: &str, now: Instant) -> Result<(), PeerError> {
+        let pending = self.pending.take().ok_or(PeerError::NoOffer)?;
+        let answer = SdpAnswer::from_sdp_string(answer).map_err(|e| PeerError::Unreadable(e.to_string()))?;
+        self.rtc.sdp_api().accept_answer(pending, answer)?;
+        let deliveries = std::mem::take(&mut self.pending_deliveries);
+        self.deliver(&deliveries, now);
+        Ok(())
+    }
+
+    /// Adds a client's ICE candidate; names that only a resolver knows and TCP are left to other candidates.
+    pub fn add_candidate(&mut self, line: &str) {
+        match Candidate::from_sdp_string(line) {
+            Ok(candidate) => self.rtc.add_remote_candidate(candidate),
+            Err(error) => log::debug!("a candidate is not used: {error}"),
+        }
+    }
+
+    fn renew_source(&mut self, mid: Mid, track: TrackKey) {
+        match self.used.iter_mut().find(|(used, _)| *used == mid) {
+            Some((_, last)) if *last == track => {}
+            Some((_, last)) => {
+                *last = track;
+                let mut api = self.rtc.direct_api();
+                let (ssrc, rtx) = (api.new_ssrc(), api.new_ssrc());
+                let rtx = api.stream_tx_by_mid(mid, None).and_then(|s| s.rtx()).map(|_| rtx);
+                api.reset_stream_tx(mid, None, ssrc, rtx);
+            }
+            None => self.used.push((mid, track)),
+        }
+    }
+
+    fn deliver(&mut self, wanted: &[(Mid, TrackKey)], now: Instant) {
+        self.deliveries.retain(|d| wanted.contains(&(d.mid, d.track)));
+        for (mid, track) in wanted {
+            // Negotiated again: payload types may have changed.
+            if let Some(delivery) = self.deliveries.iter_mut().find(|d| d.mid == *mid) {
+                delivery.payload_type = None;
+                continue;
+            }
+            if let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(*mid, None) {
+                // No share of retransmissions is too large: a frame that is incomplete is worthless, and what a
+                // subscriber asks for is bounded by what it was sent.
+                stream.set_rtx_cache(RESEND_PACKETS, RESEND_TIME, None);
+            }
+            self.deliveries.push(Delivery {
+                mid: *mid,
+                track: *track,
+                on: true,
+                epoch: now,
+                starts_at: now + SETTLE,
+                rewrite: None,
+                payload_type: None,
+            });
+        }
+    }
+
+    /// Queues one packet of `track` for this peer; false when nothing was queued. `params` is the publisher's format
+    /// of the packet.
+    pub fn write(&mut self, track: TrackKey, packet: &RtpPacket, params: &PayloadParams, made_at: Instant) -> bool {
+        let Some(delivery) = self.deliveries.iter_mut().find(|d| d.track == track) else { return false };
+        if !delivery.on || !self.connected || packet.timestamp < delivery.starts_at {
+            if let Some(rewrite) = &mut delivery.rewrite {
+                rewrite.pause();
+            }
+            return false;
+        }
+        let source = packet.header.payload_type;
+        let payload_type = match delivery.payload_type {
+            Some((known, ours)) if known == source => ours,
+            _ => {
+                let ours = matching(&self.rtc, delivery.mid, params);
+                if ours.is_none() {
+                    log::info!("{}: no format for {:?} was negotiated", self.member.identity, params.spec().codec);
+                }
+                delivery.payload_type = Some((source, ours));
+                ours
+            }
+        };
+        let Some(payload_type) = payload_type else { return false };
+        let rate = params.spec().clock_rate.get();
+        let first = (packet.header.sequence_number & 0x3fff) + 1024;
+        let rewrite = delivery.rewrite.get_or_insert_with(|| Rewrite::new(first, delivery.epoch, rate));
+        let incoming = Incoming {
+            source: *packet.header.ssrc,
+            sequence: *packet.seq_no,
+            timestamp: packet.header.timestamp,
+            made_at,
+        };
+        let Some(outgoing) = rewrite.forward(incoming) else { return false };
+        let from = &packet.header.ext_vals;
+        let extensions = ExtensionValues {
+            audio_level: from.audio_level,
+            voice_activity: from.voice_activity,
+            video_orientation: from.video_orientation,
+            ..Default::default()
+        };
+        let Some(stream) = stream(&mut self.rtc, delivery.mid) else { return false };
+        let write =
+            RtpWrite::new(payload_type, outgoing.sequence.into(), outgoing.timestamp, made_at, Arc::clone(&packet.payload))
+                .marker(packet.header.marker)
+                .ext_vals(extensions)
+                .nackable(true);
+        // The API borrows the stream through a guard, hence the second look-up by its SSRC.
+        self.rtc.direct_api().stream_tx(&stream).map(|s| s.write_rtp(write)).is_some()
+    }
+
+    /// The client opened a data channel.
+    pub fn channel_open(&mut self, id: ChannelId, label: &str) {
+        match label {
+            "_reliable" => self.reliable = Some(id),
+            "_lossy" => self.lossy = Some(id),
+            _ => return,
+        }
+        if let Some(mut channel) = self.rtc.channel(id) {
+            channel.set_buffered_amount_low_threshold(SCTP_BUFFER / 4);
+        }
+    }
+
+    /// A data channel is gone.
+    pub fn channel_closed(&mut self, id: ChannelId) {
+        self.reliable = self.reliable.filter(|open| *open != id);
+        self.lossy = self.lossy.filter(|open| *open != id);
+    }
+
+    /// Which of LiveKit's channels this is.
+    pub fn channel_kind(&self, id: ChannelId) -> Option<ChannelKind> {
+        match id {
+            _ if self.reliable == Some(id) => Some(ChannelKind::Reliable),
+            _ if self.lossy == Some(id) => Some(ChannelKind::Lossy),
+            _ => None,
+        }
+    }
+
+    /// Whether the client opened its data channels here.
+    pub fn has_channels(&self) -> bool {
+        self.reliable.is_some() || self.lossy.is_some()
+    }
+
+    /// Sends a data packet; what a full lossy channel does not take is dropped, reliable packets wait.
+    pub fn send_data(&mut self, kind: ChannelKind, bytes: &[u8]) {
+        match kind {
+            ChannelKind::Lossy => drop(self.write_channel(self.lossy, bytes)),
+            ChannelKind::Reliable if self.backlog.is_empty() && self.write_channel(self.reliable, bytes) => {}
+            ChannelKind::Reliable if self.backlog_bytes + bytes.len() > BACKLOG => {
+                log::warn!("{}: too slow for the data sent to it, a packet is dropped", self.member.identity);
+            }
+            ChannelKind::Reliable => {
+                self.backlog_bytes += bytes.len();
+                self.backlog.push_back(bytes.to_vec());
+            }
+        }
+    }
+
+    /// Sends what waited, as far as it goes now.
+    pub fn flush_data(&mut self) {
+        while let Some(bytes) = self.backlog.pop_front() {
+            if !self.write_channel(self.reliable, &bytes) {
+                self.backlog.push_front(bytes);
+                return;
+            }
+            self.backlog_bytes -= bytes.len();
+        }
+    }
+
+    fn write_channel(&mut self, id: Option<ChannelId>, bytes: &[u8]) -> bool {
+        let Some(mut channel) = id.and_then(|id| self.rtc.channel(id)) else { return false };
+        channel.write(true, bytes).unwrap_or(false)
+    }
+}
+
+fn stream(rtc: &mut Rtc, mid: Mid) -> Option<str0m::rtp::Ssrc> {
+    rtc.direct_api().stream_tx_by_mid(mid, None).map(|s| s.ssrc())
+}
+
+/// The payload type under which `mid` of `rtc` takes what a publisher sends as `params`.
+fn matching(rtc: &Rtc, mid: Mid, params: &PayloadParams) -> Option<Pt> {
+    let media = rtc.media(mid)?;
+    let negotiated = |p: &&PayloadParams| media.remote_pts().contains(&p.pt());
+    let all = rtc.codec_config().params();
+    let exact = rtc.codec_config().match_params(*params).filter(|p| negotiated(p));
+    // Decoders take every profile of H.264 that they know of, whatever payload type it comes under; only the
+    // packetization must be the agreed one (RFC 6184 section 8.2.2).
+    let same_codec = || {
+        all.iter().filter(negotiated).find(|p| {
+            let (ours, theirs) = (p.spec(), params.spec());
+            ours.codec == theirs.codec
+                && (ours.codec != Codec::H264
+                    || ours.format.packetization_mode.unwrap_or(0) == theirs.format.packetization_mode.unwrap_or(0))
+        })
+    };
+    exact.or_else(same_codec).map(PayloadParams::pt)
+}
+
+/// Why a negotiation failed.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerError {
+    /// The description cannot be read.
+    #[error("the session description cannot be read: {0}")]
+    Unreadable(String),
+    /// The description contradicts what was negotiated before, or offers nothing usable.
+    #[error("the session description was not accepted: {0}")]
+    Refused(#[from] RtcError),
+    /// An answer without an offer.
+    #[error("there is no offer that this could answer")]
+    NoOffer,
+    /// An offer was asked for, but it would be the same as the last.
+    #[error("nothing changed, so there is nothing to offer")]
+    NothingToOffer,
+    /// The peer connection is over.
+    #[error("the peer connection is over")]
+    Gone,
+}
