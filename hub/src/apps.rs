@@ -12,7 +12,9 @@ use zego_protocol::token::App;
 #[derive(Debug, thiserror::Error)]
 pub enum AppsError {
     /// The file cannot be read or written.
-    #[error("{path}: {source}; the hub keeps its AppID there, set ZEGOHUB_STATE_DIRECTORY to a directory that it may write")]
+    #[error(
+        "{path}: {source}; the hub keeps its AppID there, set ZEGOHUB_STATE_DIRECTORY to a directory that it may write"
+    )]
     State {
         /// File or directory.
         path: PathBuf,
@@ -95,7 +97,10 @@ fn make() -> Result<Kept, AppsError> {
 
 /// Complete or not at all, and readable for nobody else from its first moment on.
 fn write(path: &Path, kept: &Kept) -> std::io::Result<()> {
-    let text = format!("# The AppID that zegohub made for itself. Whoever knows the secret can enter every room.\nid = {}\nsecret = \"{}\"\n", kept.id, kept.secret);
+    let text = format!(
+        "# The AppID that zegohub made for itself. Whoever knows the secret can enter every room.\nid = {}\nsecret = \"{}\"\n",
+        kept.id, kept.secret
+    );
     let draft = path.with_extension("new");
     let _ = fs::remove_file(&draft);
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;

@@ -27,9 +27,7 @@ pub async fn serve(uri: Uri) -> Response {
             let kind = file.metadata.mimetype().to_owned();
             ([(CONTENT_TYPE, kind), (CACHE_CONTROL, caching.to_owned())], file.data.into_owned()).into_response()
         }
-        None if path == "index.html" => {
-            ([(CONTENT_TYPE, "text/html; charset=utf-8")], NO_PAGE).into_response()
-        }
+        None if path == "index.html" => ([(CONTENT_TYPE, "text/html; charset=utf-8")], NO_PAGE).into_response(),
         None => (StatusCode::NOT_FOUND, "There is nothing here\n").into_response(),
     }
 }

@@ -146,12 +146,8 @@ impl Rooms {
             last_offer_id: 0,
         };
         log::info!("{} joins as {sid}", person.identity);
-        let member = Member {
-            room,
-            identity: person.identity.clone(),
-            sid,
-            may_send_data: person.claims.can_publish_data,
-        };
+        let member =
+            Member { room, identity: person.identity.clone(), sid, may_send_data: person.claims.can_publish_data };
         self.people.insert(key, person);
         self.connections.insert(connection, key);
         let others = self.others(room, key);
@@ -255,6 +251,8 @@ impl Rooms {
             person.asked = false;
             person.promised = (0, 0);
         }
+        let peer = PeerId { participant: key, side: Side::Publisher };
+        self.media(Command::SetMayData(peer, join.claims.can_publish_data));
         self.connections.insert(connection, key);
         self.send(
             key,

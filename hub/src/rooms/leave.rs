@@ -6,7 +6,6 @@ use livekit_protocol as proto;
 use proto::leave_request::Action;
 use proto::request_response::{Reason, Request as Refused};
 use proto::signal_request::Message as Request;
-use proto::signal_response::Message as Response;
 
 use super::{ConnectionKey, Moment, Output, Rooms, message};
 use crate::sfu::{Command, ParticipantKey, PeerId, Side};
@@ -87,7 +86,9 @@ impl Rooms {
             }
         } else if !person.active && longer(Some(person.joined_at), CONNECT_TIMEOUT) {
             self.expel(key, proto::DisconnectReason::ConnectionTimeout, Action::Disconnect, now);
-        } else if longer(person.media_ended_at, MEDIA_ENDED_TIMEOUT) || longer(person.silent_since, MEDIA_SILENT_TIMEOUT) {
+        } else if longer(person.media_ended_at, MEDIA_ENDED_TIMEOUT)
+            || longer(person.silent_since, MEDIA_SILENT_TIMEOUT)
+        {
             if person.connection.is_some() {
                 self.expel(key, proto::DisconnectReason::StateMismatch, Action::Reconnect, now);
             }
@@ -165,7 +166,12 @@ impl Rooms {
     }
 
     /// A client changes what it says about itself.
-    pub(super) fn update_metadata(&mut self, key: ParticipantKey, update: proto::UpdateParticipantMetadata, _now: Moment) {
+    pub(super) fn update_metadata(
+        &mut self,
+        key: ParticipantKey,
+        update: proto::UpdateParticipantMetadata,
+        _now: Moment,
+    ) {
         let Some(person) = self.people.get_mut(&key) else { return };
         let request_id = update.request_id;
         if !person.claims.can_update_own_metadata {

@@ -29,7 +29,8 @@ impl Rooms {
     pub(super) fn client_offer(&mut self, key: ParticipantKey, offer: proto::SessionDescription, _now: Moment) {
         let offered = sdp::sections(&offer.sdp);
         let bound = self.bind(key, &offered);
-        let mut uses: Vec<(String, Use)> = bound.iter().map(|(mid, track)| (mid.clone(), Use::Publish(*track))).collect();
+        let mut uses: Vec<(String, Use)> =
+            bound.iter().map(|(mid, track)| (mid.clone(), Use::Publish(*track))).collect();
         if self.people.get(&key).is_some_and(|p| p.path == Path::One) {
             uses.extend(self.assign(key, &offered));
         }
@@ -118,7 +119,13 @@ impl Rooms {
     }
 
     /// The forwarding unit made an offer for the second connection.
-    pub(super) fn offered(&mut self, peer: PeerId, id: u32, offer: Result<String, String>, added: Vec<(TrackKey, String)>) {
+    pub(super) fn offered(
+        &mut self,
+        peer: PeerId,
+        id: u32,
+        offer: Result<String, String>,
+        added: Vec<(TrackKey, String)>,
+    ) {
         let key = peer.participant;
         let kinds: Vec<_> = added.iter().map(|(track, _)| self.track_kind(*track)).collect();
         let Some(person) = self.people.get_mut(&key) else { return };
@@ -150,8 +157,7 @@ impl Rooms {
             }
         }
         let sdp = sdp::rewrite(&offer, |mid| edits.get(mid).cloned().unwrap_or_default());
-        let description =
-            proto::SessionDescription { r#type: "offer".into(), sdp, id, mid_to_track_id: delivered };
+        let description = proto::SessionDescription { r#type: "offer".into(), sdp, id, mid_to_track_id: delivered };
         self.send(key, Response::Offer(description));
     }
 

@@ -146,7 +146,12 @@ impl Rooms {
     }
 
     /// A client describes its sound track anew.
-    pub(super) fn update_audio_track(&mut self, key: ParticipantKey, update: proto::UpdateLocalAudioTrack, _now: Moment) {
+    pub(super) fn update_audio_track(
+        &mut self,
+        key: ParticipantKey,
+        update: proto::UpdateLocalAudioTrack,
+        _now: Moment,
+    ) {
         let Some(person) = self.people.get_mut(&key) else { return };
         let Some(publication) = person.publication(&update.track_sid) else { return };
         publication.info.audio_features = update.features;
@@ -154,7 +159,12 @@ impl Rooms {
     }
 
     /// A client tells the size of its pictures.
-    pub(super) fn update_video_track(&mut self, key: ParticipantKey, update: &proto::UpdateLocalVideoTrack, _now: Moment) {
+    pub(super) fn update_video_track(
+        &mut self,
+        key: ParticipantKey,
+        update: &proto::UpdateLocalVideoTrack,
+        _now: Moment,
+    ) {
         let Some(person) = self.people.get_mut(&key) else { return };
         let Some(publication) = person.publication(&update.track_sid) else { return };
         (publication.info.width, publication.info.height) = (update.width, update.height);

@@ -65,7 +65,8 @@ impl Rooms {
         }
         let missing = |kind: TrackKind, promised: u32| {
             let waiting = waiting.iter().filter(|w| w.1 == kind).count() as u32;
-            let free = person.sections.iter().filter(|s| s.kind == kind && s.state == SectionState::Free).count() as u32;
+            let free =
+                person.sections.iter().filter(|s| s.kind == kind && s.state == SectionState::Free).count() as u32;
             waiting.saturating_sub(free + promised)
         };
         let audios = missing(TrackKind::Audio, person.promised.0);

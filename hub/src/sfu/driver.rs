@@ -48,7 +48,12 @@ pub struct Driver {
 
 impl Driver {
     /// A driver that has no peers yet.
-    pub fn new(sockets: Sockets, commands: Receiver<Command>, wake: Arc<OwnedFd>, notices: UnboundedSender<Notice>) -> Driver {
+    pub fn new(
+        sockets: Sockets,
+        commands: Receiver<Command>,
+        wake: Arc<OwnedFd>,
+        notices: UnboundedSender<Notice>,
+    ) -> Driver {
         Driver {
             sockets,
             commands,
@@ -151,7 +156,9 @@ impl Driver {
             peers.get(slot).and_then(Option::as_ref).is_some_and(|peer| peer.rtc.accepts(&input))
         };
         let known = self.sources.get(&source).copied().filter(|slot| accepts(&self.peers, *slot));
-        let Some(slot) = known.or_else(|| (0..self.peers.len()).find(|slot| accepts(&self.peers, *slot))) else { return };
+        let Some(slot) = known.or_else(|| (0..self.peers.len()).find(|slot| accepts(&self.peers, *slot))) else {
+            return;
+        };
         if known.is_none() {
             self.sources.insert(source, slot);
         }
@@ -258,7 +265,8 @@ impl Driver {
         let Some((_, key)) = peer.publishing.iter().find(|(published, _)| *published == mid).copied() else { return };
         let payload_type = packet.header.payload_type;
         let Some(params) = peer.rtc.codec_config().find(|p| p.pt() == payload_type).copied() else { return };
-        let report = packet.last_sender_info.as_ref().map(|s| Report { wall: s.ntp_time, rtp: s.rtp_time.numer() as u32 });
+        let report =
+            packet.last_sender_info.as_ref().map(|s| Report { wall: s.ntp_time, rtp: s.rtp_time.numer() as u32 });
         let rate = params.spec().clock_rate.get();
         let made_at = peer.clock.made_at(report, packet.header.timestamp, rate, packet.timestamp);
         let Some(track) = self.tracks.get_mut(key) else { return };

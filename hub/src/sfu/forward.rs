@@ -92,11 +92,6 @@ impl Rewrite {
         self.source = None;
     }
 
-    /// Whether packets are flowing, that is, whether the next one of the same source continues them.
-    pub fn is_flowing(&self) -> bool {
-        self.source.is_some()
-    }
-
     fn start(&mut self, packet: Incoming) {
         let mut timestamp = timestamp_since(self.epoch, packet.made_at, self.rate);
         if let Some(last) = self.last_timestamp {
@@ -157,7 +152,6 @@ mod tests {
         let mut rewrite = Rewrite::new(1_000, t, 90_000);
         rewrite.forward(packet(1, 500, 100, t));
         rewrite.pause();
-        assert!(!rewrite.is_flowing());
         let later = rewrite.forward(packet(1, 900, 100 + 90_000, t + Duration::from_secs(1))).expect("forwarded");
         assert_eq!(later, Outgoing { sequence: 1_001, timestamp: 90_000 });
     }

@@ -163,7 +163,11 @@ impl Peer {
 
     /// Makes an offer with `changes`; returns it with the sections of added tracks. `None` when nothing is to be
     /// negotiated.
-    pub fn make_offer(&mut self, changes: &[SectionChange], ice_restart: bool) -> Result<(String, Vec<(TrackKey, String)>), PeerError> {
+    pub fn make_offer(
+        &mut self,
+        changes: &[SectionChange],
+        ice_restart: bool,
+    ) -> Result<(String, Vec<(TrackKey, String)>), PeerError> {
         let mut deliveries: Vec<(Mid, TrackKey)> = self.deliveries.iter().map(|d| (d.mid, d.track)).collect();
         for change in changes {
             if let SectionChange::Reuse(mid, track) = change {
@@ -227,10 +231,12 @@ impl Peer {
             Some((_, last)) if *last == track => {}
             Some((_, last)) => {
                 *last = track;
+                // Not reset_stream_tx(): it leaves the stream registered under its old SSRC, where no report finds it.
                 let mut api = self.rtc.direct_api();
-                let (ssrc, rtx) = (api.new_ssrc(), api.new_ssrc());
-                let rtx = api.stream_tx_by_mid(mid, None).and_then(|s| s.rtx()).map(|_| rtx);
-                api.reset_stream_tx(mid, None, ssrc, rtx);
+                let Some((old, rtx)) = api.stream_tx_by_mid(mid, None).map(|s| (s.ssrc(), s.rtx())) else { return };
+                let (ssrc, new_rtx) = (api.new_ssrc(), api.new_ssrc());
+                api.remove_stream_tx(old);
+                api.declare_stream_tx(ssrc, rtx.map(|_| new_rtx), mid, None);
             }
             None => self.used.push((mid, track)),
         }
@@ -301,14 +307,18 @@ impl Peer {
             video_orientation: from.video_orientation,
             ..Default::default()
         };
-        let Some(stream) = stream(&mut self.rtc, delivery.mid) else { return false };
-        let write =
-            RtpWrite::new(payload_type, outgoing.sequence.into(), outgoing.timestamp, made_at, Arc::clone(&packet.payload))
-                .marker(packet.header.marker)
-                .ext_vals(extensions)
-                .nackable(true);
-        // The API borrows the stream through a guard, hence the second look-up by its SSRC.
-        self.rtc.direct_api().stream_tx(&stream).map(|s| s.write_rtp(write)).is_some()
+        let write = RtpWrite::new(
+            payload_type,
+            outgoing.sequence.into(),
+            outgoing.timestamp,
+            made_at,
+            Arc::clone(&packet.payload),
+        )
+        .marker(packet.header.marker)
+        .ext_vals(extensions)
+        .nackable(true);
+        let mid = delivery.mid;
+        self.rtc.direct_api().stream_tx_by_mid(mid, None).map(|stream| stream.write_rtp(write)).is_some()
     }
 
     /// The client opened a data channel.
@@ -373,10 +383,6 @@ impl Peer {
         let Some(mut channel) = id.and_then(|id| self.rtc.channel(id)) else { return false };
         channel.write(true, bytes).unwrap_or(false)
     }
-}
-
-fn stream(rtc: &mut Rtc, mid: Mid) -> Option<str0m::rtp::Ssrc> {
-    rtc.direct_api().stream_tx_by_mid(mid, None).map(|s| s.ssrc())
 }
 
 /// The payload type under which `mid` of `rtc` takes what a publisher sends as `params`.

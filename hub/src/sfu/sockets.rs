@@ -18,7 +18,9 @@ const SEND_BUFFER: usize = 4 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
     /// Binding failed.
-    #[error("cannot bind UDP {address}: {source}; another program uses this port, or the address is not this machine's")]
+    #[error(
+        "cannot bind UDP {address}: {source}; another program uses this port, or the address is not this machine's"
+    )]
     Bind {
         /// Address and port.
         address: SocketAddr,
