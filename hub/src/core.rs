@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use livekit_protocol::signal_request::Message as Request;
 use livekit_protocol::signal_response::Message as Response;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 use crate::rooms::{ConnectionKey, Join, Moment, Output, Rooms, Settings};
 use crate::sfu::{Notice, Sfu};
@@ -114,11 +115,16 @@ impl Core {
 
     fn post(&mut self, connection: ConnectionKey, message: Outbound) {
         let Some(outbox) = self.outboxes.get(&connection) else { return };
-        if outbox.try_send(message).is_err() {
-            // It does not read: it costs only itself. Dropping the outbox ends the connection's task.
-            log::warn!("a signalling connection is too slow and is closed");
-            self.outboxes.remove(&connection);
-            self.rooms.disconnected(connection, now());
+        match outbox.try_send(message) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                // It does not read: it costs only itself. Dropping the outbox ends the connection's task.
+                log::warn!("a signalling connection is too slow and is closed");
+                self.outboxes.remove(&connection);
+                self.rooms.disconnected(connection, now());
+            }
+            // Its task is ending and is about to report so.
+            Err(TrySendError::Closed(_)) => {}
         }
     }
 

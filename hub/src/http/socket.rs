@@ -30,17 +30,16 @@ pub async fn serve(mut socket: WebSocket, connection: ConnectionKey, join: Join,
             received = socket.recv() => match received {
                 Some(Ok(message)) => {
                     json |= matches!(message, Message::Text(_));
-                    match request(&message) {
-                        Some(Ok(request)) => {
-                            if inbox.send(Input::Request(connection, Box::new(request))).await.is_err() {
-                                break;
-                            }
-                        }
+                    let request = match request(&message) {
+                        Some(Ok(request)) => request,
                         Some(Err(problem)) => {
                             log::info!("a signalling connection is closed: {problem}");
                             break;
                         }
-                        None => {}
+                        None => continue,
+                    };
+                    if inbox.send(Input::Request(connection, Box::new(request))).await.is_err() {
+                        break;
                     }
                     continue;
                 }

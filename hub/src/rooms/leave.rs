@@ -86,12 +86,10 @@ impl Rooms {
             }
         } else if !person.active && longer(Some(person.joined_at), CONNECT_TIMEOUT) {
             self.expel(key, proto::DisconnectReason::ConnectionTimeout, Action::Disconnect, now);
-        } else if longer(person.media_ended_at, MEDIA_ENDED_TIMEOUT)
-            || longer(person.silent_since, MEDIA_SILENT_TIMEOUT)
+        } else if person.connection.is_some()
+            && (longer(person.media_ended_at, MEDIA_ENDED_TIMEOUT) || longer(person.silent_since, MEDIA_SILENT_TIMEOUT))
         {
-            if person.connection.is_some() {
-                self.expel(key, proto::DisconnectReason::StateMismatch, Action::Reconnect, now);
-            }
+            self.expel(key, proto::DisconnectReason::StateMismatch, Action::Reconnect, now);
         }
     }
 
