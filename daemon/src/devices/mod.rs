@@ -5,12 +5,15 @@
 //! the hardware. Nothing here runs, wakes up or holds a descriptor while no device is open.
 
 pub mod camera;
+mod cards;
 mod error;
+mod holders;
 pub mod microphone;
 mod pace;
 pub mod registry;
 mod source_error;
 pub mod speaker;
+mod wav;
 
 pub use error::DeviceError;
 pub use source_error::SourceError;

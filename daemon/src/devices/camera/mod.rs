@@ -1,9 +1,13 @@
 //! Cameras: something that delivers pictures at its own pace.
 
+mod annexb;
 mod pattern;
 mod source;
+mod sps;
+pub(super) mod v4l2;
 mod y4m;
 
+use std::path::Path;
 use std::time::Duration;
 
 pub use source::CameraSource;
@@ -104,14 +108,21 @@ pub trait Camera: Send {
 /// Any [`DeviceError`]; `none`, and `auto` without a real camera, are [`DeviceError::NotFound`].
 pub fn open(source: &CameraSource, wish: &CaptureWish) -> Result<Box<dyn Camera>, DeviceError> {
     let device = source.to_string();
+    let none = |advice: &str| DeviceError::NotFound { device: "a camera".to_owned(), advice: advice.to_owned() };
     match source {
         CameraSource::Pattern(name) => Ok(Box::new(pattern::PatternCamera::open(&device, name, wish)?)),
-        CameraSource::None => {
-            Err(DeviceError::NotFound { device: "a camera".to_owned(), advice: "set [camera] source".to_owned() })
-        }
+        CameraSource::File(path) if is_h264(path) => Ok(Box::new(annexb::H264Camera::open(&device, path, wish)?)),
         CameraSource::File(path) => y4m::open(&device, path),
-        CameraSource::Auto | CameraSource::V4l2(_) => {
-            Err(DeviceError::UnsupportedFormat { device, reason: "this kind of camera comes next".to_owned() })
+        CameraSource::V4l2(id) => Ok(Box::new(v4l2::V4l2Camera::open(&device, id, wish)?)),
+        CameraSource::Auto => {
+            let first = v4l2::node::list().into_iter().next();
+            let first = first.ok_or_else(|| none("this machine has none; connect one, or set [camera] source"))?;
+            open(&CameraSource::V4l2(first.id), wish)
         }
+        CameraSource::None => Err(none("the configuration says none; set [camera] source")),
     }
+}
+
+fn is_h264(path: &Path) -> bool {
+    path.extension().is_some_and(|end| ["h264", "264", "avc"].iter().any(|known| end.eq_ignore_ascii_case(known)))
 }

@@ -1,14 +1,18 @@
 //! Speakers: something that takes sound at its own pace.
 
+mod alsa;
+mod file;
 mod null;
+mod paced;
 mod sink;
 
 use std::time::Duration;
 
+use ::alsa::Direction;
 pub use sink::SpeakerSink;
 
 use crate::audio::Frame;
-use crate::devices::DeviceError;
+use crate::devices::{DeviceError, cards};
 
 /// An opened speaker: 48 kHz, mono, 10 ms at a time. Dropping it stops the sound and releases the device.
 pub trait Speaker: Send {
@@ -20,6 +24,11 @@ pub trait Speaker: Send {
 
     /// How long from now a sample takes that is written next until it sounds.
     fn delay(&self) -> Duration;
+
+    /// How often it ran out of sound since it was opened.
+    fn underruns(&self) -> u64 {
+        0
+    }
 }
 
 /// Opens a speaker, ready to take sound.
@@ -30,8 +39,15 @@ pub fn open(sink: &SpeakerSink) -> Result<Box<dyn Speaker>, DeviceError> {
     let device = sink.to_string();
     match sink {
         SpeakerSink::Null => Ok(Box::new(null::NullSpeaker::open())),
-        SpeakerSink::Auto | SpeakerSink::Alsa(_) | SpeakerSink::File(_) => {
-            Err(DeviceError::UnsupportedFormat { device, reason: "this kind of speaker comes next".to_owned() })
+        SpeakerSink::File(path) => Ok(Box::new(file::FileSpeaker::open(&device, path)?)),
+        SpeakerSink::Alsa(name) => Ok(Box::new(alsa::AlsaSpeaker::open(&device, name)?)),
+        SpeakerSink::Auto => {
+            let first = cards::list(Direction::Playback).into_iter().next();
+            let first = first.ok_or_else(|| DeviceError::NotFound {
+                device: "a speaker".to_owned(),
+                advice: "this machine has none; connect one, or set [speaker] sink".to_owned(),
+            })?;
+            open(&SpeakerSink::Alsa(first.id))
         }
     }
 }

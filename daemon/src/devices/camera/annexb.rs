@@ -1,0 +1,231 @@
+//! The camera `file:PATH.h264`: H.264 in Annex B, looped, one access unit a picture.
+//!
+//! Such a file holds no times, so its pictures come at the rate that is wished for.
+
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::clock::Monotonic;
+use crate::devices::DeviceError;
+use crate::devices::camera::sps::{self, Size};
+use crate::devices::camera::{Camera, CameraFormat, CaptureWish, Captured, PixelFormat, Pixels};
+use crate::devices::pace::{Cadence, sleep_until};
+
+/// The file is kept in memory, so there is a limit.
+const LARGEST_FILE: u64 = 256 << 20;
+
+/// Types of NAL units (H.264 table 7-1).
+const SLICE: u8 = 1;
+const SLICE_IDR: u8 = 5;
+const SPS: u8 = 7;
+
+/// The NAL units of a stream: from each start code to the next, start code included.
+fn units(stream: &[u8]) -> Vec<Range<usize>> {
+    let mut starts = Vec::new();
+    let mut at = 0;
+    while at + 3 <= stream.len() {
+        match stream[at..at + 3] {
+            [0, 0, 1] => {
+                // A start code may have one zero more in front.
+                starts.push(if at > 0 && stream[at - 1] == 0 { at - 1 } else { at });
+                at += 3;
+            }
+            [_, _, byte] if byte > 1 => at += 3,
+            _ => at += 1,
+        }
+    }
+    let ends = starts.iter().skip(1).copied().chain([stream.len()]);
+    starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect()
+}
+
+/// The header byte and what follows it.
+fn body(unit: &[u8]) -> &[u8] {
+    let zeros = unit.iter().take_while(|&&byte| byte == 0).count();
+    unit.get(zeros + 1..).unwrap_or_default()
+}
+
+/// The access units of a stream (H.264 section 7.4.1.2.3): one begins with the first unit after a picture's last slice that is no
+/// further slice of it.
+fn access_units(stream: &[u8]) -> Vec<Range<usize>> {
+    let mut found: Vec<Range<usize>> = Vec::new();
+    let mut picture_seen = true;
+    for unit in units(stream) {
+        let body = body(&stream[unit.clone()]);
+        let Some(header) = body.first() else { continue };
+        let kind = header & 0x1f;
+        let slice = matches!(kind, SLICE..=SLICE_IDR);
+        // first_mb_in_slice is 0, coded as a single one bit.
+        let first_slice = slice && body.get(1).is_some_and(|byte| byte & 0x80 != 0);
+        // Delimiters, parameter sets, SEI and the reserved types 14 to 18 come before the slices of their picture.
+        let leads = matches!(kind, 6..=9 | 14..=18);
+        if picture_seen && (leads || first_slice) {
+            found.push(unit.clone());
+            picture_seen = false;
+        } else if let Some(last) = found.last_mut() {
+            last.end = unit.end;
+        }
+        picture_seen |= slice;
+    }
+    found
+}
+
+/// The camera itself.
+pub(super) struct H264Camera {
+    stream: Vec<u8>,
+    units: Vec<Range<usize>>,
+    next: usize,
+    size: Size,
+    fps: u32,
+    cadence: Cadence,
+}
+
+impl H264Camera {
+    pub(super) fn open(device: &str, path: &Path, wish: &CaptureWish) -> Result<Self, DeviceError> {
+        let failed = |source| DeviceError::from_io(device, "opening it", source);
+        let unsupported =
+            |reason: &str| DeviceError::UnsupportedFormat { device: device.to_owned(), reason: reason.to_owned() };
+        if fs::metadata(path).map_err(failed)?.len() > LARGEST_FILE {
+            return Err(unsupported("it is larger than 256 MiB: cut it"));
+        }
+        if !(1..=240).contains(&wish.fps) {
+            return Err(unsupported("it is played at 1 to 240 pictures a second"));
+        }
+        let stream = fs::read(path).map_err(failed)?;
+        let first_sps = units(&stream).into_iter().map(|unit| body(&stream[unit]).to_vec());
+        let mut first_sps = first_sps.filter(|body| body.first().is_some_and(|header| header & 0x1f == SPS));
+        let size = first_sps.next().and_then(|sps| sps::size(&sps));
+        let size =
+            size.ok_or_else(|| unsupported("it has no usable sequence parameter set, so it is no H.264 in Annex B"))?;
+        let units = access_units(&stream);
+        if units.is_empty() {
+            return Err(unsupported("it has no picture"));
+        }
+        let cadence = Cadence::new(Monotonic::now(), wish.fps, 1);
+        Ok(Self { stream, units, next: 0, size, fps: wish.fps, cadence })
+    }
+}
+
+impl Camera for H264Camera {
+    fn format(&self) -> CameraFormat {
+        CameraFormat {
+            pixels: PixelFormat::H264,
+            width: self.size.width & !1,
+            height: self.size.height & !1,
+            fps: f64::from(self.fps),
+        }
+    }
+
+    fn next(&mut self, timeout: Duration) -> Result<Option<Captured<'_>>, DeviceError> {
+        let (due, limit) = (self.cadence.deadline(), Monotonic::now() + timeout);
+        sleep_until(due.min(limit));
+        if due > limit {
+            return Ok(None);
+        }
+        let now = Monotonic::now();
+        // None is left out however late it is: the following ones are built on it.
+        self.cadence.advance(now);
+        let unit = self.units[self.next].clone();
+        self.next = (self.next + 1) % self.units.len();
+        Ok(Some(Captured {
+            pixels: Pixels::H264(&self.stream[unit]),
+            width: self.size.width & !1,
+            height: self.size.height & !1,
+            captured_at: now,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use openh264::OpenH264API;
+    use openh264::encoder::{Encoder, EncoderConfig};
+    use openh264::formats::YUVSource;
+
+    use super::*;
+    use crate::picture::PictureBuffer;
+
+    struct Source<'a>(&'a PictureBuffer);
+
+    impl YUVSource for Source<'_> {
+        fn dimensions(&self) -> (usize, usize) {
+            (self.0.width(), self.0.height())
+        }
+        fn strides(&self) -> (usize, usize, usize) {
+            (self.0.width(), self.0.width() / 2, self.0.width() / 2)
+        }
+        fn y(&self) -> &[u8] {
+            self.0.picture().y.data
+        }
+        fn u(&self) -> &[u8] {
+            self.0.picture().u.data
+        }
+        fn v(&self) -> &[u8] {
+            self.0.picture().v.data
+        }
+    }
+
+    /// A stream of `count` pictures, and each picture's own bytes.
+    fn encode(width: usize, height: usize, count: u8) -> Vec<Vec<u8>> {
+        let config = EncoderConfig::new().max_slice_len(1000);
+        let mut encoder = Encoder::with_api_config(OpenH264API::from_source(), config).unwrap();
+        let mut picture = PictureBuffer::new(width, height);
+        (0..count)
+            .map(|number| {
+                for (index, byte) in picture.bytes_mut().iter_mut().enumerate() {
+                    *byte = ((index * 31) >> (number % 5)) as u8 ^ number;
+                }
+                encoder.encode(&Source(&picture)).unwrap().to_vec()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_real_stream_is_cut_into_its_pictures() {
+        let pictures = encode(150, 100, 6);
+        let stream = pictures.concat();
+        assert!(units(&stream).len() > 12, "several slices a picture");
+        let found: Vec<&[u8]> = access_units(&stream).into_iter().map(|unit| &stream[unit]).collect();
+        assert_eq!(found, pictures.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn delimiters_and_short_start_codes_are_understood() {
+        let stream = [
+            &[0, 0, 0, 1, 9, 0xf0][..],
+            &[0, 0, 0, 1, 0x67, 1, 2],
+            &[0, 0, 1, 0x68, 3],
+            &[0, 0, 1, 0x65, 0x88, 4],
+            &[0, 0, 1, 0x65, 0x40, 5],
+            &[0, 0, 0, 1, 9, 0xf0],
+            &[0, 0, 1, 0x41, 0x9a],
+            &[0, 0, 1, 0x41, 0x9b],
+        ];
+        let expected = [stream[..5].concat(), stream[5..7].concat(), stream[7].to_vec()];
+        let stream = stream.concat();
+        let found: Vec<&[u8]> = access_units(&stream).into_iter().map(|unit| &stream[unit]).collect();
+        assert_eq!(found, expected);
+        assert!(access_units(b"no start code here").is_empty());
+    }
+
+    #[test]
+    fn a_file_is_looped_at_the_wished_rate_and_says_its_size() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let pictures = encode(150, 100, 3);
+        fs::write(file.path(), pictures.concat()).unwrap();
+        let wish = CaptureWish { width: 1, height: 1, fps: 100 };
+        let mut camera = H264Camera::open("file:x.h264", file.path(), &wish).unwrap();
+        let expected = CameraFormat { pixels: PixelFormat::H264, width: 150, height: 100, fps: 100.0 };
+        assert_eq!(camera.format(), expected);
+        for number in 0..7 {
+            let captured = camera.next(Duration::from_secs(1)).unwrap().unwrap();
+            let Pixels::H264(unit) = captured.pixels else { panic!("not H.264") };
+            assert_eq!(unit, pictures[number % 3]);
+        }
+        assert!(camera.next(Duration::ZERO).unwrap().is_none());
+        fs::write(file.path(), b"\0\0\x01\x65nothing").unwrap();
+        let error = H264Camera::open("file:x.h264", file.path(), &wish).map(drop).unwrap_err();
+        assert!(error.to_string().contains("sequence parameter set"), "{error}");
+    }
+}
