@@ -1,13 +1,59 @@
 //! One microphone for any number of senders.
 
-use super::MediaEvents;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use super::mixer::{Loudness, LoudnessCell};
+use super::{MediaEvent, MediaEvents};
+use crate::audio::{FRAME_SAMPLES, Frame};
+use crate::clock::Monotonic;
 use crate::devices::DeviceError;
-use crate::devices::microphone::MicrophoneSource;
+use crate::devices::microphone::{self, Microphone, MicrophoneSource};
+
+/// Takes sound from the capture thread. Must be quick.
+pub(super) trait SoundOutlet: Send + Sync {
+    /// 10 ms were captured; the first sample at `captured_at`.
+    fn sound(&self, frame: &Frame, captured_at: Monotonic);
+}
 
 /// An opened microphone. Cheap to clone; the device is released when the last clone is gone (each sender holds one).
 #[derive(Clone)]
 pub struct MicrophoneCapture {
-    _private: (),
+    owner: Arc<Owner>,
+}
+
+/// Ends the thread when the last handle is dropped.
+struct Owner {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    events: MediaEvents,
+    control: Mutex<Control>,
+    /// The control changed, or the thread let go of a microphone.
+    changed: Condvar,
+    /// Tells the thread to look at the control between two frames.
+    attention: AtomicBool,
+    outlets: Mutex<Arc<Vec<Arc<dyn SoundOutlet>>>>,
+    muted: AtomicBool,
+    level: LoudnessCell,
+    frames: AtomicU64,
+}
+
+struct Control {
+    source: MicrophoneSource,
+    /// For the thread to take.
+    microphone: Option<Box<dyn Microphone>>,
+    running: bool,
+    /// The thread is to let go of its microphone.
+    release: bool,
+    quit: bool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl MicrophoneCapture {
@@ -16,8 +62,28 @@ impl MicrophoneCapture {
     /// # Errors
     /// What opening the device says.
     pub fn start(source: &MicrophoneSource, events: MediaEvents) -> Result<Self, DeviceError> {
-        let _ = (source, events);
-        todo!()
+        let microphone = microphone::open(source)?;
+        let shared = Arc::new(Shared {
+            events,
+            control: Mutex::new(Control {
+                source: source.clone(),
+                microphone: Some(microphone),
+                running: true,
+                release: false,
+                quit: false,
+            }),
+            changed: Condvar::new(),
+            attention: AtomicBool::new(false),
+            outlets: Mutex::default(),
+            muted: AtomicBool::new(false),
+            level: LoudnessCell::default(),
+            frames: AtomicU64::new(0),
+        });
+        let thread = super::spawn("microphone", {
+            let shared = Arc::clone(&shared);
+            move || run(&shared)
+        });
+        Ok(Self { owner: Arc::new(Owner { shared, thread: Mutex::new(Some(thread)) }) })
     }
 
     /// Goes on with another microphone; senders stay. When it cannot be opened, the old one goes on.
@@ -25,25 +91,123 @@ impl MicrophoneCapture {
     /// # Errors
     /// What opening the device says.
     pub fn switch(&self, source: &MicrophoneSource) -> Result<(), DeviceError> {
-        let _ = source;
-        todo!()
+        let old = lock(&self.owner.shared.control).source.clone();
+        if old == *source {
+            // A device can be opened once only.
+            self.release();
+        }
+        let microphone = microphone::open(source)?;
+        self.install(microphone, source.clone());
+        Ok(())
     }
 
     /// Silences the microphone for every sender (MuteMicrophone): the device stays open, silence is sent.
     pub fn set_muted(&self, muted: bool) {
-        let _ = muted;
-        todo!()
+        self.owner.shared.muted.store(muted, Ordering::Relaxed);
     }
 
     /// Level of the last 100 ms as it is sent, 0 (silence) to 100 (full scale).
     #[must_use]
     pub fn level(&self) -> f64 {
-        todo!()
+        self.owner.shared.level.get()
     }
 
     /// Frames of 10 ms captured so far.
     #[must_use]
     pub fn frames(&self) -> u64 {
-        todo!()
+        self.owner.shared.frames.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add_outlet(&self, outlet: Arc<dyn SoundOutlet>) {
+        Arc::make_mut(&mut lock(&self.owner.shared.outlets)).push(outlet);
+    }
+
+    pub(super) fn remove_outlet(&self, outlet: &Arc<dyn SoundOutlet>) {
+        Arc::make_mut(&mut lock(&self.owner.shared.outlets)).retain(|other| !Arc::ptr_eq(other, outlet));
+    }
+
+    fn install(&self, microphone: Box<dyn Microphone>, source: MicrophoneSource) {
+        let shared = &self.owner.shared;
+        let mut control = lock(&shared.control);
+        control.source = source;
+        control.microphone = Some(microphone);
+        control.running = true;
+        control.release = false;
+        shared.attention.store(true, Ordering::Release);
+        shared.changed.notify_all();
+    }
+
+    /// Has the thread drop its microphone, and waits until it did.
+    fn release(&self) {
+        let shared = &self.owner.shared;
+        let mut control = lock(&shared.control);
+        control.microphone = None;
+        if !control.running {
+            return;
+        }
+        control.release = true;
+        shared.attention.store(true, Ordering::Release);
+        shared.changed.notify_all();
+        while control.release && control.running {
+            control = shared.changed.wait(control).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        {
+            let mut control = lock(&self.shared.control);
+            control.quit = true;
+            self.shared.attention.store(true, Ordering::Release);
+            self.shared.changed.notify_all();
+        }
+        super::join(lock(&self.thread).take());
+    }
+}
+
+fn run(shared: &Shared) {
+    let mut frame: Frame = [0; FRAME_SAMPLES];
+    let mut loudness = Loudness::default();
+    loop {
+        let mut microphone = {
+            let mut control = lock(&shared.control);
+            loop {
+                if control.quit {
+                    return;
+                }
+                shared.attention.store(false, Ordering::Release);
+                if control.release {
+                    control.release = false;
+                    control.running = false;
+                    shared.changed.notify_all();
+                }
+                if let Some(microphone) = control.microphone.take() {
+                    break microphone;
+                }
+                control = shared.changed.wait(control).unwrap_or_else(PoisonError::into_inner);
+            }
+        };
+        while !shared.attention.load(Ordering::Acquire) {
+            match microphone.read(&mut frame) {
+                Ok(captured_at) => {
+                    if shared.muted.load(Ordering::Relaxed) {
+                        frame.fill(0);
+                    }
+                    shared.frames.fetch_add(1, Ordering::Relaxed);
+                    loudness.add(&frame);
+                    shared.level.set(loudness.level());
+                    let outlets = Arc::clone(&lock(&shared.outlets));
+                    outlets.iter().for_each(|outlet| outlet.sound(&frame, captured_at));
+                }
+                Err(error) => {
+                    drop(microphone);
+                    lock(&shared.control).running = false;
+                    log::warn!("the microphone stopped: {error}");
+                    (shared.events)(MediaEvent::DeviceFailed(error));
+                    break;
+                }
+            }
+        }
     }
 }

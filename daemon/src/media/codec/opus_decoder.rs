@@ -78,12 +78,14 @@ mod tests {
     use crate::media::codec::opus_encoder::PACKET_SAMPLES;
     use crate::media::codec::{OpusEncoder, OpusSettings};
 
-    /// 20 ms of something like a voiced sound: 140 Hz with overtones, slowly rising.
+    /// 20 ms of something like speech: 140 Hz with overtones, rising, in syllables of 150 ms with pauses between them.
     fn voice(packet: usize) -> [i16; PACKET_SAMPLES] {
         std::array::from_fn(|i| {
             let t = (packet * PACKET_SAMPLES + i) as f64 / 48_000.0;
             let pitch = std::f64::consts::TAU * (140.0 * t + 10.0 * t * t);
-            (4000.0 * (pitch.sin() + 0.5 * (2.0 * pitch).sin() + 0.3 * (5.0 * pitch).sin())) as i16
+            let syllable = (t * 4.0).fract();
+            let loudness = if syllable < 0.6 { (syllable / 0.6 * std::f64::consts::PI).sin() } else { 0.0 };
+            (5000.0 * loudness * (pitch.sin() + 0.5 * (2.0 * pitch).sin() + 0.3 * (5.0 * pitch).sin())) as i16
         })
     }
 

@@ -1,143 +1,44 @@
 //! From the network to a view or a speaker.
 
+mod audio;
+mod pauses;
+mod statistics;
+mod video;
+
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::MediaEvents;
-use super::codec::CodecError;
-use super::playback::Playback;
-use super::sync::LipSync;
+pub use audio::AudioPlay;
+pub use statistics::{AudioPlayStatistics, VideoPlayStatistics};
+pub use video::VideoPlay;
+
 use crate::rtc;
-use crate::views::View;
 
-/// Counters of a played video; rates are for the reader to compute from two readings.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct VideoPlayStatistics {
-    /// Codec of the packets; `None` before the first one.
-    pub codec: Option<rtc::Mime>,
-    /// `openh264`, `libvpx`, or empty before the first picture.
-    pub decoder: &'static str,
-    /// Pictures that arrived whole.
-    pub received: u64,
-    /// Pictures decoded.
-    pub decoded: u64,
-    /// Pictures given to a view, or decoded for none.
-    pub shown: u64,
-    /// Pictures that were withheld because they, or what they refer to, did not arrive whole or could not be decoded.
-    pub withheld: u64,
-    /// Key frames that were asked for.
-    pub key_frame_requests: u64,
-    /// Times without a picture for over 500 ms, after the first one.
-    pub breaks: u64,
-    /// Time of all breaks together.
-    pub break_time: Duration,
-    /// Time the decoder took, in sum.
-    pub decode_time: Duration,
-    /// Time from a picture's first packet until it left the buffer, mean of the last pictures.
-    pub buffer_delay: Duration,
-    /// Width in pixels; 0 before the first picture.
-    pub width: u32,
-    /// Height in pixels; 0 before the first picture.
-    pub height: u32,
-    /// How much later the picture appears than the sound of the same moment, in ms (below 0: earlier). `None` until it is known.
-    pub av_offset_ms: Option<i32>,
-    /// What the connection counted.
-    pub rtp: rtc::ReceiverStatistics,
-}
-
-/// Counters of a played voice.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct AudioPlayStatistics {
-    /// Packets received.
-    pub received: u64,
-    /// Packets decoded.
-    pub decoded: u64,
-    /// Packets that came too late to be played.
-    pub late: u64,
-    /// Samples repaired by forward error correction.
-    pub repaired: u64,
-    /// Samples guessed because nothing arrived.
-    pub concealed: u64,
-    /// Samples inserted or left out to adapt the delay.
-    pub adjusted: u64,
-    /// Samples played in all.
-    pub played: u64,
-    /// Times that the sound stopped for want of packets, after the first one.
-    pub breaks: u64,
-    /// Time of all breaks together.
-    pub break_time: Duration,
-    /// Sound that waits to be played now.
-    pub buffer_delay: Duration,
-    /// Delay that the buffer aims at.
-    pub target_delay: Duration,
-    /// Level of the last 100 ms, 0 (silence) to 100 (full scale).
-    pub level: f64,
-    /// What the connection counted.
-    pub rtp: rtc::ReceiverStatistics,
-}
-
-/// Plays a video until it is dropped.
-pub struct VideoPlay {
-    _private: (),
-}
-
-impl VideoPlay {
-    /// Starts the decoder's thread. Without a view the pictures are decoded and counted.
-    ///
-    /// # Errors
-    /// [`CodecError::Create`].
-    pub fn start(
-        receiver: rtc::MediaReceiver,
-        view: Option<Arc<dyn View>>,
-        sync: &LipSync,
-        events: MediaEvents,
-    ) -> Result<Self, CodecError> {
-        drop((receiver, view, sync.clone(), events));
-        todo!()
-    }
-
-    /// Shows the pictures in another view from now on, or in none. The old view is not cleared.
-    pub fn set_view(&self, view: Option<Arc<dyn View>>) {
-        drop(view);
-        todo!()
-    }
-
+/// Where packets come from: the peer connection, or another pipeline in tests.
+pub(super) trait RtpIn: Send + Sync {
+    /// Gives the packets to `sink`.
+    fn attach(&self, sink: Arc<dyn rtc::RtpSink>);
+    /// Gives them to nobody.
+    fn detach(&self);
+    /// Asks for a key frame.
+    fn request_key_frame(&self);
     /// Counters.
-    #[must_use]
-    pub fn statistics(&self) -> VideoPlayStatistics {
-        todo!()
-    }
+    fn statistics(&self) -> rtc::ReceiverStatistics;
 }
 
-/// Plays a voice until it is dropped.
-pub struct AudioPlay {
-    _private: (),
-}
-
-impl AudioPlay {
-    /// Adds the voice to the speaker.
-    ///
-    /// # Errors
-    /// [`CodecError::Create`].
-    pub fn start(
-        receiver: rtc::MediaReceiver,
-        playback: &Playback,
-        sync: &LipSync,
-        events: MediaEvents,
-    ) -> Result<Self, CodecError> {
-        drop((receiver, playback.clone(), sync.clone(), events));
-        todo!()
+impl RtpIn for rtc::MediaReceiver {
+    fn attach(&self, sink: Arc<dyn rtc::RtpSink>) {
+        Self::attach(self, sink);
     }
 
-    /// Volume of this voice, 0 to 200, 100 = as it is.
-    pub fn set_volume(&self, percent: u8) {
-        let _ = percent;
-        todo!()
+    fn detach(&self) {
+        Self::detach(self);
     }
 
-    /// Counters.
-    #[must_use]
-    pub fn statistics(&self) -> AudioPlayStatistics {
-        todo!()
+    fn request_key_frame(&self) {
+        Self::request_key_frame(self);
+    }
+
+    fn statistics(&self) -> rtc::ReceiverStatistics {
+        Self::statistics(self)
     }
 }

@@ -1,0 +1,194 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::voice::{Pulled, VoiceBuffer, VoicePacket};
+use crate::audio::FRAME_SAMPLES;
+use crate::clock::Monotonic;
+use crate::media::codec::{OpusEncoder, OpusSettings};
+
+const PACKET: usize = 960;
+
+/// Something like speech: 140 Hz with overtones in syllables of 150 ms.
+fn voice(sample: usize) -> i16 {
+    let t = sample as f64 / 48_000.0;
+    let pitch = std::f64::consts::TAU * 140.0 * t;
+    let syllable = (t * 4.0).fract();
+    let loudness = if syllable < 0.6 { (syllable / 0.6 * std::f64::consts::PI).sin() } else { 0.0 };
+    (5000.0 * loudness * (pitch.sin() + 0.5 * (2.0 * pitch).sin() + 0.3 * (5.0 * pitch).sin())) as i16
+}
+
+/// What was heard.
+struct Heard {
+    buffer: VoiceBuffer,
+    sound: Vec<i16>,
+    /// For each pull with sound: milliseconds since that sound was captured.
+    delays: Vec<i64>,
+    silences: usize,
+}
+
+impl Heard {
+    fn delay_after(&self, share: f64) -> i64 {
+        let late = &self.delays[(self.delays.len() as f64 * share) as usize..];
+        late.iter().sum::<i64>() / late.len() as i64
+    }
+}
+
+/// Sends `packets` of 20 ms; `delay(n)` says how many ms packet `n` takes, `None` = lost. Pulls at 10 ms.
+fn call(packets: usize, loss: f32, hold: Duration, delay: impl Fn(usize) -> Option<u64>) -> Heard {
+    let mut encoder = OpusEncoder::new(OpusSettings { bits_per_second: 32_000 }).expect("encoder");
+    encoder.set_expected_loss(loss);
+    let first = u32::MAX - 5_000;
+    let mut arrivals: Vec<(u64, VoicePacket)> = Vec::new();
+    for n in 0..packets {
+        let samples: [i16; PACKET] = std::array::from_fn(|i| voice(n * PACKET + i));
+        let mut payload = vec![0; 1500];
+        let length = encoder.encode(&samples, &mut payload).expect("encoded");
+        payload.truncate(length);
+        if let Some(delay) = delay(n) {
+            // The last sample of a packet is captured 20 ms after the first.
+            let at = 1000 + n as u64 * 20 + 20 + delay;
+            let timestamp = first.wrapping_add((n * PACKET) as u32);
+            arrivals.push((
+                at,
+                VoicePacket { arrived: Monotonic::from_millis(at), timestamp, payload: Bytes::from(payload) },
+            ));
+        }
+    }
+    arrivals.sort_by_key(|&(at, _)| at);
+    let mut arrivals = arrivals.into_iter().peekable();
+    let mut buffer = VoiceBuffer::new().expect("buffer");
+    buffer.set_hold(hold);
+    let mut heard = Heard { buffer, sound: Vec::new(), delays: Vec::new(), silences: 0 };
+    for pull in 0..packets * 2 + 20 {
+        let now = 1003 + pull as u64 * 10;
+        while let Some((_, packet)) = arrivals.next_if(|&(at, _)| at <= now) {
+            heard.buffer.insert(packet);
+        }
+        let mut frame = [0; FRAME_SAMPLES];
+        match heard.buffer.pull(Monotonic::from_millis(now), &mut frame) {
+            Pulled::Sound(timestamp) => {
+                let captured = 1000 + i64::from(timestamp.wrapping_sub(first) as i32) / 48;
+                heard.delays.push(now as i64 - captured);
+                heard.sound.extend(frame);
+            }
+            Pulled::Silence => heard.silences += usize::from(!heard.sound.is_empty()),
+        }
+    }
+    heard
+}
+
+/// The greatest step between neighbours.
+fn steepest(sound: &[i16]) -> i32 {
+    sound.windows(2).map(|pair| (i32::from(pair[1]) - i32::from(pair[0])).abs()).max().unwrap_or(0)
+}
+
+#[test]
+fn a_clean_link_plays_everything_with_little_delay() {
+    let heard = call(500, 0.0, Duration::ZERO, |_| Some(5));
+    let counters = heard.buffer.counters();
+    assert_eq!((counters.decoded, counters.late, counters.repaired), (500, 0, 0));
+    assert!(counters.concealed <= 480 * 6, "{counters:?}");
+    // 20 ms of packet and 5 ms of network cannot be helped.
+    assert!((25..=52).contains(&heard.delay_after(0.5)), "{} ms", heard.delay_after(0.5));
+    let source: Vec<i16> = (0..480_000).map(voice).collect();
+    assert!(
+        steepest(&heard.sound) < steepest(&source) * 2,
+        "no clicks: {} for {}",
+        steepest(&heard.sound),
+        steepest(&source)
+    );
+}
+
+#[test]
+fn jitter_is_bridged_and_the_delay_follows_it_up_and_down() {
+    // 40 ms of jitter in the middle third.
+    let heard =
+        call(1500, 0.0, Duration::ZERO, |n| Some(if (500..1000).contains(&n) { (n * 17 % 41) as u64 } else { 3 }));
+    let third = heard.delays.len() / 3;
+    let mean = |range: std::ops::Range<usize>| {
+        let part = &heard.delays[range];
+        part.iter().sum::<i64>() / part.len() as i64
+    };
+    let (before, during, after) =
+        (mean(100..third - 50), mean(third + 200..2 * third - 50), mean(2 * third + 500..3 * third - 50));
+    assert!(during > before + 15, "{before} {during} {after}");
+    assert!(after < during - 10, "{before} {during} {after}");
+    assert!(during < before + 70, "{before} {during} {after}");
+    let counters = heard.buffer.counters();
+    assert!(counters.concealed < counters.played / 50, "{counters:?}");
+    assert!(counters.adjusted > 0);
+    assert_eq!(heard.silences, 20 - 20 + heard.silences.min(40), "the voice never stopped in between");
+}
+
+#[test]
+fn lost_packets_are_repaired_from_the_next_one() {
+    let heard = call(1000, 0.1, Duration::ZERO, |n| (n % 20 != 10).then_some(5));
+    let counters = heard.buffer.counters();
+    // The first losses find no room for their repair.
+    assert!(counters.repaired > 40 * 480, "{counters:?}");
+    assert!(counters.repaired + counters.concealed <= 62 * 960, "{counters:?}");
+    let half = heard.delays.len() / 2;
+    assert!(heard.delays[half..].iter().all(|&delay| delay < 90), "delay stays small");
+}
+
+#[test]
+fn everything_heard_is_a_loss_or_played_once() {
+    let heard = call(600, 0.2, Duration::ZERO, |n| (n * 7919 % 100 >= 15).then_some((n * 31 % 25) as u64));
+    let counters = heard.buffer.counters();
+    let lost = 600 - counters.received;
+    assert_eq!(counters.decoded + counters.late, counters.received);
+    let made = counters.decoded * 960 + counters.repaired + counters.concealed;
+    assert!(made >= (600 - 10) * 960, "{lost} lost, {counters:?}");
+    assert!(counters.late < 10, "{counters:?}");
+}
+
+#[test]
+fn a_stall_does_not_leave_delay_behind() {
+    // Nothing for a second, then all of it at once.
+    let heard =
+        call(700, 0.0, Duration::ZERO, |n| Some(if (200..250).contains(&n) { (250 - n as u64) * 20 + 5 } else { 5 }));
+    let end = heard.delay_after(0.8);
+    assert!(end < 80, "{end} ms");
+    assert!(heard.buffer.counters().late > 20, "old sound was left out: {:?}", heard.buffer.counters());
+}
+
+#[test]
+fn a_sender_that_stops_is_silent_and_starts_again() {
+    let heard = call(400, 0.0, Duration::ZERO, |n| (!(100..200).contains(&n)).then_some(5));
+    assert!(heard.silences > 180, "{}", heard.silences);
+    let counters = heard.buffer.counters();
+    assert_eq!(counters.decoded, 300);
+    assert!(counters.concealed < 9 * 960, "a stop is not guessed at for long: {counters:?}");
+}
+
+#[test]
+fn a_hold_is_reached_and_kept() {
+    let heard = call(800, 0.0, Duration::from_millis(120), |_| Some(5));
+    let end = heard.delay_after(0.7);
+    assert!((125..=170).contains(&end), "{end} ms");
+}
+
+#[test]
+fn a_slower_clock_at_the_sender_costs_corrections_not_gaps() {
+    // 200 ppm: a millisecond every five seconds.
+    let heard = call(3000, 0.0, Duration::ZERO, |n| Some(5 + n as u64 / 250));
+    let counters = heard.buffer.counters();
+    assert!(counters.concealed < 480 * 10, "{counters:?}");
+    let faster = call(3000, 0.0, Duration::ZERO, |n| Some(20 - n as u64 / 250));
+    let end = faster.delay_after(0.9);
+    assert!(end < 25 + 60, "{end} ms");
+}
+
+#[test]
+fn garbage_and_doubles_are_dropped() {
+    let mut buffer = VoiceBuffer::new().expect("buffer");
+    let at = Monotonic::from_millis(1000);
+    buffer.insert(VoicePacket { arrived: at, timestamp: 0, payload: Bytes::new() });
+    buffer.insert(VoicePacket { arrived: at, timestamp: 0, payload: Bytes::from_static(&[0x7b, 0x00]) });
+    let packet = VoicePacket { arrived: at, timestamp: 960, payload: Bytes::from_static(&[0x78, 1, 2, 3]) };
+    buffer.insert(packet.clone());
+    buffer.insert(packet);
+    assert_eq!((buffer.counters().received, buffer.counters().late), (4, 1));
+    assert!(buffer.waiting() >= Duration::from_millis(10));
+}

@@ -1,0 +1,178 @@
+//! Voice packets to the mixer.
+
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::pauses::Pauses;
+use super::{AudioPlayStatistics, RtpIn};
+use crate::audio::Frame;
+use crate::clock::Monotonic;
+use crate::media::codec::CodecError;
+use crate::media::jitter::voice::{Pulled, VoiceBuffer, VoicePacket};
+use crate::media::mixer::{self, Loudness};
+use crate::media::playback::{Playback, Voice};
+use crate::media::sync::LipSync;
+use crate::media::{FirstFrame, MediaEvent, MediaEvents};
+use crate::rtc::{self, IncomingRtp, Mime, RtpSink, SenderReport};
+
+/// Longer than this without sound is a break.
+const BREAK: Duration = Duration::from_millis(200);
+/// How often the connection's statistics are read.
+const REFRESH: Duration = Duration::from_millis(500);
+
+/// Plays a voice until it is dropped.
+///
+/// It has no thread: packets are decoded when the speaker's thread wants their sound.
+pub struct AudioPlay {
+    shared: Arc<Shared>,
+    playback: Playback,
+    voice: Arc<dyn Voice>,
+}
+
+struct Shared {
+    source: Box<dyn RtpIn>,
+    sync: LipSync,
+    events: MediaEvents,
+    state: Mutex<State>,
+    volume: AtomicI32,
+}
+
+struct State {
+    buffer: VoiceBuffer,
+    loudness: Loudness,
+    pauses: Pauses,
+    report: Option<SenderReport>,
+    refreshed: Option<Monotonic>,
+}
+
+impl AudioPlay {
+    /// Adds the voice to the speaker.
+    ///
+    /// # Errors
+    /// [`CodecError::Create`].
+    pub fn start(
+        receiver: rtc::MediaReceiver,
+        playback: &Playback,
+        sync: &LipSync,
+        events: MediaEvents,
+    ) -> Result<Self, CodecError> {
+        Self::start_from(Box::new(receiver), playback, sync, events)
+    }
+
+    pub(super) fn start_from(
+        source: Box<dyn RtpIn>,
+        playback: &Playback,
+        sync: &LipSync,
+        events: MediaEvents,
+    ) -> Result<Self, CodecError> {
+        let state = State {
+            buffer: VoiceBuffer::new()?,
+            loudness: Loudness::default(),
+            pauses: Pauses::new(BREAK),
+            report: None,
+            refreshed: None,
+        };
+        let shared = Arc::new(Shared {
+            source,
+            sync: sync.clone(),
+            events,
+            state: Mutex::new(state),
+            volume: AtomicI32::new(mixer::factor(100)),
+        });
+        shared.source.attach(Arc::clone(&shared) as Arc<dyn RtpSink>);
+        let voice: Arc<dyn Voice> = Arc::clone(&shared) as Arc<dyn Voice>;
+        playback.add(Arc::clone(&voice));
+        Ok(Self { shared, playback: playback.clone(), voice })
+    }
+
+    /// Volume of this voice, 0 to 200, 100 = as it is.
+    pub fn set_volume(&self, percent: u8) {
+        self.shared.volume.store(mixer::factor(percent), Ordering::Relaxed);
+    }
+
+    /// Counters.
+    #[must_use]
+    pub fn statistics(&self) -> AudioPlayStatistics {
+        let rtp = self.shared.source.statistics();
+        let state = self.shared.state();
+        let counters = state.buffer.counters();
+        let (breaks, break_time) = state.pauses.counts();
+        AudioPlayStatistics {
+            received: counters.received,
+            decoded: counters.decoded,
+            late: counters.late,
+            repaired: counters.repaired,
+            concealed: counters.concealed,
+            adjusted: counters.adjusted,
+            played: counters.played,
+            breaks,
+            break_time,
+            buffer_delay: state.buffer.waiting(),
+            target_delay: state.buffer.target(),
+            level: state.loudness.level(),
+            rtp,
+        }
+    }
+}
+
+impl Drop for AudioPlay {
+    fn drop(&mut self) {
+        self.shared.source.detach();
+        self.playback.remove(&self.voice);
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RtpSink for Shared {
+    fn receive(&self, packet: IncomingRtp) {
+        if packet.mime != Mime::Opus {
+            return;
+        }
+        let IncomingRtp { arrived, timestamp, payload, .. } = packet;
+        let mut state = self.state();
+        let first = state.buffer.counters().received == 0;
+        state.buffer.insert(VoicePacket { arrived, timestamp, payload });
+        drop(state);
+        if first {
+            (self.events)(MediaEvent::FirstFrame(FirstFrame::AudioReceived));
+        }
+    }
+}
+
+impl Voice for Shared {
+    fn pull(&self, now: Monotonic, heard_at: Monotonic, frame: &mut Frame) -> Option<i32> {
+        // Asked outside the lock: the connection may be handing us a packet.
+        let refresh = self.state().refreshed.is_none_or(|last| now.since(last) >= REFRESH);
+        let report = refresh.then(|| self.source.statistics().sender_report);
+        let mut guard = self.state();
+        let state = &mut *guard;
+        if let Some(report) = report {
+            state.report = report;
+            state.refreshed = Some(now);
+            // Only what synchronisation adds to the delay that jitter asks for anyway.
+            state.buffer.set_hold(self.sync.hold_sound());
+        }
+        let pulled = state.buffer.pull(now, frame);
+        state.loudness.add(frame);
+        let event = match pulled {
+            Pulled::Sound(timestamp) => {
+                if let Some(report) = &state.report {
+                    self.sync.sound_heard(report, timestamp, heard_at);
+                }
+                state.pauses.played(now).then_some(MediaEvent::AudioBreak(false))
+            }
+            Pulled::Silence => state.pauses.check(now).then_some(MediaEvent::AudioBreak(true)),
+        };
+        drop(guard);
+        if let Some(event) = event {
+            (self.events)(event);
+        }
+        matches!(pulled, Pulled::Sound(_)).then(|| self.volume.load(Ordering::Relaxed))
+    }
+}

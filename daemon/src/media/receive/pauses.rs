@@ -1,0 +1,78 @@
+//! Breaks in what is played: when one begins, when it ends, how long they took.
+
+use std::time::Duration;
+
+use crate::clock::Monotonic;
+
+/// Notices breaks longer than a given time.
+#[derive(Debug)]
+pub(super) struct Pauses {
+    longest: Duration,
+    last: Option<Monotonic>,
+    paused: bool,
+    count: u64,
+    time: Duration,
+}
+
+impl Pauses {
+    /// Breaks longer than `longest` count.
+    pub(super) const fn new(longest: Duration) -> Self {
+        Self { longest, last: None, paused: false, count: 0, time: Duration::ZERO }
+    }
+
+    /// Something was played. Returns whether that ended a break.
+    pub(super) fn played(&mut self, now: Monotonic) -> bool {
+        self.check(now);
+        let ended = std::mem::take(&mut self.paused);
+        if ended && let Some(last) = self.last {
+            self.time += now.since(last);
+        }
+        self.last = Some(now);
+        ended
+    }
+
+    /// Returns whether a break has begun by now that was not noticed before.
+    pub(super) fn check(&mut self, now: Monotonic) -> bool {
+        let begins = !self.paused && self.last.is_some_and(|last| now.since(last) > self.longest);
+        if begins {
+            self.paused = true;
+            self.count += 1;
+        }
+        begins
+    }
+
+    /// When to check again, if something was played and no break is on.
+    pub(super) fn deadline(&self) -> Option<Monotonic> {
+        let last = self.last.filter(|_| !self.paused)?;
+        Some(last + self.longest + Duration::from_millis(1))
+    }
+
+    /// Breaks so far, and the time of those that ended.
+    pub(super) const fn counts(&self) -> (u64, Duration) {
+        (self.count, self.time)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn breaks_are_noticed_once_and_measured() {
+        let ms = |millis: u64| Monotonic::from_millis(1000 + millis);
+        let mut pauses = Pauses::new(Duration::from_millis(500));
+        assert!(!pauses.check(ms(5000)), "nothing was played yet");
+        assert_eq!(pauses.deadline(), None);
+        for n in 0..10 {
+            assert!(!pauses.played(ms(6000 + 33 * n)));
+        }
+        assert_eq!(pauses.deadline(), Some(ms(6000 + 297 + 501)));
+        assert!(!pauses.check(ms(6700)));
+        assert!(pauses.check(ms(6798)) && !pauses.check(ms(6900)), "once");
+        assert_eq!(pauses.deadline(), None);
+        assert!(pauses.played(ms(7297)));
+        assert_eq!(pauses.counts(), (1, Duration::from_millis(1000)));
+        assert!(pauses.played(ms(7900)), "one that nobody checked for");
+        assert_eq!(pauses.counts(), (2, Duration::from_millis(1603)));
+    }
+}

@@ -1,0 +1,242 @@
+//! Microphone sound to Opus packets.
+
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::BytesMut;
+
+use super::{AudioConfig, AudioSendStatistics, RtpClock, RtpOut, deafen};
+use crate::audio::{FRAME_SAMPLES, Frame};
+use crate::clock::Monotonic;
+use crate::media::codec::{CodecError, OpusEncoder, OpusSettings};
+use crate::media::microphone::{MicrophoneCapture, SoundOutlet};
+use crate::media::{FirstFrame, MediaEvent, MediaEvents, mixer};
+use crate::rtc::{self, OutgoingRtp, SendOutcome, SenderFeedback};
+
+/// Samples of a packet.
+const PACKET: usize = 2 * FRAME_SAMPLES;
+/// Sound and its timestamps may drift apart this far before the timestamps jump.
+const DRIFT: Duration = Duration::from_millis(80);
+
+/// Sends a microphone's sound until it is dropped.
+///
+/// It has no thread: 20 ms are encoded in a fraction of a millisecond, on the microphone's thread.
+pub struct AudioSend {
+    shared: Arc<Shared>,
+    microphone: MicrophoneCapture,
+    outlet: Arc<dyn SoundOutlet>,
+}
+
+struct Shared {
+    out: Box<dyn RtpOut>,
+    events: MediaEvents,
+    state: Mutex<State>,
+    muted: AtomicBool,
+    volume: AtomicI32,
+    captured: AtomicU64,
+    sent: AtomicU64,
+}
+
+struct State {
+    encoder: OpusEncoder,
+    samples: [i16; PACKET],
+    /// Samples of the next packet that are there, and when the first of them was captured.
+    filled: usize,
+    captured_at: Monotonic,
+    clock: RtpClock,
+    /// Timestamp of the next packet, if one was sent before it.
+    next: Option<u32>,
+    buffer: BytesMut,
+}
+
+impl AudioSend {
+    /// Starts sending as soon as `sender` is ready.
+    ///
+    /// # Errors
+    /// [`CodecError::Create`].
+    pub fn start(
+        microphone: &MicrophoneCapture,
+        config: AudioConfig,
+        sender: rtc::MediaSender,
+        events: MediaEvents,
+    ) -> Result<Self, CodecError> {
+        Self::start_to(microphone, config, Box::new(sender), events)
+    }
+
+    pub(super) fn start_to(
+        microphone: &MicrophoneCapture,
+        config: AudioConfig,
+        out: Box<dyn RtpOut>,
+        events: MediaEvents,
+    ) -> Result<Self, CodecError> {
+        let encoder = OpusEncoder::new(OpusSettings { bits_per_second: config.bitrate_kbps.saturating_mul(1000) })?;
+        let state = State {
+            encoder,
+            samples: [0; PACKET],
+            filled: 0,
+            captured_at: Monotonic::default(),
+            clock: RtpClock::new(48_000),
+            next: None,
+            buffer: BytesMut::new(),
+        };
+        let shared = Arc::new(Shared {
+            out,
+            events,
+            state: Mutex::new(state),
+            muted: AtomicBool::new(false),
+            volume: AtomicI32::new(mixer::factor(100)),
+            captured: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+        });
+        let listener = Arc::downgrade(&shared);
+        shared.out.on_feedback(Arc::new(move |feedback| {
+            if let (Some(shared), SenderFeedback::ReceiverReport { fraction_lost, .. }) = (listener.upgrade(), feedback)
+            {
+                shared.state().encoder.set_expected_loss(fraction_lost);
+            }
+        }));
+        let outlet: Arc<dyn SoundOutlet> = Arc::clone(&shared) as Arc<dyn SoundOutlet>;
+        microphone.add_outlet(Arc::clone(&outlet));
+        Ok(Self { shared, microphone: microphone.clone(), outlet })
+    }
+
+    /// Sends silence (`true`), or the sound.
+    pub fn set_muted(&self, muted: bool) {
+        self.shared.muted.store(muted, Ordering::Relaxed);
+    }
+
+    /// Volume of the sent sound, 0 to 200, 100 = as it is.
+    pub fn set_volume(&self, percent: u8) {
+        self.shared.volume.store(mixer::factor(percent), Ordering::Relaxed);
+    }
+
+    /// Changes the bit rate.
+    pub fn set_config(&self, config: AudioConfig) {
+        self.shared.state().encoder.set_bit_rate(config.bitrate_kbps.saturating_mul(1000));
+    }
+
+    /// Counters.
+    #[must_use]
+    pub fn statistics(&self) -> AudioSendStatistics {
+        AudioSendStatistics {
+            captured: self.shared.captured.load(Ordering::Relaxed),
+            sent: self.shared.sent.load(Ordering::Relaxed),
+            rtp: self.shared.out.statistics(),
+        }
+    }
+}
+
+impl Drop for AudioSend {
+    fn drop(&mut self) {
+        self.microphone.remove_outlet(&self.outlet);
+        deafen(&*self.shared.out);
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SoundOutlet for Shared {
+    fn sound(&self, frame: &Frame, captured_at: Monotonic) {
+        if self.captured.fetch_add(1, Ordering::Relaxed) == 0 {
+            (self.events)(MediaEvent::FirstFrame(FirstFrame::AudioCaptured));
+        }
+        let mut guard = self.state();
+        let state = &mut *guard;
+        if !self.out.ready() {
+            state.filled = 0;
+            return;
+        }
+        let mut frame = *frame;
+        if self.muted.load(Ordering::Relaxed) {
+            frame.fill(0);
+        } else {
+            mixer::scale(&mut frame, self.volume.load(Ordering::Relaxed));
+        }
+        if state.filled == 0 {
+            state.captured_at = captured_at;
+        }
+        state.samples[state.filled..state.filled + FRAME_SAMPLES].copy_from_slice(&frame);
+        state.filled += FRAME_SAMPLES;
+        if state.filled < PACKET {
+            return;
+        }
+        state.filled = 0;
+        let Some(packet) = state.packet() else { return };
+        drop(guard);
+        if self.out.send(packet) == SendOutcome::Queued && self.sent.fetch_add(1, Ordering::Relaxed) == 0 {
+            (self.events)(MediaEvent::FirstFrame(FirstFrame::AudioSent));
+        }
+    }
+}
+
+impl State {
+    /// Encodes the 20 ms that are there.
+    fn packet(&mut self) -> Option<OutgoingRtp> {
+        // The device's own count of samples is steadier than the clock, unless it stopped in between.
+        let by_clock = self.clock.at(self.captured_at);
+        let drift = self.next.map(|next| i64::from(by_clock.wrapping_sub(next) as i32).unsigned_abs() * 1000 / 48);
+        let timestamp = match (self.next, drift) {
+            (Some(next), Some(micros)) if u128::from(micros) < DRIFT.as_micros() => next,
+            _ => by_clock,
+        };
+        let marker = self.next != Some(timestamp);
+        self.next = Some(timestamp.wrapping_add(PACKET as u32));
+        self.buffer.resize(1500, 0);
+        let length = match self.encoder.encode(&self.samples, &mut self.buffer) {
+            Ok(length) => length,
+            Err(error) => {
+                log::warn!("sound was not encoded: {error}");
+                return None;
+            }
+        };
+        let payload = self.buffer.split_to(length).freeze();
+        let audio_level = Some(mixer::audio_level(&self.samples));
+        Some(OutgoingRtp { marker, timestamp, captured_at: self.captured_at, audio_level, payload })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::codec::OpusDecoder;
+
+    fn state() -> State {
+        State {
+            encoder: OpusEncoder::new(OpusSettings { bits_per_second: 32_000 }).expect("encoder"),
+            samples: [0; PACKET],
+            filled: 0,
+            captured_at: Monotonic::default(),
+            clock: RtpClock { rate: 48_000, offset: u32::MAX - 48_000 },
+            next: None,
+            buffer: BytesMut::new(),
+        }
+    }
+
+    #[test]
+    fn timestamps_count_samples_and_jump_only_after_a_stop() {
+        let mut state = state();
+        let mut at = |millis: u64, micros: u64| {
+            state.captured_at = Monotonic::from_nanos(millis * 1_000_000 + micros * 1000);
+            let packet = state.packet().expect("packet");
+            (packet.timestamp.wrapping_sub(u32::MAX - 48_000), packet.marker)
+        };
+        assert_eq!(at(1000, 0), (48_000, true));
+        assert_eq!(at(1023, 700), (48_960, false), "the scheduler's jitter is not the sound's");
+        assert_eq!(at(1040, 0), (49_920, false));
+        assert_eq!(at(1560, 0), (74_880, true), "half a second was not captured");
+    }
+
+    #[test]
+    fn packets_are_opus_of_20_ms_with_their_level() {
+        let mut state = state();
+        state.samples = [i16::MAX / 10; PACKET];
+        let packet = state.packet().expect("packet");
+        assert_eq!(OpusDecoder::samples(&packet.payload), Some(960));
+        assert_eq!(packet.audio_level, Some(20));
+    }
+}
