@@ -145,7 +145,7 @@ fn halve_chroma(from: &[u8], width: usize, wide: bool, tall: bool, to: &mut [u8]
             }
         } else {
             for ((to, &a), &b) in to.iter_mut().zip(first).zip(second) {
-                *to = limited_chroma(((u16::from(a) + u16::from(b) + 1) / 2) as u8);
+                *to = limited_chroma((u16::from(a) + u16::from(b)).div_ceil(2) as u8);
             }
         }
     }
@@ -188,8 +188,8 @@ fn yuyv(plane: &Plane<'_>, width: usize, height: usize, to: PlanesMut<'_>) {
             let above = plane.row(row - 1, width * 2);
             let at = row / 2 * width / 2;
             for (n, (a, b)) in from.chunks_exact(4).zip(above.chunks_exact(4)).enumerate() {
-                u[at + n] = ((u16::from(a[1]) + u16::from(b[1]) + 1) / 2) as u8;
-                v[at + n] = ((u16::from(a[3]) + u16::from(b[3]) + 1) / 2) as u8;
+                u[at + n] = (u16::from(a[1]) + u16::from(b[1])).div_ceil(2) as u8;
+                v[at + n] = (u16::from(a[3]) + u16::from(b[3])).div_ceil(2) as u8;
             }
         }
     }

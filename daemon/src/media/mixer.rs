@@ -12,7 +12,7 @@ pub fn factor(percent: u8) -> i32 {
 pub fn scale(frame: &mut Frame, factor: i32) {
     if factor != 256 {
         for sample in frame {
-            *sample = saturate(i32::from(*sample) * factor >> 8);
+            *sample = saturate((i32::from(*sample) * factor) >> 8);
         }
     }
 }
@@ -33,7 +33,7 @@ impl Sum {
     /// Adds a frame at this volume.
     pub fn add(&mut self, frame: &Frame, factor: i32) {
         for (sum, &sample) in self.samples.iter_mut().zip(frame) {
-            *sum += i32::from(sample) * factor >> 8;
+            *sum += (i32::from(sample) * factor) >> 8;
         }
     }
 
@@ -41,7 +41,7 @@ impl Sum {
     #[must_use]
     pub fn frame(&self, factor: i32) -> Frame {
         std::array::from_fn(|i| {
-            saturate((i64::from(self.samples[i]) * i64::from(factor) >> 8).clamp(-32_768, 32_767) as i32)
+            saturate(((i64::from(self.samples[i]) * i64::from(factor)) >> 8).clamp(-32_768, 32_767) as i32)
         })
     }
 }

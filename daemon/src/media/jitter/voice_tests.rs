@@ -118,7 +118,8 @@ fn jitter_is_bridged_and_the_delay_follows_it_up_and_down() {
     let counters = heard.buffer.counters();
     assert!(counters.concealed < counters.played / 50, "{counters:?}");
     assert!(counters.adjusted > 0);
-    assert_eq!(heard.silences, 20 - 20 + heard.silences.min(40), "the voice never stopped in between");
+    // The test goes on for 200 ms after the last packet.
+    assert!(heard.silences <= 25, "the voice never stopped in between: {}", heard.silences);
 }
 
 #[test]

@@ -91,7 +91,8 @@ mod tests {
     #[test]
     fn descriptors_of_every_shape() {
         // payload, length, begins, non-reference, picture id, key
-        let cases: [(&[u8], usize, bool, bool, Option<(u16, u8)>, bool); 8] = [
+        type Case = (&'static [u8], usize, bool, bool, Option<(u16, u8)>, bool);
+        let cases: [Case; 8] = [
             (&[0x10, 0x00], 1, true, false, None, true),
             (&[0x10, 0x01], 1, true, false, None, false),
             (&[0x00, 0x00], 1, false, false, None, false),
