@@ -9,6 +9,7 @@ When a test fails, the end of every program's log is in the report.
 """
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,13 +21,24 @@ sys.path.insert(0, str(Path(__file__).parent))
 from rig.device import Device, start_device  # noqa: E402
 from rig.hub import Hub, start_hub  # noqa: E402
 from rig.network import leftover_namespaces  # noqa: E402
+from rig.places import program  # noqa: E402
 from rig.stage import Stage  # noqa: E402
 
 _STAGE = pytest.StashKey[Stage]()
+_MEASURED = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "root: makes network namespaces, so it needs root")
+    config.stash[_MEASURED] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    lines = terminalreporter.config.stash[_MEASURED]
+    if lines:
+        terminalreporter.section("measured")
+        for line in lines:
+            terminalreporter.line(line)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -61,6 +73,22 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     yield stage
     troubles = stage.clear()
     assert not troubles, "\n".join(troubles)
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Notes a measurement; all of them are printed at the end of the run."""
+    lines = request.config.stash[_MEASURED]
+    return lambda text: lines.append(f"{request.node.name}: {text}")
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A reference clip, 640x480, 5 s at 30 frames a second, that a camera can play and a probe compare with."""
+    path = tmp_path_factory.mktemp("clips") / "640x480.y4m"
+    subprocess.run([program("clipgen"), "clip", "640", "480", "150", str(path)], check=True)
+    yield path
+    path.unlink()
 
 
 @pytest.fixture

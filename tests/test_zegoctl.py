@@ -1,0 +1,131 @@
+"""The command line against a running daemon: what each command does, what it prints, how it ends."""
+
+import json
+import subprocess
+import time
+from dataclasses import dataclass
+
+from rig import tokens
+from rig.device import Device, wait_until
+from rig.places import program
+from rig.stage import Stage
+
+
+@dataclass
+class Ctl:
+    """`zegoctl` on a device's bus."""
+
+    address: str
+
+    def run(self, *words: str, expect: int = 0, timeout: float = 20) -> subprocess.CompletedProcess[str]:
+        """Runs a command; fails unless it ends with status `expect`."""
+        done = subprocess.run(
+            [program("zegoctl"), "--bus", self.address, *words], capture_output=True, text=True, timeout=timeout
+        )
+        assert done.returncode == expect, f"zegoctl {' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done
+
+    def json(self, *words: str) -> dict:
+        """Runs a command with `--json`; the one object that it prints."""
+        lines = self.run("--json", *words).stdout.splitlines()
+        assert len(lines) == 1, lines
+        return json.loads(lines[0])
+
+
+def ctl_of(device: Device) -> Ctl:
+    return Ctl(device.address)
+
+
+def login(ctl: Ctl, device: Device, room: str = "lobby") -> None:
+    ctl.run("login", room, "--user", device.name, "--token", device.hub.token(device.name, room))
+
+
+def test_a_whole_call_by_hand(hub, device):
+    """Two people with nothing but zegoctl: log in, publish, play, look around, leave."""
+    door, desk = device("door"), device("desk")
+    at_door, at_desk = ctl_of(door), ctl_of(desk)
+    for ctl, d in ((at_door, door), (at_desk, desk)):
+        login(ctl, d)
+    at_door.run("publish", "door")
+    wait_until(lambda: at_desk.json("streams")["streams"], "the stream in the list")
+    users = at_desk.json("users")["users"]
+    assert [u["user_id"] for u in users] == ["door"]
+    (stream,) = at_desk.json("streams")["streams"]
+    assert (stream["stream_id"], stream["user_id"], stream["has_video"]) == ("door", "door", True)
+    assert "door" in at_desk.run("streams").stdout
+
+    at_desk.run("play", "door", "--view", "none")
+    status = at_desk.json("status")
+    assert status["rooms"][0]["room_id"] == "lobby" and status["rooms"][0]["state"] == "connected"
+    assert status["players"][0]["stream_id"] == "door"
+    assert at_door.json("status")["publishers"][0]["state"] == "publishing"
+    assert "lobby" in at_desk.run("status").stdout
+    wait_until(lambda: at_desk.json("stats")["players"][0].get("audio_recv_fps", 0) > 10, "statistics", 10)
+
+    at_desk.run("stop", "door")
+    at_door.run("unpublish")
+    wait_until(lambda: not at_desk.json("streams")["streams"], "the stream to go")
+    at_door.run("logout")
+    at_desk.run("logout", "lobby")
+    assert at_desk.json("status")["rooms"] == []
+
+
+def test_devices_are_listed(device):
+    ctl = ctl_of(device("door", hub=None))
+    devices = {d["kind"]: d for d in ctl.json("devices")["devices"] if d["default"]}
+    assert devices["camera"]["device_id"] == "pattern"
+    assert devices["microphone"]["device_id"] == "tone"
+    assert "pattern" in ctl.run("devices").stdout
+
+
+def test_exit_statuses(stage: Stage, device):
+    """1 for a refused call, with name and code; 2 for wrong usage; 3 when the daemon is not there."""
+    door = device("door")
+    ctl = ctl_of(door)
+    refused = ctl.run("publish", "door", expect=1)
+    assert "NotLoggedIn" in refused.stderr and "1000002" in refused.stderr and not refused.stdout
+    refused = ctl.run("login", "lobby", "--user", "door", "--token", "nonsense", expect=1)
+    assert "AuthenticationFailed" in refused.stderr and "1002079" in refused.stderr
+    refused = ctl.run("--json", "publish", "door", expect=1)
+    assert "1000002" in refused.stderr
+    assert "Usage" in ctl.run("publish", expect=2).stderr
+    ctl.run("no-such-command", expect=2)
+    door.program.end()
+    absent = ctl.run("status", expect=3)
+    assert "zegod" in absent.stderr
+    Ctl("unix:path=/nowhere/bus").run("status", expect=3)
+
+
+def test_monitor_prints_signals_as_they_happen(stage, hub, device):
+    door = device("door")
+    monitor = stage.start("monitor", [program("zegoctl"), "--bus", door.address, "--json", "monitor"])
+    time.sleep(0.5)
+    login(ctl_of(door), door)
+    line = monitor.wait_for_line(r'^\{.*"RoomStateUpdate".*\}$')
+    event = json.loads(line[0])
+    assert event["signal"] == "RoomStateUpdate" and event["room_id"] == "lobby"
+
+
+def test_explain_and_token_need_no_daemon(hub, device):
+    ctl = Ctl("unix:path=/nowhere/bus")
+    assert "1002078" in ctl.run("explain", "1002078").stdout
+    assert "expired" in ctl.run("explain", "1002078").stdout.lower()
+    ctl.run("explain", "7", expect=1)
+    common = ["token", "--app-id", str(tokens.APP_ID), "--secret", tokens.SECRET, "--user", "door", "--room", "lobby"]
+    for kind, begins in (("token04", "04"), ("livekit", "eyJ")):
+        token = ctl.run(*common, "--kind", kind).stdout.strip()
+        assert token.startswith(begins)
+        # The proof of a token is that the hub lets its owner in.
+        door = device(f"door-{kind}")
+        door.login("lobby", user="door", token=token)
+        door.publish(f"stream-{kind}")
+        door.call("LogoutRoom", "")
+    ctl.run("token", "--app-id", "1", "--secret", "too short", "--user", "door", expect=1)
+
+
+def test_preview_by_hand(hub, device):
+    door = device("door")
+    ctl = ctl_of(door)
+    ctl.run("preview", "--view", "none")
+    camera = next(d for d in ctl.json("devices")["devices"] if d["kind"] == "camera")
+    assert camera["state"] == "in_use"
