@@ -60,7 +60,7 @@ def test_a_whole_call_by_hand(hub, device):
     assert status["players"][0]["stream_id"] == "door"
     assert at_door.json("status")["publishers"][0]["state"] == "publishing"
     assert "lobby" in at_desk.run("status").stdout
-    wait_until(lambda: at_desk.json("stats")["players"][0].get("audio_recv_fps", 0) > 10, "statistics", 10)
+    wait_until(lambda: at_desk.json("stats")["players"][0]["quality"].get("audio_recv_fps", 0) > 10, "statistics", 10)
 
     at_desk.run("stop", "door")
     at_door.run("unpublish")
