@@ -1,7 +1,5 @@
 //! Pictures for tests, and how much two of them differ.
 
-#![allow(dead_code)]
-
 use crate::picture::{Picture, PictureBuffer};
 
 /// A textured picture that pans with `frame`.
@@ -36,27 +34,4 @@ pub(crate) fn psnr(a: &Picture<'_>, b: &Picture<'_>) -> f64 {
         }
     }
     10.0 * (255.0_f64.powi(2) * (a.width * a.height) as f64 / sum as f64).log10()
-}
-
-/// Writes the bar of the simulated cameras: 40 cells over the top 16 rows, white (235) for a one, black (16) for a zero.
-pub(crate) fn draw_bar(buffer: &mut PictureBuffer, bits: u64) {
-    let width = buffer.width();
-    let planes = buffer.planes_mut();
-    for row in planes.y.chunks_exact_mut(width).take(16) {
-        for (column, pixel) in row.iter_mut().enumerate() {
-            let cell = column * 40 / width;
-            *pixel = if bits >> (39 - cell) & 1 == 1 { 235 } else { 16 };
-        }
-    }
-    for plane in [planes.u, planes.v] {
-        plane.chunks_exact_mut(width / 2).take(8).for_each(|row| row.fill(128));
-    }
-}
-
-/// Reads the bar, from the middle of each cell.
-pub(crate) fn read_bar(picture: &Picture<'_>) -> u64 {
-    (0..40).fold(0, |bits, cell| {
-        let column = (cell * 2 + 1) * picture.width / 80;
-        bits << 1 | u64::from(picture.y.row(8, picture.width)[column] > 125)
-    })
 }

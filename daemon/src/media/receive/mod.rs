@@ -1,6 +1,8 @@
 //! From the network to a view or a speaker.
 
 mod audio;
+#[cfg(test)]
+mod loopback_tests;
 mod pauses;
 mod statistics;
 mod video;

@@ -64,7 +64,7 @@ impl AudioSend {
         Self::start_to(microphone, config, Box::new(sender), events)
     }
 
-    pub(super) fn start_to(
+    pub(in crate::media) fn start_to(
         microphone: &MicrophoneCapture,
         config: AudioConfig,
         out: Box<dyn RtpOut>,

@@ -16,7 +16,7 @@ use crate::clock::Monotonic;
 use crate::rtc;
 
 /// Where packets go: the peer connection, or another pipeline in tests.
-pub(super) trait RtpOut: Send + Sync {
+pub(in crate::media) trait RtpOut: Send + Sync {
     /// Whether packets are taken.
     fn ready(&self) -> bool;
     /// Hands over a packet.

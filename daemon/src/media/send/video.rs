@@ -11,7 +11,6 @@ use super::{RtpClock, RtpOut, VideoConfig, VideoSendStatistics, deafen};
 use crate::clock::Monotonic;
 use crate::media::camera::{CameraCapture, PictureOutlet};
 use crate::media::codec::{CodecError, H264Encoder, H264Settings};
-use crate::media::rtp::MAX_PAYLOAD;
 use crate::media::rtp::h264::H264Packetizer;
 use crate::media::scale::Scaler;
 use crate::media::{FirstFrame, MediaEvent, MediaEvents, join, spawn};
@@ -20,8 +19,6 @@ use crate::rtc::{self, OutgoingRtp, SendOutcome, SenderFeedback};
 
 /// The least that the network's estimate can bring the bit rate down to.
 const LEAST_BITS: u64 = 60_000;
-/// Pause between two bursts of packets of one large picture, so that it does not overrun small buffers on its way.
-const BETWEEN_BURSTS: Duration = Duration::from_millis(1);
 
 /// Sends a camera's pictures until it is dropped.
 pub struct VideoSend {
@@ -86,7 +83,7 @@ impl VideoSend {
         Self::start_to(camera, config, Box::new(sender), events)
     }
 
-    pub(super) fn start_to(
+    pub(in crate::media) fn start_to(
         camera: &CameraCapture,
         config: VideoConfig,
         out: Box<dyn RtpOut>,
@@ -210,14 +207,11 @@ impl Shared {
     }
 
     /// Sends the packets of one picture. Returns whether all of them went out.
-    fn send(&self, packetizer: &mut H264Packetizer, captured_at: Monotonic, key: bool, burst: usize) -> bool {
+    fn send(&self, packetizer: &mut H264Packetizer, captured_at: Monotonic, key: bool) -> bool {
         let timestamp = self.clock.at(captured_at);
-        let (mut count, mut complete) = (0, true);
+        let mut complete = true;
+        // The connection spreads the packets of a large picture over some time.
         packetizer.finish(|payload, marker| {
-            if count > 0 && count % burst == 0 {
-                std::thread::sleep(BETWEEN_BURSTS);
-            }
-            count += 1;
             let packet = OutgoingRtp { marker, timestamp, captured_at, audio_level: None, payload };
             complete &= self.out.send(packet) == SendOutcome::Queued;
         });
@@ -264,7 +258,7 @@ impl PictureOutlet for Shared {
         let mut guard = lock(&self.passthrough);
         let (passthrough, packetizer) = &mut *guard;
         if let Some(key) = passthrough.units(unit, |nal| packetizer.push(nal))
-            && !self.send(packetizer, captured_at, key, usize::MAX)
+            && !self.send(packetizer, captured_at, key)
         {
             passthrough.interrupt();
         }
@@ -364,7 +358,5 @@ fn encode(
     counters.height.store(source.height() as u32, Ordering::Relaxed);
     let key = encoded.is_key();
     encoded.for_each_nal(|nal| encoder.packetizer.push(nal));
-    // Pictures of usual size go out at once; a key frame in bursts of that size.
-    let usual = encoder.config.bitrate_kbps as usize * 125 / encoder.config.fps.max(1) as usize / MAX_PAYLOAD;
-    Ok(shared.send(&mut encoder.packetizer, captured_at, key, (2 * usual).max(12)))
+    Ok(shared.send(&mut encoder.packetizer, captured_at, key))
 }
