@@ -284,3 +284,22 @@ def test_the_page_fits_a_phone(chromium, hub):
     page.wait_published()
     width = page.page.evaluate("document.documentElement.scrollWidth")
     assert width <= 360, f"the page is {width} px wide"
+
+
+def test_the_page_comes_back_after_the_hub_was_gone(stage, chromium, island, hub):
+    anna, ben = HubPage(chromium, hub, "anna", ROOM), HubPage(chromium, hub, "ben", ROOM)
+    for page in (anna, ben):
+        page.open(join=1)
+        page.wait_joined()
+    anna.publish()
+    ben.wait_stream("anna-web")
+    hub.program.kill()
+    anna.page.wait_for_selector("#state:has-text('Reconnecting')", timeout=20_000)
+    start_hub(stage, address=island.address, namespace=island.namespace)
+    for page in (anna, ben):
+        page.wait_joined(40)
+    ben.wait_stream("anna-web", timeout=20)
+    moving = f"document.querySelector('{ben.tile('anna-web')} video').currentTime"
+    before = ben.page.evaluate(moving)
+    time.sleep(2)
+    assert ben.page.evaluate(moving) > before + 1, "the picture stands still"
