@@ -70,10 +70,9 @@ $(STAMPS)/toolchain: Cargo.toml
 	@$(SETUP)/toolchain
 	@mkdir -p $(STAMPS) && touch $@
 
-# Not `npm ci`: it refuses a lock file that lists the optional packages of one platform only.
 hub/web/node_modules/.installed: hub/web/package.json hub/web/package-lock.json $(STAMPS)/toolchain
 	@echo "== Installing the web page's npm packages"
-	@cd hub/web && npm install --no-save --no-audit --no-fund --loglevel=error
+	@cd hub/web && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(PAGE): hub/web/node_modules/.installed $(PAGE_SOURCES)
