@@ -362,6 +362,21 @@ mod tests {
     }
 
     #[test]
+    fn every_command_and_option_is_in_the_reference_and_the_manual() {
+        let reference = include_str!("../../docs/reference/zegoctl.md");
+        let manual = include_str!("../../docs/reference/man/zegoctl.1").replace("\\-", "-");
+        for command in Arguments::command().get_subcommands() {
+            let name = command.get_name();
+            assert!(reference.contains(&format!("| `{name}")), "{name}");
+            assert!(manual.contains(&format!("\\fB{name}\\fR")), "{name}");
+            for option in command.get_opts().filter_map(|option| option.get_long()) {
+                let option = format!("--{option}");
+                assert!(reference.contains(&option) && manual.contains(&option), "{name} {option}");
+            }
+        }
+    }
+
+    #[test]
     fn views_are_read_by_kind() {
         for (text, view) in [
             ("none", ViewTarget::None),
