@@ -1,5 +1,7 @@
 //! The installed `zegod.toml` shows every key with its default: with the comments taken away it is the default.
 
+#![allow(clippy::unwrap_used)] // a test that unwraps fails where it should
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,8 @@
 //! `docs/reference/errors.md` is made from the table of errors. When this test fails, run
 //! `WRITE_DOCUMENTS=1 cargo test --release -p zego-protocol --test errors_document`.
 
+#![allow(clippy::unwrap_used)] // a test that unwraps fails where it should
+
 use std::fmt::Write;
 use std::path::Path;
 
