@@ -1,0 +1,120 @@
+//! Why the engine refuses something: a code of the error table, and what happened.
+
+use zego_protocol::error::{self, ErrorName};
+use zego_protocol::id::IdError;
+use zego_protocol::token::TokenError;
+
+use crate::devices::DeviceError;
+use crate::signal::SignalError;
+use crate::views::ViewError;
+
+/// A refused call, or the end of something that ran. The code says what kind it is, the message names the thing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct EngineError {
+    /// ZEGO's code, a row of the error table.
+    pub code: i32,
+    /// The whole sentence: what happened, what to do, the code in brackets.
+    pub message: String,
+}
+
+impl EngineError {
+    /// An error whose advice is the table's. `detail` names the room, stream or device.
+    #[must_use]
+    pub fn new(code: i32, detail: &str) -> Self {
+        Self { code, message: error::sentence(code, detail) }
+    }
+
+    /// An error whose message says already what to do.
+    #[must_use]
+    pub fn told(code: i32, message: &str) -> Self {
+        Self { code, message: error::with_code(code, message) }
+    }
+
+    /// An argument that cannot be.
+    #[must_use]
+    pub fn argument(message: &str) -> Self {
+        Self::told(1_000_017, message)
+    }
+
+    /// What is not there yet.
+    #[must_use]
+    pub fn unsupported(message: &str) -> Self {
+        Self::told(1_000_006, message)
+    }
+
+    /// A task that should be there is not.
+    #[must_use]
+    pub fn internal(detail: &str) -> Self {
+        Self::new(1_000_099, detail)
+    }
+
+    /// The D-Bus error name that carries the code.
+    #[must_use]
+    pub fn name(&self) -> ErrorName {
+        error::name_of(self.code)
+    }
+
+    /// What a failed session call means for `what` ("room 'lobby'", "stream 'door'"); `unreachable` is the code when no
+    /// server said anything.
+    #[must_use]
+    pub fn from_signal(failure: &SignalError, what: &str, unreachable: i32) -> Self {
+        match failure {
+            SignalError::Refused { code, message } => {
+                Self::new(*code, &format!("{what}: {}", message.trim_end_matches('.')))
+            }
+            SignalError::BadAddress(_) => Self::argument(&format!("{what}: {failure}")),
+            SignalError::Unreachable { .. } | SignalError::Timeout(_) | SignalError::Protocol(_) => {
+                Self::new(unreachable, &format!("{what}: {failure}"))
+            }
+            SignalError::Ended => Self::new(unreachable, &format!("{what}: the connection was lost")),
+            SignalError::UnknownStream(_) => Self::new(1_004_002, &format!("{what}: {failure}")),
+            SignalError::Rtc(_) => Self::new(1_000_099, &format!("{what}: {failure}")),
+        }
+    }
+}
+
+impl From<IdError> for EngineError {
+    fn from(error: IdError) -> Self {
+        Self { code: error.code(), message: error.sentence() }
+    }
+}
+
+impl From<TokenError> for EngineError {
+    fn from(error: TokenError) -> Self {
+        Self { code: error.code(), message: error.sentence() }
+    }
+}
+
+impl From<&DeviceError> for EngineError {
+    fn from(error: &DeviceError) -> Self {
+        Self::told(error.code(), &error.to_string())
+    }
+}
+
+impl From<ViewError> for EngineError {
+    fn from(error: ViewError) -> Self {
+        Self::told(error.code(), &error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_the_server_keeps_its_code() {
+        let refused = SignalError::Refused { code: 1_003_028, message: "The stream is taken".to_owned() };
+        let error = EngineError::from_signal(&refused, "Stream 'door'", 1_003_099);
+        assert_eq!((error.code, error.name()), (1_003_028, ErrorName::StreamExists));
+        assert!(error.message.starts_with("Stream 'door': The stream is taken; "), "{error}");
+        assert!(error.message.ends_with(" [1003028]"), "{error}");
+    }
+
+    #[test]
+    fn a_silent_server_is_unreachable() {
+        let error = EngineError::from_signal(&SignalError::Timeout("joining"), "Room 'lobby'", 1_002_031);
+        assert_eq!(error.name(), ErrorName::ServerUnreachable);
+        assert!(error.message.ends_with(" [1002031]"), "{error}");
+    }
+}
