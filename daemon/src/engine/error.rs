@@ -14,6 +14,8 @@ use crate::views::ViewError;
 pub struct EngineError {
     /// ZEGO's code, a row of the error table.
     pub code: i32,
+    /// The D-Bus error that carries it.
+    pub name: ErrorName,
     /// The whole sentence: what happened, what to do, the code in brackets.
     pub message: String,
 }
@@ -22,13 +24,13 @@ impl EngineError {
     /// An error whose advice is the table's. `detail` names the room, stream or device.
     #[must_use]
     pub fn new(code: i32, detail: &str) -> Self {
-        Self { code, message: error::sentence(code, detail) }
+        Self { code, name: error::name_of(code), message: error::sentence(code, detail) }
     }
 
     /// An error whose message says already what to do.
     #[must_use]
     pub fn told(code: i32, message: &str) -> Self {
-        Self { code, message: error::with_code(code, message) }
+        Self { code, name: error::name_of(code), message: error::with_code(code, message) }
     }
 
     /// An argument that cannot be.
@@ -49,10 +51,10 @@ impl EngineError {
         Self::new(1_000_099, detail)
     }
 
-    /// The D-Bus error name that carries the code.
+    /// A view that is not there, or not of the right kind. Shares its code with other illegal arguments.
     #[must_use]
-    pub fn name(&self) -> ErrorName {
-        error::name_of(self.code)
+    pub fn no_view(message: &str) -> Self {
+        Self { name: ErrorName::ViewNotFound, ..Self::argument(message) }
     }
 
     /// What a failed session call means for `what` ("room 'lobby'", "stream 'door'"); `unreachable` is the code when no
@@ -76,13 +78,13 @@ impl EngineError {
 
 impl From<IdError> for EngineError {
     fn from(error: IdError) -> Self {
-        Self { code: error.code(), message: error.sentence() }
+        Self { code: error.code(), name: error::name_of(error.code()), message: error.sentence() }
     }
 }
 
 impl From<TokenError> for EngineError {
     fn from(error: TokenError) -> Self {
-        Self { code: error.code(), message: error.sentence() }
+        Self { code: error.code(), name: error::name_of(error.code()), message: error.sentence() }
     }
 }
 
@@ -94,7 +96,10 @@ impl From<&DeviceError> for EngineError {
 
 impl From<ViewError> for EngineError {
     fn from(error: ViewError) -> Self {
-        Self::told(error.code(), &error.to_string())
+        match error {
+            ViewError::NotFound { .. } | ViewError::NotATexture { .. } => Self::no_view(&error.to_string()),
+            _ => Self::told(error.code(), &error.to_string()),
+        }
     }
 }
 
@@ -106,7 +111,7 @@ mod tests {
     fn a_refusal_of_the_server_keeps_its_code() {
         let refused = SignalError::Refused { code: 1_003_028, message: "The stream is taken".to_owned() };
         let error = EngineError::from_signal(&refused, "Stream 'door'", 1_003_099);
-        assert_eq!((error.code, error.name()), (1_003_028, ErrorName::StreamExists));
+        assert_eq!((error.code, error.name), (1_003_028, ErrorName::StreamExists));
         assert!(error.message.starts_with("Stream 'door': The stream is taken; "), "{error}");
         assert!(error.message.ends_with(" [1003028]"), "{error}");
     }
@@ -114,7 +119,7 @@ mod tests {
     #[test]
     fn a_silent_server_is_unreachable() {
         let error = EngineError::from_signal(&SignalError::Timeout("joining"), "Room 'lobby'", 1_002_031);
-        assert_eq!(error.name(), ErrorName::ServerUnreachable);
+        assert_eq!(error.name, ErrorName::ServerUnreachable);
         assert!(error.message.ends_with(" [1002031]"), "{error}");
     }
 }

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use zego_protocol::state::{
-    StreamDeleteReason, ZegoPlayerState, ZegoPublisherState, ZegoRemoteDeviceState, ZegoRoomState,
+    StreamDeleteReason, ZegoPlayerMediaEvent, ZegoPlayerState, ZegoPublisherState, ZegoRemoteDeviceState, ZegoRoomState,
     ZegoRoomStateChangedReason, ZegoUpdateType,
 };
 
 use super::error::EngineError;
 use crate::devices::registry::DeviceInfo;
+use crate::media;
 pub use crate::signal::{RemoteStream, User};
 
 /// Something came, changed or went; objects are known by a number that is never used twice.
@@ -255,6 +256,20 @@ impl FirstFrame {
     }
 }
 
+impl From<media::FirstFrame> for FirstFrame {
+    fn from(first: media::FirstFrame) -> Self {
+        match first {
+            media::FirstFrame::AudioCaptured => Self::AudioCaptured,
+            media::FirstFrame::VideoCaptured => Self::VideoCaptured,
+            media::FirstFrame::AudioSent => Self::AudioSent,
+            media::FirstFrame::VideoSent => Self::VideoSent,
+            media::FirstFrame::AudioReceived => Self::AudioReceived,
+            media::FirstFrame::VideoReceived => Self::VideoReceived,
+            media::FirstFrame::VideoRendered => Self::VideoRendered,
+        }
+    }
+}
+
 /// A text message of somebody else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -376,6 +391,13 @@ pub enum EngineEvent {
         code: i32,
         /// The sentence that goes with the code, or empty.
         message: String,
+    },
+    /// Sound or pictures of a stream stopped or came back.
+    PlayerMedia {
+        /// The stream.
+        stream_id: String,
+        /// Which.
+        event: ZegoPlayerMediaEvent,
     },
     /// How well a stream comes in.
     PlayerQuality {

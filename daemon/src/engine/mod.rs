@@ -1,1 +1,34 @@
 //! The domain: engine, rooms, publishers, players, their state machines and the events they emit.
+//!
+//! [`Engine`] is a handle; behind it a task of its own holds what exists and never waits. One task per room, publish
+//! channel and player does the work: a command flows down to the task that owns the thing, news flow up on the one
+//! channel that [`Engine::start`] returns. **What a call caused is on that channel before the call returns.**
+
+mod capture;
+mod channel;
+mod core;
+mod devices;
+mod error;
+mod event;
+mod handle;
+mod message;
+mod player;
+mod playing;
+mod publishing;
+mod quality;
+mod request;
+mod retry;
+mod room;
+mod rooms;
+mod token;
+mod viewing;
+
+pub use error::EngineError;
+pub use event::{
+    Change, DeviceObject, EngineEvent, EngineInfo, FirstFrame, Message, News, PlayerInfo, PublisherInfo, Quality,
+    QualityValue, RemoteStream, RoomInfo, StreamInfo, User, VideoLayer, ViewInfo,
+};
+pub use handle::Engine;
+pub use request::{
+    AudioChoice, CanvasRequest, Login, MessageKind, PlatformTarget, Play, Profile, Publish, StreamLists, VideoChoice,
+};

@@ -1,0 +1,11 @@
+//! One publish channel: a task that has a camera and a microphone, shows the preview and publishes.
+
+mod inputs;
+mod preview;
+mod publishing;
+mod sending;
+mod state;
+mod task;
+
+pub(super) use inputs::{Channel, ChannelInput, PublishJob, VideoSettings, Want};
+pub(super) use task::{ChannelSetup, start};

@@ -1,0 +1,235 @@
+//! A channel's devices: opening and closing them as they are needed, the preview, and changing them.
+
+use std::sync::Arc;
+
+use super::inputs::{ChannelInput, Reply, Want};
+use super::task::{ChannelTask, Slot};
+use crate::devices::camera::CameraSource;
+use crate::devices::microphone::MicrophoneSource;
+use crate::engine::capture::{Camera, Microphone};
+use crate::engine::error::EngineError;
+use crate::views::View;
+
+impl ChannelTask {
+    pub(super) fn start_preview(&mut self, view: Option<Arc<dyn View>>, reply: Reply<()>) {
+        self.remove_preview_view(view.as_ref().map(|view| view.id()));
+        self.previewing = true;
+        self.preview = view;
+        if !self.camera_enabled {
+            let _ = reply.send(Ok(()));
+            return;
+        }
+        self.preview_replies.push(reply);
+        self.update_devices();
+        if let Slot::Open(camera) = &self.camera {
+            self.show_preview(&camera.clone());
+        }
+    }
+
+    pub(super) fn stop_preview(&mut self) {
+        self.remove_preview_view(None);
+        self.previewing = false;
+        self.preview = None;
+        self.update_devices();
+    }
+
+    /// Takes the preview out of its view, unless the next one is the same.
+    fn remove_preview_view(&mut self, next: Option<u64>) {
+        let Some(view) = self.preview.as_ref().filter(|view| Some(view.id()) != next) else { return };
+        if let Slot::Open(camera) = &self.camera {
+            camera.capture.remove_view(view.id());
+        }
+        view.clear();
+    }
+
+    fn show_preview(&mut self, camera: &Camera) {
+        if let Some(view) = &self.preview {
+            camera.capture.add_view(view.clone());
+        }
+        for reply in self.preview_replies.drain(..) {
+            let _ = reply.send(Ok(()));
+        }
+    }
+
+    /// Opens what is needed and not open, and closes what is open and not needed.
+    pub(super) fn update_devices(&mut self) {
+        let wants = |want: Option<Want>| want.is_some_and(|want| want != Want::No);
+        let wants_camera = self.camera_enabled
+            && (self.previewing || wants(self.publisher.as_ref().map(|publisher| publisher.job.video)));
+        if wants_camera && self.camera.is_closed() {
+            self.open_camera();
+        } else if !wants_camera {
+            self.camera = Slot::Closed;
+        }
+        let wants_microphone = wants(self.publisher.as_ref().map(|publisher| publisher.job.audio));
+        if wants_microphone && self.microphone.is_closed() {
+            let serial = self.next_serial();
+            self.microphone = Slot::Opening(serial);
+            let (captures, source) = (self.captures.clone(), self.microphone_source.clone());
+            self.spawn(async move { ChannelInput::MicrophoneOpened(serial, captures.microphone(source).await) });
+        } else if !wants_microphone {
+            self.microphone = Slot::Closed;
+        }
+    }
+
+    fn open_camera(&mut self) {
+        let serial = self.next_serial();
+        self.camera = Slot::Opening(serial);
+        let (captures, source, wish) = (self.captures.clone(), self.camera_source.clone(), self.video.wish);
+        self.spawn(async move { ChannelInput::CameraOpened(serial, captures.camera(source, wish).await) });
+    }
+
+    pub(super) fn camera_opened(&mut self, serial: u64, result: Result<Camera, EngineError>) {
+        if !matches!(self.camera, Slot::Opening(current) if current == serial) {
+            return;
+        }
+        match result {
+            Ok(camera) => {
+                self.camera = Slot::Open(camera.clone());
+                self.show_preview(&camera);
+            }
+            Err(error) => {
+                self.camera = Slot::Closed;
+                if self.previewing {
+                    self.previewing = false;
+                    self.preview = None;
+                }
+                for reply in self.preview_replies.drain(..) {
+                    let _ = reply.send(Err(error.clone()));
+                }
+                self.no_camera(error);
+            }
+        }
+        self.advance();
+    }
+
+    pub(super) fn microphone_opened(&mut self, serial: u64, result: Result<Microphone, EngineError>) {
+        if !matches!(self.microphone, Slot::Opening(current) if current == serial) {
+            return;
+        }
+        match result {
+            Ok(microphone) => self.microphone = Slot::Open(microphone),
+            Err(error) => {
+                self.microphone = Slot::Closed;
+                self.no_microphone(error);
+            }
+        }
+        self.advance();
+    }
+
+    pub(super) fn enable_camera(&mut self, enable: bool, reply: Reply<()>) {
+        if enable == self.camera_enabled {
+            let _ = reply.send(Ok(()));
+            return;
+        }
+        self.camera_enabled = enable;
+        if enable {
+            // Answered when the camera is open, as a preview is.
+            let is_needed = self.previewing || self.publisher.as_ref().is_some_and(|p| p.job.video != Want::No);
+            if is_needed {
+                self.preview_replies.push(reply);
+            } else {
+                let _ = reply.send(Ok(()));
+            }
+        } else {
+            if let (Slot::Open(camera), Some(view)) = (&self.camera, &self.preview) {
+                camera.capture.remove_view(view.id());
+                view.clear();
+            }
+            if let Some(publisher) = &mut self.publisher {
+                publisher.video_send = None;
+            }
+            let _ = reply.send(Ok(()));
+        }
+        self.update_devices();
+        self.apply_mutes();
+        self.advance();
+    }
+
+    pub(super) fn use_camera(&mut self, source: CameraSource, reply: Reply<()>) {
+        match &self.camera {
+            Slot::Open(camera) => {
+                let (captures, camera, wish) = (self.captures.clone(), camera.clone(), self.video.wish);
+                let next = source.clone();
+                self.spawn(async move {
+                    let result = captures.switch_camera(camera, next, wish).await;
+                    ChannelInput::CameraSwitched(source, result, reply)
+                });
+            }
+            Slot::Opening(_) | Slot::Closed => {
+                let was_opening = matches!(self.camera, Slot::Opening(_));
+                self.camera_source = source;
+                self.camera = Slot::Closed;
+                if was_opening {
+                    self.preview_replies.push(reply);
+                } else {
+                    let _ = reply.send(Ok(()));
+                }
+                self.update_devices();
+            }
+        }
+    }
+
+    pub(super) fn camera_switched(
+        &mut self,
+        source: CameraSource,
+        result: Result<Option<Camera>, EngineError>,
+        reply: Reply<()>,
+    ) {
+        let result = result.map(|other| {
+            self.camera_source = source;
+            if let (Some(other), Slot::Open(camera)) = (other, &self.camera) {
+                if let Some(view) = &self.preview {
+                    camera.capture.remove_view(view.id());
+                }
+                self.camera = Slot::Open(other.clone());
+                self.show_preview(&other);
+                // The sender belongs to the old camera; the next step makes one for the new.
+                if let Some(publisher) = &mut self.publisher {
+                    publisher.video_send = None;
+                }
+            }
+        });
+        self.advance();
+        self.apply_video_settings();
+        let _ = reply.send(result);
+    }
+
+    pub(super) fn use_microphone(&mut self, source: MicrophoneSource, reply: Reply<()>) {
+        match &self.microphone {
+            Slot::Open(microphone) => {
+                let (captures, microphone) = (self.captures.clone(), microphone.clone());
+                let next = source.clone();
+                self.spawn(async move {
+                    let result = captures.switch_microphone(microphone, next).await;
+                    ChannelInput::MicrophoneSwitched(source, result, reply)
+                });
+            }
+            Slot::Opening(_) | Slot::Closed => {
+                self.microphone_source = source;
+                self.microphone = Slot::Closed;
+                self.update_devices();
+                let _ = reply.send(Ok(()));
+            }
+        }
+    }
+
+    pub(super) fn microphone_switched(
+        &mut self,
+        source: MicrophoneSource,
+        result: Result<Option<Microphone>, EngineError>,
+        reply: Reply<()>,
+    ) {
+        let result = result.map(|other| {
+            self.microphone_source = source;
+            if let Some(other) = other {
+                self.microphone = Slot::Open(other);
+                if let Some(publisher) = &mut self.publisher {
+                    publisher.audio_send = None;
+                }
+            }
+        });
+        self.advance();
+        let _ = reply.send(result);
+    }
+}

@@ -1,0 +1,361 @@
+//! The engine's task: it holds what exists. Nothing in here waits; what takes time is a task of its own.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::task::JoinHandle;
+
+use super::capture::Captures;
+use super::channel::{Channel, VideoSettings};
+use super::devices::{Configured, DeviceTable};
+use super::error::EngineError;
+use super::event::{Change, EngineEvent, EngineInfo, News};
+use super::handle::{Engine, Reply, Task};
+use super::player::Player;
+use super::request::Profile;
+use super::room::{Room, RoomInput};
+use crate::config::{Config, Scenario};
+use crate::devices::registry::DeviceSource;
+use crate::media::MediaEvent;
+use crate::media::playback::Playback;
+use crate::media::send::AudioConfig;
+use crate::views::Views;
+
+/// How long the end of everything may take before it is not waited for any more.
+const END_TIME: Duration = Duration::from_millis(1500);
+
+/// A room and who we are in it.
+pub(super) struct RoomEntry {
+    pub(super) room: Room,
+    pub(super) user_id: String,
+    pub(super) token: String,
+    pub(super) task: JoinHandle<()>,
+}
+
+/// A publish channel that was used.
+pub(super) struct ChannelEntry {
+    pub(super) channel: Channel,
+    /// The stream that it publishes, and the room's number.
+    pub(super) publishing: Option<Published>,
+    /// The view of its preview.
+    pub(super) preview: Option<u64>,
+    pub(super) previewing: bool,
+    pub(super) task: JoinHandle<()>,
+}
+
+/// A stream of ours.
+pub(super) struct Published {
+    pub(super) serial: u64,
+    pub(super) stream_id: String,
+    pub(super) room: u64,
+    pub(super) extra_info: String,
+}
+
+/// A stream that is played.
+pub(super) struct PlayerEntry {
+    pub(super) player: Player,
+    pub(super) view: Option<u64>,
+    pub(super) task: JoinHandle<()>,
+}
+
+/// Everything that the engine has.
+pub struct Core {
+    pub(super) config: Config,
+    pub(super) configured: Configured,
+    pub(super) news: News,
+    pub(super) views: Arc<Views>,
+    pub(super) tasks: UnboundedSender<Task>,
+    pub(super) table: Arc<DeviceTable>,
+    pub(super) captures: Arc<Captures>,
+    pub(super) info: EngineInfo,
+    pub(super) scenario: i32,
+    pub(super) several_rooms: bool,
+    pub(super) rooms: BTreeMap<String, RoomEntry>,
+    pub(super) channels: BTreeMap<i32, ChannelEntry>,
+    pub(super) players: BTreeMap<String, PlayerEntry>,
+    pub(super) playback: Option<Playback>,
+    /// Streams that were published or played since the engine was made: stopping them again is no mistake.
+    pub(super) published_before: HashSet<String>,
+    pub(super) played_before: HashSet<String>,
+    pub(super) video: BTreeMap<i32, VideoSettings>,
+    pub(super) audio: BTreeMap<i32, AudioConfig>,
+    pub(super) stream_numbers: Arc<AtomicU64>,
+    last_number: u64,
+}
+
+impl Core {
+    pub(super) fn new(
+        config: Config,
+        news: News,
+        views: Arc<Views>,
+        tasks: UnboundedSender<Task>,
+    ) -> Result<Self, EngineError> {
+        let configured = Configured::new(&config)?;
+        let table = DeviceTable::new(configured.devices.clone(), news.clone());
+        let report = {
+            let tasks = tasks.clone();
+            Arc::new(move |source: DeviceSource, error: EngineError| {
+                let task: Task = Box::new(move |core| core.device_failed(&source, error));
+                let _ = tasks.send(task);
+            })
+        };
+        let captures = Captures::new(table.clone(), report);
+        let scenario = config.engine.scenario.number();
+        Ok(Self {
+            config,
+            configured,
+            news,
+            views,
+            tasks,
+            table,
+            captures,
+            info: EngineInfo::default(),
+            scenario,
+            several_rooms: false,
+            rooms: BTreeMap::new(),
+            channels: BTreeMap::new(),
+            players: BTreeMap::new(),
+            playback: None,
+            published_before: HashSet::new(),
+            played_before: HashSet::new(),
+            video: BTreeMap::new(),
+            audio: BTreeMap::new(),
+            stream_numbers: Arc::default(),
+            last_number: 0,
+        })
+    }
+
+    pub(super) async fn run(mut self, mut tasks: UnboundedReceiver<Task>) {
+        while let Some(task) = tasks.recv().await {
+            task(&mut self);
+        }
+    }
+
+    /// A number that no object had before.
+    pub(super) const fn next_number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
+    }
+
+    /// A callback that has this task do something later.
+    pub(super) fn later(&self, work: impl FnOnce(&mut Self) + Send + 'static) -> Box<dyn FnOnce() + Send> {
+        let tasks = self.tasks.clone();
+        Box::new(move || {
+            let task: Task = Box::new(work);
+            let _ = tasks.send(task);
+        })
+    }
+
+    /// Makes the engine from its configuration, if nobody has made it yet.
+    pub(super) fn ensure_created(&mut self) {
+        if !self.info.created {
+            self.several_rooms = false;
+            self.scenario = self.config.engine.scenario.number();
+            self.created(self.config.engine.app_id);
+        }
+    }
+
+    fn created(&mut self, app_id: u32) {
+        self.info = EngineInfo { created: true, app_id, ..EngineInfo::default() };
+        log::info!("the engine is created");
+        self.news.tell(EngineEvent::Engine(self.info.clone()));
+    }
+
+    fn create(&mut self, profile: Profile) -> Result<(), EngineError> {
+        let several = match profile.room_mode {
+            None => None,
+            Some(0) => Some(false),
+            Some(1) => Some(true),
+            Some(other) => {
+                return Err(EngineError::argument(&format!("room_mode {other} does not exist; use 0 (one room) or 1")));
+            }
+        };
+        if profile.app_id == Some(0) {
+            return Err(EngineError::new(1_001_000, "The AppID is 0"));
+        }
+        if let Some(number) = profile.scenario
+            && Scenario::from_number(number).is_none()
+        {
+            return Err(EngineError::argument(&format!("Scenario {number} does not exist; use 0 to 10")));
+        }
+        if self.info.created {
+            if several.is_some_and(|several| several != self.several_rooms) {
+                return Err(EngineError::new(1_001_020, "The engine exists with another room mode"));
+            }
+            return Ok(());
+        }
+        self.several_rooms = several.unwrap_or(false);
+        self.scenario = profile.scenario.unwrap_or_else(|| self.config.engine.scenario.number());
+        self.created(profile.app_id.unwrap_or(self.config.engine.app_id));
+        Ok(())
+    }
+
+    /// Ends everything that runs. The future is done when it has ended, or has had enough time to.
+    pub(super) fn end_everything(&mut self) -> impl Future<Output = ()> + Send + use<> {
+        let mut tasks = Vec::new();
+        for (_, entry) in std::mem::take(&mut self.players) {
+            let (reply, _) = tokio::sync::oneshot::channel();
+            entry.player.tell(super::player::PlayerInput::Stop(reply));
+            tasks.push(entry.task);
+        }
+        for (_, entry) in std::mem::take(&mut self.channels) {
+            // Without a handle the channel's task ends by itself.
+            tasks.push(entry.task);
+        }
+        let rooms = std::mem::take(&mut self.rooms);
+        self.playback = None;
+        async move {
+            let ended = async move {
+                for task in tasks {
+                    let _ = task.await;
+                }
+                for entry in rooms.values() {
+                    entry.room.tell(RoomInput::Logout);
+                }
+                for (_, entry) in rooms {
+                    let _ = entry.task.await;
+                }
+            };
+            if tokio::time::timeout(END_TIME, ended).await.is_err() {
+                log::warn!("not everything ended in time");
+            }
+        }
+    }
+
+    fn destroy(&mut self, reply: Reply<()>) {
+        if !self.info.created {
+            let _ = reply.send(Ok(()));
+            return;
+        }
+        let ended = self.end_everything();
+        self.published_before.clear();
+        self.played_before.clear();
+        self.video.clear();
+        self.audio.clear();
+        for view in self.views.list() {
+            self.news.tell(EngineEvent::View(Change::Removed(view.id())));
+        }
+        self.views.destroy_all();
+        self.info = EngineInfo::default();
+        let news = self.news.clone();
+        let info = self.info.clone();
+        tokio::spawn(async move {
+            ended.await;
+            log::info!("the engine is destroyed");
+            news.tell(EngineEvent::Engine(info));
+            let _ = reply.send(Ok(()));
+        });
+    }
+
+    /// The speaker, prepared when it is needed first.
+    pub(super) fn playback(&mut self) -> Playback {
+        if let Some(playback) = &self.playback {
+            return playback.clone();
+        }
+        let sink = self.configured.speaker();
+        let (tasks, source) = (self.tasks.clone(), DeviceSource::Speaker(sink.clone()));
+        let events = Arc::new(move |event| {
+            if let MediaEvent::DeviceFailed(error) = event {
+                let (source, error) = (source.clone(), EngineError::from(&error));
+                let task: Task = Box::new(move |core| core.device_failed(&source, error));
+                let _ = tasks.send(task);
+            }
+        });
+        let playback = Playback::start(sink, events);
+        playback.set_muted(self.info.speaker_muted);
+        self.playback = Some(playback.clone());
+        playback
+    }
+
+    /// A device failed while it was used.
+    pub(super) fn device_failed(&mut self, source: &DeviceSource, error: EngineError) {
+        let kind = match source {
+            DeviceSource::Camera(_) => "camera",
+            DeviceSource::Microphone(_) => "microphone",
+            DeviceSource::Speaker(_) => "speaker",
+        };
+        log::warn!("{kind}: {error}");
+        self.news.tell(EngineEvent::DeviceFailed { kind, number: self.table.number_of(source), error });
+        self.look_for_devices();
+    }
+
+    /// Asks the system which devices there are, on a thread that may block.
+    pub(super) fn look_for_devices(&self) {
+        let table = self.table.clone();
+        tokio::task::spawn_blocking(move || {
+            let found = table.look();
+            table.take(found);
+        });
+    }
+}
+
+impl Engine {
+    /// CreateEngine. A second call changes nothing.
+    ///
+    /// # Errors
+    /// 1001000 for AppID 0, 1001020 for another room mode than that of the engine that exists.
+    pub async fn create(&self, profile: Profile) -> Result<(), EngineError> {
+        self.with(move |core| core.create(profile)).await
+    }
+
+    /// DestroyEngine: logs out of every room, releases every device, frees every view. Idempotent.
+    ///
+    /// # Errors
+    /// None but an engine that has ended.
+    pub async fn destroy(&self) -> Result<(), EngineError> {
+        self.ask(Core::destroy).await
+    }
+
+    /// The devices as they are now; the objects follow.
+    pub async fn look_for_devices(&self) {
+        let table = self.with(|core| Ok(core.table.clone())).await;
+        if let Ok(table) = table {
+            let _ = tokio::task::spawn_blocking(move || table.take(table.look())).await;
+        }
+    }
+
+    /// MuteMicrophone: silence is sent on every channel, the devices stay open.
+    ///
+    /// # Errors
+    /// None but an engine that has ended.
+    pub async fn mute_microphone(&self, muted: bool) -> Result<(), EngineError> {
+        self.with(move |core| {
+            core.ensure_created();
+            for entry in core.channels.values() {
+                entry.channel.tell(super::channel::ChannelInput::MuteMicrophone(muted));
+            }
+            core.change_info(|info| info.microphone_muted = muted);
+            Ok(())
+        })
+        .await
+    }
+
+    /// MuteSpeaker: nothing is heard, everything is still received.
+    ///
+    /// # Errors
+    /// None but an engine that has ended.
+    pub async fn mute_speaker(&self, muted: bool) -> Result<(), EngineError> {
+        self.with(move |core| {
+            core.ensure_created();
+            if let Some(playback) = &core.playback {
+                playback.set_muted(muted);
+            }
+            core.change_info(|info| info.speaker_muted = muted);
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Core {
+    fn change_info(&mut self, change: impl FnOnce(&mut EngineInfo)) {
+        let before = self.info.clone();
+        change(&mut self.info);
+        if self.info != before {
+            self.news.tell(EngineEvent::Engine(self.info.clone()));
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The handle of a player, and what can be asked of it.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+
+use crate::engine::error::EngineError;
+use crate::engine::event::VideoLayer;
+use crate::engine::room::RoomNews;
+use crate::media::MediaEvent;
+use crate::rtc::MediaKind;
+use crate::signal::SignalError;
+use crate::views::View;
+
+/// The outcome of a call, when it is known.
+pub(in crate::engine) type Reply<T> = oneshot::Sender<Result<T, EngineError>>;
+
+/// What the task of a player is told.
+pub(in crate::engine) enum PlayerInput {
+    /// News of the room.
+    Room(RoomNews),
+    /// Subscribing ended.
+    Subscribed(u64, Result<(), SignalError>),
+    /// News of the pictures or the sound.
+    Media(MediaKind, MediaEvent),
+    /// StartPlaying again: another view.
+    View(Option<Arc<dyn View>>, Reply<()>),
+    /// The property Volume.
+    Volume(i32, Reply<()>),
+    /// The property AudioMuted or VideoMuted.
+    Mute(MediaKind, bool, Reply<()>),
+    /// The property VideoLayer.
+    Layer(VideoLayer, Reply<()>),
+    /// StopPlaying.
+    Stop(Reply<()>),
+}
+
+/// A handle of a player. Cheap to clone.
+#[derive(Clone)]
+pub(in crate::engine) struct Player {
+    /// Number of the player's object.
+    pub(in crate::engine) number: u64,
+    /// Number of the room it plays from.
+    pub(in crate::engine) room: u64,
+    /// The way to its task.
+    pub(in crate::engine) inputs: UnboundedSender<PlayerInput>,
+}
+
+impl Player {
+    /// Tells the task something; one that has ended does not mind.
+    pub(in crate::engine) fn tell(&self, input: PlayerInput) {
+        let _ = self.inputs.send(input);
+    }
+}

@@ -1,0 +1,509 @@
+//! The task of a player.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, WeakUnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use zego_protocol::state::{ZegoPlayerMediaEvent, ZegoPlayerState as State};
+
+use super::inputs::{Player, PlayerInput, Reply};
+use super::state::{Input, Phase};
+use crate::clock::Monotonic;
+use crate::engine::error::EngineError;
+use crate::engine::event::{Change, EngineEvent, FirstFrame, News, PlayerInfo, VideoLayer};
+use crate::engine::quality::{PlayReading, play_quality};
+use crate::engine::room::{Follower, Room, RoomInput, RoomNews};
+use crate::media::playback::Playback;
+use crate::media::receive::{AudioPlay, VideoPlay};
+use crate::media::sync::LipSync;
+use crate::media::{MediaEvent, MediaEvents};
+use crate::rtc::{MediaKind, MediaReceiver, Mime};
+use crate::signal::{RemoteStream, Session, SignalError};
+use crate::views::View;
+
+/// How often the quality of what runs is told.
+const QUALITY_TIME: Duration = Duration::from_secs(3);
+
+/// What a player's task needs.
+pub(in crate::engine) struct PlayerSetup {
+    /// Number of the player's object.
+    pub(in crate::engine) number: u64,
+    /// The stream.
+    pub(in crate::engine) stream_id: String,
+    /// Where it is.
+    pub(in crate::engine) room: Room,
+    /// Receive sound.
+    pub(in crate::engine) audio: bool,
+    /// Receive pictures.
+    pub(in crate::engine) video: bool,
+    /// Where the pictures go.
+    pub(in crate::engine) view: Option<Arc<dyn View>>,
+    /// Where the sound goes.
+    pub(in crate::engine) playback: Playback,
+    /// Takes the news.
+    pub(in crate::engine) news: News,
+    /// Gets the state that was reached, or why none was.
+    pub(in crate::engine) outcome: Reply<State>,
+    /// Called when the player is over.
+    pub(in crate::engine) ended: Box<dyn FnOnce() + Send>,
+}
+
+/// Starts the task of a player; it ends with StopPlaying, or with the room.
+pub(in crate::engine) fn start(setup: PlayerSetup) -> (Player, JoinHandle<()>) {
+    let (inputs, receiver) = unbounded_channel();
+    let player = Player { number: setup.number, room: setup.room.number, inputs: inputs.clone() };
+    let info = PlayerInfo {
+        number: setup.number,
+        stream_id: setup.stream_id,
+        room: setup.room.number,
+        state: State::PlayRequesting,
+        code: 0,
+        volume: 100,
+        audio_muted: false,
+        video_muted: false,
+        video_layer: VideoLayer::Auto,
+        video_codec: String::new(),
+        video_decoder: String::new(),
+        width: 0,
+        height: 0,
+        view: setup.view.as_ref().map(|view| view.id()),
+    };
+    let task = PlayerTask {
+        info,
+        told: None,
+        wants: (setup.audio, setup.video),
+        room: setup.room,
+        view: setup.view,
+        playback: setup.playback,
+        sync: LipSync::default(),
+        news: setup.news,
+        outcome: Some(setup.outcome),
+        phase: Phase::Requesting,
+        session: None,
+        stream: None,
+        subscription: Subscription::None,
+        serial: 0,
+        audio: None,
+        video: None,
+        audio_play: None,
+        video_play: None,
+        first_frames: HashSet::new(),
+        reading: None,
+        ticks: None,
+        inputs: inputs.downgrade(),
+    };
+    let ended = setup.ended;
+    let handle = tokio::spawn(async move {
+        task.run(receiver).await;
+        ended();
+    });
+    (player, handle)
+}
+
+/// Whether the server was asked for the stream.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Subscription {
+    None,
+    Asked(u64),
+    There,
+}
+
+struct PlayerTask {
+    info: PlayerInfo,
+    told: Option<PlayerInfo>,
+    wants: (bool, bool),
+    room: Room,
+    view: Option<Arc<dyn View>>,
+    playback: Playback,
+    sync: LipSync,
+    news: News,
+    outcome: Option<Reply<State>>,
+    phase: Phase,
+    session: Option<Session>,
+    stream: Option<RemoteStream>,
+    subscription: Subscription,
+    serial: u64,
+    audio: Option<MediaReceiver>,
+    video: Option<MediaReceiver>,
+    audio_play: Option<AudioPlay>,
+    video_play: Option<VideoPlay>,
+    first_frames: HashSet<FirstFrame>,
+    reading: Option<PlayReading>,
+    ticks: Option<Interval>,
+    inputs: WeakUnboundedSender<PlayerInput>,
+}
+
+/// The next tick; waits forever when nothing is measured.
+async fn next_tick(ticks: &mut Option<Interval>) {
+    match ticks {
+        Some(ticks) => {
+            ticks.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+impl PlayerTask {
+    async fn run(mut self, mut inputs: UnboundedReceiver<PlayerInput>) {
+        self.tell_info();
+        self.tell_state(State::PlayRequesting, 0, "");
+        let news = self.inputs.clone();
+        let tell = Box::new(move |told| {
+            if let Some(inputs) = news.upgrade() {
+                let _ = inputs.send(PlayerInput::Room(told));
+            }
+        });
+        let stream_id = Some(self.info.stream_id.clone());
+        self.room.tell(RoomInput::Follow(Follower { id: self.info.number, stream_id, tell }));
+        let mut stopped = None;
+        while self.phase != Phase::Ended {
+            tokio::select! {
+                biased;
+                input = inputs.recv() => match input {
+                    Some(PlayerInput::Stop(reply)) => {
+                        self.step(Input::Stop, "");
+                        stopped = Some(reply);
+                    }
+                    Some(input) => self.input(input),
+                    None => self.step(Input::Stop, ""),
+                },
+                () = next_tick(&mut self.ticks) => self.measure(),
+            }
+        }
+        self.room.tell(RoomInput::Unfollow(self.info.number));
+        (self.audio_play, self.video_play) = (None, None);
+        if let Some(view) = &self.view {
+            view.clear();
+        }
+        if self.subscription != Subscription::None
+            && let Some(session) = self.session.take()
+        {
+            session.unsubscribe(&self.info.stream_id).await;
+        }
+        if let Some(reply) = stopped {
+            let _ = reply.send(Ok(()));
+        }
+    }
+
+    fn input(&mut self, input: PlayerInput) {
+        match input {
+            PlayerInput::Room(news) => self.room_news(news),
+            PlayerInput::Subscribed(serial, result) => self.subscribed(serial, result),
+            PlayerInput::Media(kind, event) => self.media_event(kind, event),
+            PlayerInput::View(view, reply) => {
+                self.change_view(view);
+                let _ = reply.send(Ok(()));
+            }
+            PlayerInput::Volume(volume, reply) => {
+                self.info.volume = volume;
+                if let Some(play) = &self.audio_play {
+                    play.set_volume(percent(volume));
+                }
+                self.tell_info();
+                let _ = reply.send(Ok(()));
+            }
+            PlayerInput::Mute(kind, muted, reply) => {
+                match kind {
+                    MediaKind::Audio => self.info.audio_muted = muted,
+                    MediaKind::Video => self.info.video_muted = muted,
+                }
+                self.play();
+                self.subscribe();
+                self.tell_info();
+                let _ = reply.send(Ok(()));
+            }
+            PlayerInput::Layer(layer, reply) => {
+                self.info.video_layer = layer;
+                self.tell_info();
+                let _ = reply.send(Ok(()));
+            }
+            // Taken by the loop.
+            PlayerInput::Stop(_) => {}
+        }
+    }
+
+    fn room_news(&mut self, news: RoomNews) {
+        match news {
+            RoomNews::Now { session, stream } => {
+                let is_there = session.is_some() && stream.is_some();
+                (self.session, self.stream) = (session, stream);
+                self.subscribe();
+                if !is_there {
+                    self.outcome(Ok(State::PlayRequesting));
+                }
+            }
+            RoomNews::Up(session) => {
+                self.forget_media();
+                self.session = Some(session);
+                self.step(Input::Interrupted, "");
+                self.subscribe();
+            }
+            RoomNews::Interrupted => self.step(Input::Interrupted, ""),
+            RoomNews::Resumed => {
+                if self.audio.is_some() || self.video.is_some() {
+                    self.step(Input::MediaThere, "");
+                }
+            }
+            RoomNews::Down => {
+                self.forget_media();
+                self.session = None;
+                self.step(Input::Interrupted, "");
+            }
+            RoomNews::Gone { code, message } => {
+                self.session = None;
+                self.step(Input::RoomGone(code), &message);
+            }
+            RoomNews::Stream(stream) => {
+                self.stream = Some(stream);
+                if self.subscription == Subscription::None {
+                    self.subscribe();
+                }
+            }
+            RoomNews::StreamGone => {
+                self.stream = None;
+                self.forget_media();
+                self.step(Input::Interrupted, "");
+            }
+            RoomNews::Media(receiver) => {
+                match receiver.kind() {
+                    MediaKind::Audio => (self.audio_play, self.audio) = (None, Some(receiver)),
+                    MediaKind::Video => (self.video_play, self.video) = (None, Some(receiver)),
+                }
+                self.play();
+                self.step(Input::MediaThere, "");
+            }
+            RoomNews::MediaEnded(kind) => {
+                match kind {
+                    MediaKind::Audio => (self.audio_play, self.audio) = (None, None),
+                    MediaKind::Video => (self.video_play, self.video) = (None, None),
+                }
+                if self.audio.is_none() && self.video.is_none() && !(self.info.audio_muted && self.info.video_muted) {
+                    self.step(Input::Interrupted, "");
+                }
+            }
+        }
+    }
+
+    /// What is to be received now: sound, pictures.
+    const fn wanted(&self) -> (bool, bool) {
+        (self.wants.0 && !self.info.audio_muted, self.wants.1 && !self.info.video_muted)
+    }
+
+    /// Asks the server for the stream, or for other parts of it.
+    fn subscribe(&mut self) {
+        let (Some(session), Some(_)) = (self.session.clone(), &self.stream) else { return };
+        self.serial += 1;
+        let serial = self.serial;
+        self.subscription = Subscription::Asked(serial);
+        let (stream_id, (audio, video)) = (self.info.stream_id.clone(), self.wanted());
+        let inputs = self.inputs.clone();
+        tokio::spawn(async move {
+            let result = session.subscribe(&stream_id, audio, video).await;
+            if let Some(inputs) = inputs.upgrade() {
+                let _ = inputs.send(PlayerInput::Subscribed(serial, result));
+            }
+        });
+    }
+
+    fn subscribed(&mut self, serial: u64, result: Result<(), SignalError>) {
+        if self.subscription != Subscription::Asked(serial) {
+            return;
+        }
+        self.subscription = match result {
+            Ok(()) => Subscription::There,
+            Err(SignalError::Refused { code, message }) => {
+                let detail = format!("Stream '{}': {}", self.info.stream_id, message.trim_end_matches('.'));
+                self.step(Input::Refused(code), &detail);
+                Subscription::None
+            }
+            // The stream went or the link broke meanwhile: the room tells when they are back.
+            Err(error) => {
+                log::debug!("subscribing to stream '{}': {error}", self.info.stream_id);
+                Subscription::None
+            }
+        };
+    }
+
+    /// Starts what has media and is wanted, stops what is not wanted any more.
+    fn play(&mut self) {
+        let (wants_audio, wants_video) = self.wanted();
+        if !wants_audio {
+            self.audio_play = None;
+        } else if let (None, Some(receiver)) = (&self.audio_play, self.audio.clone()) {
+            match AudioPlay::start(receiver, &self.playback, &self.sync, self.media_events(MediaKind::Audio)) {
+                Ok(play) => {
+                    play.set_volume(percent(self.info.volume));
+                    self.audio_play = Some(play);
+                }
+                Err(error) => log::error!("stream '{}' has no sound: {error}", self.info.stream_id),
+            }
+        }
+        if !wants_video {
+            self.video_play = None;
+        } else if let (None, Some(receiver)) = (&self.video_play, self.video.clone()) {
+            match VideoPlay::start(receiver, self.view.clone(), &self.sync, self.media_events(MediaKind::Video)) {
+                Ok(play) => self.video_play = Some(play),
+                Err(error) => log::error!("stream '{}' has no pictures: {error}", self.info.stream_id),
+            }
+        }
+    }
+
+    fn change_view(&mut self, view: Option<Arc<dyn View>>) {
+        let id = view.as_ref().map(|view| view.id());
+        if let Some(old) = self.view.as_ref().filter(|old| Some(old.id()) != id) {
+            if let Some(play) = &self.video_play {
+                play.set_view(None);
+            }
+            old.clear();
+        }
+        // A stream that was played for its sound only gets pictures with its first view.
+        let wanted_before = self.wants.1;
+        self.wants.1 |= view.is_some();
+        self.view = view;
+        if let Some(play) = &self.video_play {
+            play.set_view(self.view.clone());
+        }
+        if self.wants.1 != wanted_before {
+            self.subscribe();
+        }
+        self.info.view = id;
+        self.tell_info();
+    }
+
+    fn media_events(&self, kind: MediaKind) -> MediaEvents {
+        let inputs = self.inputs.clone();
+        Arc::new(move |event| {
+            if let Some(inputs) = inputs.upgrade() {
+                let _ = inputs.send(PlayerInput::Media(kind, event));
+            }
+        })
+    }
+
+    fn media_event(&mut self, _kind: MediaKind, event: MediaEvent) {
+        let stream_id = self.info.stream_id.clone();
+        match event {
+            MediaEvent::FirstFrame(first) => {
+                let kind = FirstFrame::from(first);
+                self.tell_decoder();
+                if self.first_frames.insert(kind) {
+                    self.news.tell(EngineEvent::PlayerFirstFrame { stream_id, kind });
+                }
+            }
+            MediaEvent::SizeChanged { width, height } => {
+                (self.info.width, self.info.height) = (width, height);
+                self.tell_decoder();
+                self.news.tell(EngineEvent::PlayerVideoSize { stream_id, width, height });
+            }
+            MediaEvent::VideoBreak(broken) => {
+                let event = if broken {
+                    ZegoPlayerMediaEvent::VideoBreakOccur
+                } else {
+                    ZegoPlayerMediaEvent::VideoBreakResume
+                };
+                self.news.tell(EngineEvent::PlayerMedia { stream_id, event });
+            }
+            MediaEvent::AudioBreak(broken) => {
+                let event = if broken {
+                    ZegoPlayerMediaEvent::AudioBreakOccur
+                } else {
+                    ZegoPlayerMediaEvent::AudioBreakResume
+                };
+                self.news.tell(EngineEvent::PlayerMedia { stream_id, event });
+            }
+            // The speaker tells of itself.
+            MediaEvent::DeviceFailed(_) => {}
+        }
+    }
+
+    /// Shows in the player's object what really decodes.
+    fn tell_decoder(&mut self) {
+        if let Some(statistics) = self.video_play.as_ref().map(VideoPlay::statistics) {
+            let codec = match statistics.codec {
+                Some(Mime::H264) => "H264",
+                Some(Mime::Vp8) => "VP8",
+                Some(Mime::Opus) | None => "",
+            };
+            codec.clone_into(&mut self.info.video_codec);
+            statistics.decoder.clone_into(&mut self.info.video_decoder);
+        }
+        self.tell_info();
+    }
+
+    /// What was received is gone; it is waited for again.
+    fn forget_media(&mut self) {
+        (self.audio_play, self.video_play) = (None, None);
+        (self.audio, self.video) = (None, None);
+        self.subscription = Subscription::None;
+        self.reading = None;
+        // What comes next is a new stream with first frames of its own.
+        self.first_frames.clear();
+    }
+
+    /// Takes the state machine one step, and tells what that means.
+    fn step(&mut self, input: Input, message: &str) {
+        let (next, announced) = self.phase.next(input);
+        self.phase = next;
+        let Some((state, code)) = announced else { return };
+        let message = if code == 0 { String::new() } else { EngineError::new(code, message).message };
+        self.ticks = (next == Phase::Playing).then(|| {
+            let mut ticks = interval_at(Instant::now() + QUALITY_TIME, QUALITY_TIME);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            ticks
+        });
+        (self.info.state, self.info.code) = (state, code);
+        if next != Phase::Ended {
+            self.tell_info();
+        }
+        self.tell_state(state, code, &message);
+        if next == Phase::Ended {
+            self.news.tell(EngineEvent::Player(Change::Removed(self.info.number)));
+            self.outcome(if code == 0 { Ok(state) } else { Err(EngineError::told(code, &message)) });
+        } else if next == Phase::Playing {
+            self.outcome(Ok(state));
+        }
+    }
+
+    fn outcome(&mut self, outcome: Result<State, EngineError>) {
+        if let Some(reply) = self.outcome.take() {
+            let _ = reply.send(outcome);
+        }
+    }
+
+    fn tell_state(&self, state: State, code: i32, message: &str) {
+        let (stream_id, message) = (self.info.stream_id.clone(), message.to_owned());
+        self.news.tell(EngineEvent::PlayerState { stream_id, state, code, message });
+    }
+
+    fn tell_info(&mut self) {
+        if self.told.as_ref() != Some(&self.info) {
+            let info = self.info.clone();
+            let change = match self.told.replace(info.clone()) {
+                None => Change::Added(info),
+                Some(_) => Change::Changed(info),
+            };
+            self.news.tell(EngineEvent::Player(change));
+        }
+    }
+
+    /// Tells what was measured since the last time.
+    fn measure(&mut self) {
+        self.tell_decoder();
+        let now = PlayReading {
+            at: Monotonic::now(),
+            video: self.video_play.as_ref().map(VideoPlay::statistics),
+            audio: self.audio_play.as_ref().map(AudioPlay::statistics),
+        };
+        let before = self.reading.replace(now);
+        let quality = play_quality(before.as_ref(), &now, (self.info.audio_muted, self.info.video_muted));
+        let (number, stream_id) = (self.info.number, self.info.stream_id.clone());
+        self.news.tell(EngineEvent::PlayerQuality { number, stream_id, quality });
+    }
+}
+
+/// A volume of the API, 0 to 200, as the pipelines take it.
+fn percent(volume: i32) -> u8 {
+    u8::try_from(volume).unwrap_or(100)
+}

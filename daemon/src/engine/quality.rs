@@ -1,0 +1,292 @@
+//! What is told of a stream every three seconds, from two readings of the counters. A value that cannot be measured is
+//! left out. Knows no clock: the time is part of a reading.
+
+use zego_protocol::state::ZegoStreamQualityLevel as Level;
+
+use super::event::{Quality, QualityValue};
+use crate::clock::Monotonic;
+use crate::media::receive::{AudioPlayStatistics, VideoPlayStatistics};
+use crate::media::send::{AudioSendStatistics, VideoSendStatistics};
+use crate::rtc::Mime;
+
+/// ZEGO's number of H.264.
+const CODEC_H264: i32 = 0;
+/// ZEGO's number of VP8.
+const CODEC_VP8: i32 = 2;
+
+/// The counters of a publisher at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PublishReading {
+    /// When.
+    pub(super) at: Monotonic,
+    /// Of the pictures, if there are any.
+    pub(super) video: Option<VideoSendStatistics>,
+    /// Of the sound, if there is any.
+    pub(super) audio: Option<AudioSendStatistics>,
+}
+
+/// The counters of a player at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PlayReading {
+    /// When.
+    pub(super) at: Monotonic,
+    /// Of the pictures, if there are any.
+    pub(super) video: Option<VideoPlayStatistics>,
+    /// Of the sound, if there is any.
+    pub(super) audio: Option<AudioPlayStatistics>,
+}
+
+/// Rates between two moments.
+struct Rates {
+    seconds: f64,
+}
+
+impl Rates {
+    /// Nothing when no time has passed.
+    fn between(before: Monotonic, now: Monotonic) -> Option<Self> {
+        let seconds = now.since(before).as_secs_f64();
+        (seconds > 0.0).then_some(Self { seconds })
+    }
+
+    /// So many per second; a counter that began anew has no rate yet.
+    fn per_second(&self, before: u64, now: u64) -> Option<f64> {
+        now.checked_sub(before).map(|count| to_f64(count) / self.seconds)
+    }
+
+    /// kbit/s of so many bytes.
+    fn kbps(&self, before: u64, now: u64) -> Option<f64> {
+        self.per_second(before, now).map(|bytes| bytes * 8.0 / 1000.0)
+    }
+}
+
+/// Collects the values that are there.
+#[derive(Default)]
+struct Collected(Quality);
+
+impl Collected {
+    fn double(&mut self, name: &'static str, value: Option<f64>) {
+        self.0.extend(value.map(|value| (name, QualityValue::Double(value))));
+    }
+
+    fn int(&mut self, name: &'static str, value: Option<i32>) {
+        self.0.extend(value.map(|value| (name, QualityValue::Int(value))));
+    }
+
+    fn millis(&mut self, name: &'static str, value: Option<std::time::Duration>) {
+        self.int(name, value.map(|time| i32::try_from(time.as_millis()).unwrap_or(i32::MAX)));
+    }
+
+    fn count(&mut self, name: &'static str, value: u64) {
+        self.0.push((name, QualityValue::Count(value)));
+    }
+
+    fn flag(&mut self, name: &'static str, value: bool) {
+        self.0.push((name, QualityValue::Flag(value)));
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counters of one call stay far below 2^52")]
+const fn to_f64(count: u64) -> f64 {
+    count as f64
+}
+
+/// How good a stream is, by its loss and its round trip.
+fn level(loss: Option<f64>, rtt_ms: Option<u128>) -> Level {
+    let Some(loss) = loss else { return Level::Unknown };
+    let rtt = rtt_ms.unwrap_or(0);
+    match (loss, rtt) {
+        (loss, _) if loss >= 0.9 => Level::Die,
+        (loss, rtt) if loss > 0.2 || rtt > 800 => Level::Bad,
+        (loss, rtt) if loss > 0.08 || rtt > 400 => Level::Medium,
+        (loss, rtt) if loss > 0.02 || rtt > 150 => Level::Good,
+        _ => Level::Excellent,
+    }
+}
+
+/// ZegoPublishStreamQuality, in snake case.
+pub(super) fn publish_quality(before: Option<&PublishReading>, now: &PublishReading) -> Quality {
+    let mut out = Collected::default();
+    let rates = before.and_then(|before| Rates::between(before.at, now.at).map(|rates| (rates, before)));
+    if let (Some((rates, before)), Some(video)) = (&rates, &now.video) {
+        let old = before.video.unwrap_or_default();
+        out.double("video_capture_fps", rates.per_second(old.captured, video.captured));
+        out.double("video_encode_fps", rates.per_second(old.encoded, video.encoded));
+        out.double("video_send_fps", rates.per_second(old.sent, video.sent));
+        out.double("video_kbps", rates.kbps(old.rtp.bytes, video.rtp.bytes));
+    }
+    if let (Some((rates, before)), Some(audio)) = (&rates, &now.audio) {
+        let old = before.audio.unwrap_or_default();
+        out.double("audio_capture_fps", rates.per_second(old.captured, audio.captured));
+        out.double("audio_send_fps", rates.per_second(old.sent, audio.sent));
+        out.double("audio_kbps", rates.kbps(old.rtp.bytes, audio.rtp.bytes));
+    }
+    let reports = [now.video.map(|video| video.rtp), now.audio.map(|audio| audio.rtp)];
+    let rtt = reports.iter().flatten().find_map(|rtp| rtp.rtt);
+    let losses = || reports.iter().flatten().filter_map(|rtp| rtp.fraction_lost).map(f64::from);
+    let loss = losses().reduce(f64::max);
+    out.millis("rtt", rtt);
+    out.double("packet_lost_rate", loss);
+    out.int("level", Some(level(loss, rtt.map(|rtt| rtt.as_millis())).number()));
+    if let Some(video) = &now.video {
+        out.flag("is_hardware_encode", video.encoder.starts_with("v4l2m2m"));
+        out.int("video_codec_id", Some(CODEC_H264));
+        out.count("video_dropped_frames", video.dropped);
+        out.count("video_key_frames", video.key_frames);
+        out.double("video_target_kbps", Some(f64::from(video.target_kbps)));
+    }
+    let (video_bytes, audio_bytes) =
+        (now.video.map_or(0, |video| video.rtp.bytes), now.audio.map_or(0, |audio| audio.rtp.bytes));
+    out.count("total_send_bytes", video_bytes + audio_bytes);
+    out.count("audio_send_bytes", audio_bytes);
+    out.count("video_send_bytes", video_bytes);
+    out.0
+}
+
+/// ZegoPlayStreamQuality, in snake case.
+pub(super) fn play_quality(before: Option<&PlayReading>, now: &PlayReading, muted: (bool, bool)) -> Quality {
+    let mut out = Collected::default();
+    let rates = before.and_then(|before| Rates::between(before.at, now.at).map(|rates| (rates, before)));
+    let mut lost = Vec::new();
+    if let Some(video) = &now.video {
+        if let Some((rates, before)) = &rates {
+            let old = before.video.unwrap_or_default();
+            out.double("video_recv_fps", rates.per_second(old.received, video.received));
+            out.double("video_decode_fps", rates.per_second(old.decoded, video.decoded));
+            out.double("video_render_fps", rates.per_second(old.shown, video.shown));
+            out.double("video_kbps", rates.kbps(old.rtp.bytes, video.rtp.bytes));
+            out.double("video_break_rate", break_rate(rates, old.break_time, video.break_time));
+            lost.push(loss(&old.rtp, &video.rtp));
+        }
+        out.millis("video_buffer_delay", video.codec.map(|_| video.buffer_delay));
+        out.count("video_cumulative_break_count", video.breaks);
+        out.count("video_cumulative_break_time", millis(video.break_time));
+        out.count("video_cumulative_decode_time", millis(video.decode_time));
+        out.count("video_withheld_frames", video.withheld);
+        out.flag("is_hardware_decode", video.decoder.starts_with("v4l2m2m"));
+        out.int(
+            "video_codec_id",
+            video.codec.and_then(|codec| match codec {
+                Mime::H264 => Some(CODEC_H264),
+                Mime::Vp8 => Some(CODEC_VP8),
+                Mime::Opus => None,
+            }),
+        );
+        out.int("av_timestamp_diff", video.av_offset_ms);
+    }
+    if let Some(audio) = &now.audio {
+        if let Some((rates, before)) = &rates {
+            let old = before.audio.unwrap_or_default();
+            out.double("audio_recv_fps", rates.per_second(old.received, audio.received));
+            out.double("audio_decode_fps", rates.per_second(old.decoded, audio.decoded));
+            out.double("audio_kbps", rates.kbps(old.rtp.bytes, audio.rtp.bytes));
+            out.double("audio_break_rate", break_rate(rates, old.break_time, audio.break_time));
+            lost.push(loss(&old.rtp, &audio.rtp));
+        }
+        out.millis("delay", Some(audio.buffer_delay));
+        out.count("audio_cumulative_break_count", audio.breaks);
+        out.count("audio_cumulative_break_time", millis(audio.break_time));
+    }
+    let received = [now.video.map(|video| video.rtp), now.audio.map(|audio| audio.rtp)];
+    let rtt = received.iter().flatten().find_map(|rtp| rtp.rtt);
+    let loss = lost.into_iter().flatten().reduce(f64::max);
+    out.millis("rtt", rtt);
+    out.double("packet_lost_rate", loss);
+    out.int("level", Some(level(loss, rtt.map(|rtt| rtt.as_millis())).number()));
+    let (video_bytes, audio_bytes) =
+        (now.video.map_or(0, |video| video.rtp.bytes), now.audio.map_or(0, |audio| audio.rtp.bytes));
+    out.count("total_recv_bytes", video_bytes + audio_bytes);
+    out.count("audio_recv_bytes", audio_bytes);
+    out.count("video_recv_bytes", video_bytes);
+    out.flag("mute_audio", muted.0);
+    out.flag("mute_video", muted.1);
+    out.0
+}
+
+fn millis(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The part of the time that was a break, 0 to 1.
+fn break_rate(rates: &Rates, before: std::time::Duration, now: std::time::Duration) -> Option<f64> {
+    now.checked_sub(before).map(|time| (time.as_secs_f64() / rates.seconds).min(1.0))
+}
+
+/// The part of the packets that did not arrive between two readings, 0 to 1.
+fn loss(before: &crate::rtc::ReceiverStatistics, now: &crate::rtc::ReceiverStatistics) -> Option<f64> {
+    let lost = to_f64(now.lost.saturating_sub(before.lost));
+    let arrived = to_f64(now.packets.checked_sub(before.packets)?);
+    (lost + arrived > 0.0).then(|| lost / (lost + arrived))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtc::{ReceiverStatistics, SenderStatistics};
+    use std::time::Duration;
+
+    fn value(quality: &Quality, name: &str) -> Option<QualityValue> {
+        quality.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
+    }
+
+    #[test]
+    fn rates_come_from_two_readings() {
+        let video = |sent, bytes| VideoSendStatistics {
+            captured: sent,
+            encoded: sent,
+            sent,
+            encoder: "openh264",
+            rtp: SenderStatistics {
+                bytes,
+                fraction_lost: Some(0.05),
+                rtt: Some(Duration::from_millis(20)),
+                ..SenderStatistics::default()
+            },
+            ..VideoSendStatistics::default()
+        };
+        let reading = |at, sent, bytes| PublishReading {
+            at: Monotonic::from_millis(at),
+            video: Some(video(sent, bytes)),
+            audio: None,
+        };
+        let first = reading(1000, 10, 1000);
+        let quality = publish_quality(None, &first);
+        assert_eq!(value(&quality, "video_send_fps"), None, "one reading has no rate");
+        assert_eq!(value(&quality, "total_send_bytes"), Some(QualityValue::Count(1000)));
+        let quality = publish_quality(Some(&first), &reading(4000, 100, 376_000));
+        assert_eq!(value(&quality, "video_send_fps"), Some(QualityValue::Double(30.0)));
+        assert_eq!(value(&quality, "video_kbps"), Some(QualityValue::Double(1000.0)));
+        assert_eq!(value(&quality, "rtt"), Some(QualityValue::Int(20)));
+        assert_eq!(value(&quality, "level"), Some(QualityValue::Int(Level::Good.number())));
+        assert_eq!(value(&quality, "audio_kbps"), None, "what is not there is not measured");
+        let again = publish_quality(Some(&reading(1000, 100, 1000)), &reading(4000, 5, 10));
+        assert_eq!(value(&again, "video_send_fps"), None, "a counter that began anew has no rate");
+    }
+
+    #[test]
+    fn loss_is_of_the_time_between() {
+        let rtp = |packets, lost| ReceiverStatistics { packets, lost, ..ReceiverStatistics::default() };
+        let reading = |at, packets, lost| PlayReading {
+            at: Monotonic::from_millis(at),
+            video: None,
+            audio: Some(AudioPlayStatistics { rtp: rtp(packets, lost), ..AudioPlayStatistics::default() }),
+        };
+        let quality = play_quality(Some(&reading(0, 100, 50)), &reading(3000, 190, 60), (false, true));
+        assert_eq!(value(&quality, "packet_lost_rate"), Some(QualityValue::Double(0.1)));
+        assert_eq!(value(&quality, "rtt"), None);
+        assert_eq!(value(&quality, "mute_video"), Some(QualityValue::Flag(true)));
+    }
+
+    #[test]
+    fn levels_fall_with_loss_and_round_trip() {
+        for (loss, rtt, expected) in [
+            (None, None, Level::Unknown),
+            (Some(0.0), Some(10), Level::Excellent),
+            (Some(0.0), Some(200), Level::Good),
+            (Some(0.1), None, Level::Medium),
+            (Some(0.0), Some(1000), Level::Bad),
+            (Some(1.0), None, Level::Die),
+        ] {
+            assert_eq!(level(loss, rtt), expected, "{loss:?} {rtt:?}");
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! A room's session: the attempts to join, and what it tells while it lasts.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::mpsc::unbounded_channel;
+use zego_protocol::state::{
+    StreamDeleteReason, ZegoRemoteDeviceState, ZegoRoomState, ZegoRoomStateChangedReason as Reason, ZegoUpdateType,
+};
+
+use super::follower::RoomNews;
+use super::inputs::{Entry, RoomInput};
+use super::roster::Step;
+use super::state::{Input, Phase};
+use super::task::RoomTask;
+use crate::clock::Monotonic;
+use crate::engine::error::EngineError;
+use crate::engine::event::{Change, EngineEvent, Message, StreamInfo, User};
+use crate::engine::request::MessageKind;
+use crate::engine::retry::Retry;
+use crate::engine::token;
+use crate::signal::{DisconnectReason, Session, SessionEvent, SignalError};
+
+/// An attempt to join that takes longer is given up and made again.
+const JOIN_TIME: Duration = Duration::from_secs(10);
+
+/// How a session's end moves the room's state machine.
+fn input_of(reason: &DisconnectReason) -> Input {
+    match reason {
+        DisconnectReason::DuplicateIdentity => Input::KickedOut(1_002_050),
+        DisconnectReason::Removed => Input::KickedOut(1_002_055),
+        DisconnectReason::RoomDeleted => Input::KickedOut(1_002_057),
+        DisconnectReason::Refused { code, .. } => Input::Refused(*code),
+        DisconnectReason::ServerShutdown
+        | DisconnectReason::StateMismatch
+        | DisconnectReason::ConnectionLost(_)
+        | DisconnectReason::Other(_) => Input::LinkLost,
+    }
+}
+
+impl RoomTask {
+    /// Begins an attempt to join.
+    pub(super) fn try_to_join(&mut self) {
+        self.attempt += 1;
+        let attempt = self.attempt;
+        let options = self.options.clone();
+        let inputs = self.inputs.clone();
+        tokio::spawn(async move {
+            let (sender, events) = unbounded_channel();
+            let joined = tokio::time::timeout(JOIN_TIME, Session::join(options, sender)).await;
+            let result = match joined {
+                Ok(Ok((session, joined))) => Ok(Entry { session, joined, events }),
+                Ok(Err(error)) => Err(error),
+                Err(_) => Err(SignalError::Timeout("joining the room")),
+            };
+            let unheard = inputs.send(RoomInput::Joined { attempt, result });
+            if let Err(error) = unheard
+                && let RoomInput::Joined { result: Ok(entry), .. } = error.0
+            {
+                entry.session.leave().await;
+            }
+        });
+    }
+
+    /// Takes the outcome of an attempt to join.
+    pub(super) fn join_ended(&mut self, result: Result<Entry, SignalError>) {
+        let room = format!("Room '{}'", self.info.room_id);
+        match result {
+            Ok(entry) => self.joined(entry),
+            Err(SignalError::Refused { code, message }) => {
+                self.step(Input::Refused(code), &format!("{room}: {}", message.trim_end_matches('.')));
+            }
+            Err(error @ SignalError::BadAddress(_)) => {
+                self.step(Input::Refused(1_000_017), &format!("{room}: {error}"));
+            }
+            Err(error) => {
+                log::warn!("{room}: {error}");
+                self.step(Input::LinkLost, "");
+                self.try_again(&format!("{room}: {error}"));
+            }
+        }
+    }
+
+    fn joined(&mut self, entry: Entry) {
+        let Entry { session, joined, events } = entry;
+        self.session = Some((session.clone(), events));
+        let (phase, announced) = self.phase.next(Input::Joined);
+        self.phase = phase;
+        if let Some((reason, code)) = announced {
+            self.announce(reason, code, "", Some(joined.room_sid));
+        }
+        let (room, numbers) = (self.info.number, self.stream_numbers.clone());
+        let number = || numbers.fetch_add(1, Ordering::Relaxed) + 1;
+        let steps = self.roster.replace(joined.users, joined.streams, room, number);
+        // A follower must not hear of the new session's streams before the session.
+        self.tell_followers(None, || RoomNews::Up(session.clone()));
+        for step in steps {
+            self.tell_step(step);
+        }
+        // Players hear of their streams also when nothing about these has changed.
+        for info in self.roster.streams() {
+            let stream = &info.stream;
+            self.tell_followers(Some(&stream.stream_id), || RoomNews::Stream(stream.clone()));
+        }
+        self.tell_online();
+        if let Some(outcome) = self.outcome.take() {
+            let _ = outcome.send(Ok(ZegoRoomState::Connected));
+        }
+    }
+
+    /// Waits before the next attempt to join, or gives up.
+    fn try_again(&mut self, why: &str) {
+        let Some(wait) = self.retry.failed(Monotonic::now()) else {
+            self.step(Input::TimeUsedUp, why);
+            return;
+        };
+        let (attempt, inputs) = (self.attempt, self.inputs.downgrade());
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            if let Some(inputs) = inputs.upgrade() {
+                let _ = inputs.send(RoomInput::Retry { attempt });
+            }
+        });
+    }
+
+    /// Takes news of the session.
+    pub(super) fn event(&mut self, event: SessionEvent) {
+        match event {
+            SessionEvent::UserJoined(user) => self.take(|roster, _, _| roster.user_came(user)),
+            SessionEvent::UserLeft(user) => self.take(|roster, _, _| roster.user_went(&user.id)),
+            SessionEvent::StreamAdded(stream) | SessionEvent::StreamChanged(stream) => {
+                self.take(|roster, room, number| roster.stream_is(stream, room, number));
+            }
+            SessionEvent::StreamRemoved(stream) => self.take(|roster, _, _| roster.stream_went(&stream.stream_id)),
+            SessionEvent::Media { stream_id, receiver } => {
+                self.tell_followers(Some(&stream_id), || RoomNews::Media(receiver.clone()));
+            }
+            SessionEvent::MediaEnded { stream_id, kind } => {
+                self.tell_followers(Some(&stream_id), || RoomNews::MediaEnded(kind));
+            }
+            SessionEvent::Data { from, topic, payload, .. } => self.message(from, &topic, &payload),
+            SessionEvent::Reconnecting => {
+                self.outage();
+                self.tell_followers(None, || RoomNews::Interrupted);
+                self.step(Input::LinkLost, &format!("The link to room '{}' broke", self.info.room_id));
+            }
+            SessionEvent::Reconnected => {
+                self.step(Input::Joined, "");
+                self.tell_followers(None, || RoomNews::Resumed);
+            }
+            SessionEvent::Disconnected(reason) => self.disconnected(&reason),
+        }
+    }
+
+    /// Begins to count the time of an outage, unless one is counted already.
+    fn outage(&mut self) {
+        if self.phase == Phase::Connected {
+            self.retry = Retry::new(Monotonic::now(), self.retry_limit);
+        }
+    }
+
+    fn disconnected(&mut self, reason: &DisconnectReason) {
+        // The session has ended by itself: there is nothing to leave.
+        self.session = None;
+        self.outage();
+        let room = format!("Room '{}'", self.info.room_id);
+        let why = match reason {
+            DisconnectReason::DuplicateIdentity => format!("{room}: user '{}' logged in elsewhere", self.info.user.id),
+            DisconnectReason::Removed => format!("{room}: user '{}' was put out by the server", self.info.user.id),
+            DisconnectReason::RoomDeleted => format!("{room} was closed by the server"),
+            DisconnectReason::Refused { message, .. } => format!("{room}: {}", message.trim_end_matches('.')),
+            DisconnectReason::ConnectionLost(why) | DisconnectReason::Other(why) => {
+                format!("The link to room '{}' broke: {why}", self.info.room_id)
+            }
+            DisconnectReason::ServerShutdown => format!("{room}: the server shuts down"),
+            DisconnectReason::StateMismatch => format!("{room}: the server has lost the session"),
+        };
+        let input = input_of(reason);
+        self.step(input, &why);
+        if self.phase != Phase::Ended {
+            self.tell_followers(None, || RoomNews::Down);
+            self.try_again(&why);
+        }
+    }
+
+    /// Changes the roster, and tells what that means.
+    fn take(
+        &mut self,
+        change: impl FnOnce(&mut super::roster::Roster, u64, &dyn Fn() -> u64) -> Option<Step>,
+    ) {
+        let numbers = self.stream_numbers.clone();
+        let number = move || numbers.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some(step) = change(&mut self.roster, self.info.number, &number) {
+            self.tell_step(step);
+            self.tell_online();
+        }
+    }
+
+    fn tell_step(&mut self, step: Step) {
+        let room_id = self.info.room_id.clone();
+        // The users' list of the room's object is brought up to date before the signal.
+        self.change(|_, _| {});
+        match step {
+            Step::UsersCame(users) => self.tell_users(room_id, ZegoUpdateType::Add, users),
+            Step::UsersWent(users) => self.tell_users(room_id, ZegoUpdateType::Delete, users),
+            Step::StreamsCame(streams) => {
+                for info in &streams {
+                    self.news.tell(EngineEvent::Stream(Change::Added(info.clone())));
+                }
+                let list = streams.iter().map(|info| (info.stream.clone(), None)).collect();
+                self.news.tell(EngineEvent::RoomStreams { room_id, update: ZegoUpdateType::Add, streams: list });
+                for info in streams {
+                    self.tell_followers(Some(&info.stream.stream_id), || RoomNews::Stream(info.stream.clone()));
+                }
+            }
+            Step::StreamsWent(streams) => {
+                for info in &streams {
+                    self.tell_followers(Some(&info.stream.stream_id), || RoomNews::StreamGone);
+                }
+                let reason = Some(StreamDeleteReason::Stopped);
+                let list = streams.iter().map(|info| (info.stream.clone(), reason)).collect();
+                self.news.tell(EngineEvent::RoomStreams { room_id, update: ZegoUpdateType::Delete, streams: list });
+                for info in streams {
+                    self.news.tell(EngineEvent::Stream(Change::Removed(info.number)));
+                }
+            }
+            Step::StreamChanged(before, now) => self.stream_changed(room_id, &before, now),
+        }
+    }
+
+    fn tell_users(&self, room_id: String, update: ZegoUpdateType, users: Vec<User>) {
+        if self.user_notices {
+            self.news.tell(EngineEvent::RoomUsers { room_id, update, users });
+        }
+    }
+
+    fn stream_changed(&self, room_id: String, before: &StreamInfo, now: StreamInfo) {
+        let (old, new) = (&before.stream, now.stream.clone());
+        self.news.tell(EngineEvent::Stream(Change::Changed(now)));
+        if old.extra_info != new.extra_info {
+            let streams = vec![(new.stream_id.clone(), new.extra_info.clone())];
+            self.news.tell(EngineEvent::StreamExtraInfo { room_id, streams });
+        }
+        let states = [
+            (true, new.has_video, old.video_muted, new.video_muted, ZegoRemoteDeviceState::Disable),
+            (false, new.has_audio, old.audio_muted, new.audio_muted, ZegoRemoteDeviceState::Mute),
+        ];
+        for (camera, there, was, is, off) in states {
+            if there && was != is {
+                let state = if is { off } else { ZegoRemoteDeviceState::Open };
+                let stream_id = new.stream_id.clone();
+                self.news.tell(EngineEvent::RemoteDevice { stream_id, camera, state });
+            }
+        }
+        self.tell_followers(Some(&new.stream_id), || RoomNews::Stream(new.clone()));
+    }
+
+    fn tell_online(&mut self) {
+        let count = self.info.online();
+        if count != self.online {
+            self.online = count;
+            self.news.tell(EngineEvent::OnlineCount { room_id: self.info.room_id.clone(), count });
+        }
+    }
+
+    fn message(&self, from: User, topic: &str, payload: &[u8]) {
+        let Some(kind) = MessageKind::from_topic(topic) else { return };
+        let Ok(text) = std::str::from_utf8(payload) else {
+            log::warn!("room '{}': a message of user '{}' is not UTF-8", self.info.room_id, from.id);
+            return;
+        };
+        let sent_at_ms = token::unix_now_s() * 1000;
+        let message = Message { room_id: self.info.room_id.clone(), from, text: text.to_owned(), id: sent_at_ms, sent_at_ms };
+        self.news.tell(match kind {
+            MessageKind::Broadcast => EngineEvent::Broadcast(message),
+            MessageKind::Barrage => EngineEvent::Barrage(message),
+            MessageKind::Command => EngineEvent::Command(message),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_end_of_a_session_is_an_input() {
+        let refused = DisconnectReason::Refused { code: 1_002_086, message: String::new() };
+        for (reason, input) in [
+            (DisconnectReason::DuplicateIdentity, Input::KickedOut(1_002_050)),
+            (DisconnectReason::Removed, Input::KickedOut(1_002_055)),
+            (DisconnectReason::RoomDeleted, Input::KickedOut(1_002_057)),
+            (DisconnectReason::ServerShutdown, Input::LinkLost),
+            (DisconnectReason::StateMismatch, Input::LinkLost),
+            (DisconnectReason::ConnectionLost(String::new()), Input::LinkLost),
+            (refused, Input::Refused(1_002_086)),
+            (DisconnectReason::Other(String::new()), Input::LinkLost),
+        ] {
+            assert_eq!(input_of(&reason), input, "{reason:?}");
+        }
+    }
+}
