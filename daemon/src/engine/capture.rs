@@ -75,7 +75,12 @@ pub(super) struct Captures {
 impl Captures {
     /// Nothing is open.
     pub(super) fn new(table: Arc<DeviceTable>, report: FailureReport) -> Arc<Self> {
-        Arc::new(Self { table, report, cameras: tokio::sync::Mutex::default(), microphones: tokio::sync::Mutex::default() })
+        Arc::new(Self {
+            table,
+            report,
+            cameras: tokio::sync::Mutex::default(),
+            microphones: tokio::sync::Mutex::default(),
+        })
     }
 
     /// The number of a device's object.

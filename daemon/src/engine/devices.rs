@@ -160,9 +160,7 @@ fn uses(used: &[DeviceSource], device: &DeviceInfo) -> bool {
 fn is(device: &DeviceInfo, source: &DeviceSource) -> bool {
     let is_auto = match source {
         DeviceSource::Camera(source) => device.kind == DeviceKind::Camera && *source == CameraSource::Auto,
-        DeviceSource::Microphone(source) => {
-            device.kind == DeviceKind::Microphone && *source == MicrophoneSource::Auto
-        }
+        DeviceSource::Microphone(source) => device.kind == DeviceKind::Microphone && *source == MicrophoneSource::Auto,
         DeviceSource::Speaker(sink) => device.kind == DeviceKind::Speaker && *sink == SpeakerSink::Auto,
     };
     device.source == *source || (is_auto && device.default)

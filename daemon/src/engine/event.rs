@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use zego_protocol::state::{
-    StreamDeleteReason, ZegoPlayerMediaEvent, ZegoPlayerState, ZegoPublisherState, ZegoRemoteDeviceState, ZegoRoomState,
-    ZegoRoomStateChangedReason, ZegoUpdateType,
+    StreamDeleteReason, ZegoPlayerMediaEvent, ZegoPlayerState, ZegoPublisherState, ZegoRemoteDeviceState,
+    ZegoRoomState, ZegoRoomStateChangedReason, ZegoUpdateType,
 };
 
 use super::error::EngineError;

@@ -8,6 +8,7 @@ mod capture;
 mod channel;
 mod core;
 mod devices;
+mod diagnostics;
 mod error;
 mod event;
 mod handle;
@@ -23,6 +24,7 @@ mod rooms;
 mod token;
 mod viewing;
 
+pub use diagnostics::{Diagnostic, network_mode};
 pub use error::EngineError;
 pub use event::{
     Change, DeviceObject, EngineEvent, EngineInfo, FirstFrame, Message, News, PlayerInfo, PublisherInfo, Quality,

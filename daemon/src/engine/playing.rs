@@ -25,6 +25,9 @@ impl Core {
         let room = self.room_entry(&play.room_id, 1_004_070)?.room.clone();
         let view = self.view_for(&play.canvas, false)?;
         let shown = view.as_ref().map(|view| view.id());
+        if let Some(id) = shown {
+            self.leave_view(id);
+        }
         let (outcome, outcome_is) = oneshot::channel();
         if let Some(entry) = self.players.get_mut(&play.stream_id) {
             // The same stream again: only its view changes.

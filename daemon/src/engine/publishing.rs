@@ -176,6 +176,9 @@ impl Core {
         self.ensure_created();
         let view = self.view_for(canvas, true)?;
         let shown = view.as_ref().map(|view| view.id());
+        if let Some(id) = shown {
+            self.leave_view(id);
+        }
         let entry = self.channel(channel)?;
         entry.previewing = true;
         let freed = std::mem::replace(&mut entry.preview, shown).filter(|old| Some(*old) != shown);

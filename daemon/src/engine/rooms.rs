@@ -43,8 +43,7 @@ impl Core {
         }
         // What is wrong with the token shows before a server is asked, but as a login that failed.
         let now = token::unix_now_s();
-        let refusal =
-            token::check_login(&login.token, self.info.app_id, &login.user_id, &login.room_id, now).err();
+        let refusal = token::check_login(&login.token, self.info.app_id, &login.user_id, &login.room_id, now).err();
         let number = self.next_number();
         let user_name = if login.user_name.is_empty() { login.user_id.clone() } else { login.user_name.clone() };
         let (outcome, outcome_is) = oneshot::channel();
@@ -235,7 +234,10 @@ impl Engine {
         id::room_id(&from)?;
         id::room_id(&to.room_id)?;
         if to.token.is_empty() {
-            return Err(EngineError::new(1_002_067, &format!("Room '{}' needs a token and none was given", to.room_id)));
+            return Err(EngineError::new(
+                1_002_067,
+                &format!("Room '{}' needs a token and none was given", to.room_id),
+            ));
         }
         let old = from.clone();
         let user_id = self

@@ -11,11 +11,7 @@ use crate::views::{Canvas, OpenedTexture, TextureFormat, View, ViewKind, ViewMod
 
 impl Core {
     /// The view of a canvas, set up as the canvas says; `preview` are mirrored unless it says otherwise.
-    pub(super) fn view_for(
-        &self,
-        canvas: &CanvasRequest,
-        preview: bool,
-    ) -> Result<Option<Arc<dyn View>>, EngineError> {
+    pub(super) fn view_for(&self, canvas: &CanvasRequest, preview: bool) -> Result<Option<Arc<dyn View>>, EngineError> {
         let mode = ViewMode::from_number(canvas.mode).ok_or_else(|| {
             EngineError::argument(&format!("view_mode {} does not exist; use 0 (fit), 1 (fill) or 2", canvas.mode))
         })?;
@@ -29,13 +25,13 @@ impl Core {
         Ok(Some(view))
     }
 
-    /// Takes note of what a view shows now, and takes it away from whoever showed something there.
-    pub(super) fn view_shows(&mut self, id: u64, source: &str) {
+    /// Takes note of what a view shows now.
+    pub(super) fn view_shows(&self, id: u64, source: &str) {
         self.tell_view(id, source);
     }
 
     /// Takes note that a view shows nothing any more.
-    pub(super) fn view_is_free(&mut self, id: Option<u64>) {
+    pub(super) fn view_is_free(&self, id: Option<u64>) {
         if let Some(id) = id {
             self.tell_view(id, "");
         }
@@ -86,8 +82,8 @@ impl Core {
         Ok(())
     }
 
-    /// Has everybody who shows pictures in a view stop it.
-    fn leave_view(&mut self, id: u64) {
+    /// Has everybody who shows pictures in a view stop it: a view shows one thing at a time.
+    pub(super) fn leave_view(&mut self, id: u64) {
         for entry in self.channels.values_mut().filter(|entry| entry.preview == Some(id)) {
             entry.preview = None;
             let (reply, _) = tokio::sync::oneshot::channel();

@@ -272,7 +272,12 @@ impl ChannelTask {
             }
             return None;
         }
-        self.news.tell(EngineEvent::PublisherState { stream_id: stream_id.clone(), state, code, message: message.clone() });
+        self.news.tell(EngineEvent::PublisherState {
+            stream_id: stream_id.clone(),
+            state,
+            code,
+            message: message.clone(),
+        });
         self.news.tell(EngineEvent::Publisher(Change::Removed(u64::try_from(self.number).unwrap_or(0))));
         let mut publisher = self.publisher.take()?;
         publisher.job.room.tell(RoomInput::Unfollow(serial_of(self.number, publisher.serial)));

@@ -398,19 +398,13 @@ impl PlayerTask {
                 self.news.tell(EngineEvent::PlayerVideoSize { stream_id, width, height });
             }
             MediaEvent::VideoBreak(broken) => {
-                let event = if broken {
-                    ZegoPlayerMediaEvent::VideoBreakOccur
-                } else {
-                    ZegoPlayerMediaEvent::VideoBreakResume
-                };
+                let event =
+                    if broken { ZegoPlayerMediaEvent::VideoBreakOccur } else { ZegoPlayerMediaEvent::VideoBreakResume };
                 self.news.tell(EngineEvent::PlayerMedia { stream_id, event });
             }
             MediaEvent::AudioBreak(broken) => {
-                let event = if broken {
-                    ZegoPlayerMediaEvent::AudioBreakOccur
-                } else {
-                    ZegoPlayerMediaEvent::AudioBreakResume
-                };
+                let event =
+                    if broken { ZegoPlayerMediaEvent::AudioBreakOccur } else { ZegoPlayerMediaEvent::AudioBreakResume };
                 self.news.tell(EngineEvent::PlayerMedia { stream_id, event });
             }
             // The speaker tells of itself.

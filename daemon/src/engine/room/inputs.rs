@@ -63,8 +63,6 @@ pub(in crate::engine) enum RoomInput {
 pub(in crate::engine) struct Room {
     /// Number of the room's object.
     pub(in crate::engine) number: u64,
-    /// ZEGO's room id.
-    pub(in crate::engine) id: String,
     /// The way to its task.
     pub(in crate::engine) inputs: UnboundedSender<RoomInput>,
 }

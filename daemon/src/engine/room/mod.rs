@@ -8,5 +8,5 @@ mod state;
 mod task;
 
 pub(super) use follower::{Follower, RoomNews};
-pub(super) use inputs::{Entry, Room, RoomInput};
+pub(super) use inputs::{Room, RoomInput};
 pub(super) use task::{RoomSetup, start};

@@ -86,8 +86,12 @@ impl Roster {
         mut number: impl FnMut() -> u64,
     ) -> Vec<Step> {
         let mut steps = Vec::new();
-        let gone: Vec<StreamInfo> =
-            self.streams.values().filter(|info| !streams.iter().any(|now| is_same(now, &info.stream))).cloned().collect();
+        let gone: Vec<StreamInfo> = self
+            .streams
+            .values()
+            .filter(|info| !streams.iter().any(|now| is_same(now, &info.stream)))
+            .cloned()
+            .collect();
         for info in &gone {
             self.streams.remove(&info.stream.stream_id);
         }

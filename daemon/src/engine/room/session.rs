@@ -4,9 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc::unbounded_channel;
-use zego_protocol::state::{
-    StreamDeleteReason, ZegoRemoteDeviceState, ZegoRoomState, ZegoRoomStateChangedReason as Reason, ZegoUpdateType,
-};
+use zego_protocol::state::{StreamDeleteReason, ZegoRemoteDeviceState, ZegoRoomState, ZegoUpdateType};
 
 use super::follower::RoomNews;
 use super::inputs::{Entry, RoomInput};
@@ -14,7 +12,6 @@ use super::roster::Step;
 use super::state::{Input, Phase};
 use super::task::RoomTask;
 use crate::clock::Monotonic;
-use crate::engine::error::EngineError;
 use crate::engine::event::{Change, EngineEvent, Message, StreamInfo, User};
 use crate::engine::request::MessageKind;
 use crate::engine::retry::Retry;
@@ -184,10 +181,7 @@ impl RoomTask {
     }
 
     /// Changes the roster, and tells what that means.
-    fn take(
-        &mut self,
-        change: impl FnOnce(&mut super::roster::Roster, u64, &dyn Fn() -> u64) -> Option<Step>,
-    ) {
+    fn take(&mut self, change: impl FnOnce(&mut super::roster::Roster, u64, &dyn Fn() -> u64) -> Option<Step>) {
         let numbers = self.stream_numbers.clone();
         let number = move || numbers.fetch_add(1, Ordering::Relaxed) + 1;
         if let Some(step) = change(&mut self.roster, self.info.number, &number) {
@@ -270,7 +264,8 @@ impl RoomTask {
             return;
         };
         let sent_at_ms = token::unix_now_s() * 1000;
-        let message = Message { room_id: self.info.room_id.clone(), from, text: text.to_owned(), id: sent_at_ms, sent_at_ms };
+        let message =
+            Message { room_id: self.info.room_id.clone(), from, text: text.to_owned(), id: sent_at_ms, sent_at_ms };
         self.news.tell(match kind {
             MessageKind::Broadcast => EngineEvent::Broadcast(message),
             MessageKind::Barrage => EngineEvent::Barrage(message),

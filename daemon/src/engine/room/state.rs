@@ -51,9 +51,7 @@ impl Phase {
             (_, Input::Logout) => (Ended, Some((Reason::Logout, 0))),
 
             (LoggingIn, Input::Joined) => (Connected, Some((Reason::Logined, 0))),
-            (LoggingIn, Input::Refused(code) | Input::KickedOut(code)) => {
-                (Ended, Some((Reason::LoginFailed, code)))
-            }
+            (LoggingIn, Input::Refused(code) | Input::KickedOut(code)) => (Ended, Some((Reason::LoginFailed, code))),
             (LoggingIn, Input::TimeUsedUp) => (Ended, Some((Reason::LoginFailed, GIVEN_UP))),
             // The first login is tried again silently: it is still the same login.
             (LoggingIn, Input::LinkLost) => (LoggingIn, None),

@@ -1,31 +1,27 @@
 //! The task of a room.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use zego_protocol::state::{
-    StreamDeleteReason, ZegoRemoteDeviceState, ZegoRoomState, ZegoRoomStateChangedReason as Reason, ZegoUpdateType,
-};
+use zego_protocol::state::{ZegoRoomState, ZegoRoomStateChangedReason as Reason};
 
 use super::follower::{Follower, RoomNews};
 use super::inputs::{Room, RoomInput};
-use super::roster::{Roster, Step};
+use super::roster::Roster;
 use super::state::{Input, Phase};
 use crate::clock::Monotonic;
 use crate::engine::error::EngineError;
-use crate::engine::event::{Change, EngineEvent, Message, News, RoomInfo, User};
+use crate::engine::event::{Change, EngineEvent, News, RoomInfo, User};
 use crate::engine::message::Pace;
 use crate::engine::request::MessageKind;
 use crate::engine::retry::Retry;
 use crate::engine::token;
-use crate::signal::{DisconnectReason, JoinOptions, Joined, Session, SessionEvent, SignalError};
+use crate::signal::{DisconnectReason, JoinOptions, Session, SessionEvent};
 
-/// An attempt to join that takes longer is given up and made again.
-const JOIN_TIME: Duration = Duration::from_secs(10);
 /// How long before its end a token's user is told.
 const TOKEN_NOTICE_S: u64 = 30;
 
@@ -54,7 +50,7 @@ pub(in crate::engine) struct RoomSetup {
 /// Starts the task of a room: it announces the login and tries it. The task ends when the room is left.
 pub(in crate::engine) fn start(setup: RoomSetup) -> (Room, JoinHandle<()>) {
     let (inputs, receiver) = unbounded_channel();
-    let room = Room { number: setup.number, id: setup.options.room_id.clone(), inputs: inputs.clone() };
+    let room = Room { number: setup.number, inputs: inputs.clone() };
     let expires_at = token::expiry(&setup.options.token);
     let user = User { id: setup.options.user_id.clone(), name: setup.options.user_name.clone() };
     let mut task = RoomTask {

@@ -1,0 +1,791 @@
+//! `org.zegod1.Engine`: the verbs and the callback signals.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+use zbus::message::Header;
+use zbus::object_server::SignalEmitter;
+use zbus::{Fd, ObjectPath, OwnedObjectPath, OwnedVariant, interface};
+use zego_protocol::names;
+
+use super::callers::{Bound, Callers};
+use super::error::Refusal;
+use super::options::Options;
+use super::requests;
+use super::values::{self, Dictionary, StreamValue};
+use crate::engine::{Engine, EngineError, EngineInfo, MessageKind};
+
+/// What this version can do; a client asks here before it offers something.
+const FEATURES: [&str; 15] = [
+    "audio", "video", "preview", "texture", "pipe", "null", "several_rooms", "several_channels", "several_players",
+    "h264_encode", "h264_decode", "vp8_decode", "broadcast_message", "barrage_message", "custom_command",
+];
+
+/// Options of a call, as they come over the bus.
+type Given = HashMap<String, OwnedVariant>;
+/// What a call returns.
+type Reply<T> = Result<T, Refusal>;
+
+/// The root object's interface.
+pub(super) struct EngineInterface {
+    engine: Engine,
+    state: Arc<Mutex<EngineInfo>>,
+    handled: watch::Receiver<u64>,
+    callers: Callers,
+}
+
+impl EngineInterface {
+    pub(super) fn new(
+        engine: Engine,
+        state: Arc<Mutex<EngineInfo>>,
+        handled: watch::Receiver<u64>,
+        callers: Callers,
+    ) -> Self {
+        Self { engine, state, handled, callers }
+    }
+
+    fn info(&self) -> EngineInfo {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Does what a call asks, and returns when the bus knows what it caused.
+    async fn run<T>(
+        &self,
+        call: &'static str,
+        emitter: &SignalEmitter<'_>,
+        work: impl Future<Output = Result<T, EngineError>>,
+    ) -> Reply<T> {
+        let outcome = work.await;
+        let told = self.engine.events_told();
+        let mut handled = self.handled.clone();
+        // An error means that the daemon ends; the reply does not matter then.
+        let _ = handled.wait_for(|count| *count >= told).await;
+        if let Err(error) = &outcome {
+            log::info!("{call} refused: {error}");
+            let _ = Self::debug_error(emitter, error.code, call, &error.message).await;
+        }
+        Ok(outcome?)
+    }
+}
+
+/// The verbs of the engine and its callback signals, with ids as arguments. The state is in the objects below this one
+/// (org.freedesktop.DBus.ObjectManager). Options are `a{sv}`; an unknown key or a value of another type is refused.
+/// Every error is `org.zegod1.Error.NAME`, and its message ends with its code in brackets; `zegoctl explain CODE`.
+#[interface(name = "org.zegod1.Engine")]
+impl EngineInterface {
+    /// Makes the engine. Optional: the first call that needs it makes it from the configuration. A second call changes
+    /// nothing. profile: `app_id` u, `scenario` i (ZegoScenario), `room_mode` i (0 one room, 1 several).
+    /// Errors: InvalidArgument.
+    async fn create_engine(
+        &self,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        profile: Given,
+    ) -> Reply<()> {
+        self.run("CreateEngine", &emitter, async { self.engine.create(requests::profile(profile)?).await }).await
+    }
+
+    /// Logs out of every room, releases every device and frees every view. Without an engine it does nothing.
+    async fn destroy_engine(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>) -> Reply<()> {
+        self.run("DestroyEngine", &emitter, self.engine.destroy()).await
+    }
+
+    /// Logs in to a room. `user_name` empty = `user_id`. config: `token` s, `server` s (ws:// or wss:// URL),
+    /// `is_user_status_notify` b, `max_member_count` u, `bind_to_caller` b, `wait` b (false = return at once).
+    /// Returns the room's object and its state: 2 connected, or 1 when it is still being tried.
+    /// Errors: InvalidArgument, AlreadyLoggedIn, AuthenticationFailed, LoggedInElsewhere, RoomFull, ServerUnreachable.
+    /// Command: zegoctl login.
+    #[zbus(out_args("room", "state"))]
+    #[expect(clippy::too_many_arguments, reason = "the call has them")]
+    async fn login_room(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        room_id: String,
+        user_id: String,
+        user_name: String,
+        config: Given,
+    ) -> Reply<(OwnedObjectPath, i32)> {
+        self.run("LoginRoom", &emitter, async {
+            let (login, bind) = requests::login("LoginRoom", room_id, user_id, user_name, config)?;
+            self.room(&header, bind, self.engine.login(login).await?).await
+        })
+        .await
+    }
+
+    /// Leaves a room; publishing and playing in it end. Empty = all rooms.
+    /// Errors: RoomNotFound. Command: zegoctl logout.
+    async fn logout_room(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, room_id: String) -> Reply<()> {
+        self.run("LogoutRoom", &emitter, self.engine.logout(&room_id)).await
+    }
+
+    /// Leaves a room for another one, as the same user. Publishing and playing end, the preview goes on.
+    /// config: as LoginRoom. Errors: as LogoutRoom and LoginRoom.
+    #[zbus(out_args("room", "state"))]
+    async fn switch_room(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        from_room_id: String,
+        to_room_id: String,
+        config: Given,
+    ) -> Reply<(OwnedObjectPath, i32)> {
+        self.run("SwitchRoom", &emitter, async {
+            let (login, bind) = requests::login("SwitchRoom", to_room_id, String::new(), String::new(), config)?;
+            self.room(&header, bind, self.engine.switch_room(&from_room_id, login).await?).await
+        })
+        .await
+    }
+
+    /// Gives a room a new token, for the next login, come-back or publishing. Errors: RoomNotFound, AuthenticationFailed.
+    async fn renew_token(
+        &self,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        room_id: String,
+        token: String,
+    ) -> Reply<()> {
+        self.run("RenewToken", &emitter, self.engine.renew_token(&room_id, &token)).await
+    }
+
+    /// Sets the room's extra information. Not in this version. Errors: Unsupported.
+    async fn set_room_extra_info(
+        &self,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        room_id: String,
+        key: String,
+        value: String,
+    ) -> Reply<()> {
+        let _ = (room_id, key, value);
+        self.unsupported("SetRoomExtraInfo", &emitter).await
+    }
+
+    /// The streams of a room. type: 0 = those of others, 1 = ours too. Errors: NotLoggedIn, RoomNotFound, InvalidArgument.
+    #[zbus(out_args("publish", "play"))]
+    async fn get_room_stream_list(
+        &self,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        room_id: String,
+        r#type: i32,
+    ) -> Reply<(Vec<StreamValue>, Vec<StreamValue>)> {
+        self.run("GetRoomStreamList", &emitter, async {
+            if !(0..=1).contains(&r#type) {
+                return Err(EngineError::argument(&format!("type {} does not exist; use 0 or 1", r#type)));
+            }
+            let lists = self.engine.room_streams(&room_id).await?;
+            let all = |streams: &[crate::engine::RemoteStream]| {
+                streams.iter().map(|stream| values::stream(stream, None)).collect::<Vec<_>>()
+            };
+            let published = if r#type == 1 { all(&lists.published) } else { Vec::new() };
+            Ok((published, all(&lists.others)))
+        })
+        .await
+    }
+
+    /// Publishes camera and microphone. config: `room_id` s (needed with several rooms), `channel` i (0 to 3),
+    /// `audio` b, `video` b, `extra_info` s, `bind_to_caller` b. Returns the publisher's object and its state.
+    /// Errors: InvalidArgument, NotLoggedIn, RoomNotFound, ChannelBusy, StreamExists, Forbidden, DeviceNotFound,
+    /// DeviceBusy, DeviceFailed, Unsupported. Command: zegoctl publish.
+    #[zbus(out_args("publisher", "state"))]
+    async fn start_publishing(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        stream_id: String,
+        config: Given,
+    ) -> Reply<(OwnedObjectPath, i32)> {
+        self.run("StartPublishing", &emitter, async {
+            let (publish, bind) = requests::publish(stream_id, config)?;
+            let (channel, stream_id) = (publish.channel, publish.stream_id.clone());
+            let state = self.engine.publish(publish).await?;
+            if bind {
+                self.callers.bind(&header, Bound::Publisher(channel, stream_id)).await;
+            }
+            Ok((values::path(Some(names::publisher_path(u64::from(channel.unsigned_abs())))), state.number()))
+        })
+        .await
+    }
+
+    /// Stops publishing a stream; empty = the main channel's. Errors: NotPublishing. Command: zegoctl unpublish.
+    async fn stop_publishing(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, stream_id: String) -> Reply<()> {
+        self.run("StopPublishing", &emitter, self.engine.stop_publishing(&stream_id)).await
+    }
+
+    /// Changes the text of a stream of ours. Not in this version; StartPublishing takes `extra_info`. Errors: Unsupported.
+    async fn set_stream_extra_info(
+        &self,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        stream_id: String,
+        extra_info: String,
+    ) -> Reply<()> {
+        let _ = (stream_id, extra_info);
+        self.unsupported("SetStreamExtraInfo", &emitter).await
+    }
+
+    /// Shows the camera; needs no room. canvas: `view` t, `view_mode` i, `background_color` u, `mirror` b (default true
+    /// here), `channel` i. Errors: InvalidArgument, ViewNotFound, DeviceNotFound, DeviceBusy. Command: zegoctl preview.
+    async fn start_preview(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, canvas: Given) -> Reply<()> {
+        self.run("StartPreview", &emitter, async {
+            let (canvas, channel) = requests::preview(canvas)?;
+            self.engine.start_preview(canvas, channel).await
+        })
+        .await
+    }
+
+    /// Shows the camera no more. Errors: InvalidArgument.
+    async fn stop_preview(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, channel: i32) -> Reply<()> {
+        self.run("StopPreview", &emitter, self.engine.stop_preview(channel)).await
+    }
+
+    /// Plays a stream; one that is not there yet is waited for (state 1). config: `view` t (without it only the sound),
+    /// `view_mode` i, `background_color` u, `mirror` b, `room_id` s, `audio` b, `video` b, `bind_to_caller` b. Playing
+    /// a stream again changes its view. Returns the player's object and its state.
+    /// Errors: InvalidArgument, NotLoggedIn, RoomNotFound, ViewNotFound, TooManyStreams, Forbidden, Unsupported.
+    /// Command: zegoctl play.
+    #[zbus(out_args("player", "state"))]
+    async fn start_playing(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        stream_id: String,
+        config: Given,
+    ) -> Reply<(OwnedObjectPath, i32)> {
+        self.run("StartPlaying", &emitter, async {
+            let (play, bind) = requests::play(stream_id, config)?;
+            let (number, state) = self.engine.play(play).await?;
+            if bind {
+                self.callers.bind(&header, Bound::Player(number)).await;
+            }
+            Ok((values::path(Some(names::player_path(number))), state.number()))
+        })
+        .await
+    }
+
+    /// Stops playing a stream. Errors: NotPlaying. Command: zegoctl stop.
+    async fn stop_playing(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, stream_id: String) -> Reply<()> {
+        self.run("StopPlaying", &emitter, self.engine.stop_playing(&stream_id)).await
+    }
+
+    /// Makes a view whose pixels the client draws itself. options: `format` s (`XR24` or `YU12`).
+    /// Errors: InvalidArgument.
+    #[zbus(out_args("view_id"))]
+    async fn create_texture_renderer(
+        &self,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        width: u32,
+        height: u32,
+        options: Given,
+    ) -> Reply<u64> {
+        self.run("CreateTextureRenderer", &emitter, async {
+            let format = requests::texture_format(options)?;
+            self.engine.create_texture(width, height, format).await
+        })
+        .await
+    }
+
+    /// Gives a texture another size; clients open it again. Errors: ViewNotFound, InvalidArgument.
+    async fn update_texture_renderer_size(
+        &self,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        view_id: u64,
+        width: u32,
+        height: u32,
+    ) -> Reply<()> {
+        let work = self.engine.update_texture_size(view_id, width, height);
+        self.run("UpdateTextureRendererSize", &emitter, work).await
+    }
+
+    /// What a client reads a texture with: a memfd to be mapped read-only, an eventfd that counts frames, and the layout
+    /// (`version`, `slot_count`, `slot_size`, `first_slot`, `width`, `height`, `stride` u, `fourcc` s).
+    /// Errors: ViewNotFound.
+    #[zbus(out_args("memory", "wakeup", "layout"))]
+    async fn open_texture(
+        &self,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        view_id: u64,
+    ) -> Reply<(Fd<'static>, Fd<'static>, Dictionary)> {
+        self.run("OpenTexture", &emitter, async {
+            let opened = self.engine.open_texture(view_id).await?;
+            let layout = requests::layout(&opened.layout);
+            Ok((Fd::from(opened.memory), Fd::from(opened.wakeup), layout))
+        })
+        .await
+    }
+
+    /// Destroys a texture; what it showed goes on without. Errors: ViewNotFound.
+    async fn destroy_texture_renderer(
+        &self,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        view_id: u64,
+    ) -> Reply<()> {
+        self.run("DestroyTextureRenderer", &emitter, self.engine.destroy_texture(view_id)).await
+    }
+
+    /// Makes a view that the daemon shows itself. target: `kind` s: `pipe` (`fd` h: Y4M to the caller's descriptor, for
+    /// as long as the caller is on the bus) or `null`. `kms` and `v4l2` are not in this version.
+    /// Errors: InvalidArgument, Unsupported.
+    #[zbus(out_args("view_id"))]
+    async fn create_platform_view(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        target: Given,
+    ) -> Reply<u64> {
+        self.run("CreatePlatformView", &emitter, async {
+            let target = requests::platform_target(target)?;
+            let ends_with_caller = matches!(target, crate::engine::PlatformTarget::Pipe(_));
+            let id = self.engine.create_platform_view(target).await?;
+            if ends_with_caller {
+                self.callers.bind(&header, Bound::View(id)).await;
+            }
+            Ok(id)
+        })
+        .await
+    }
+
+    /// Destroys a view that is not a texture. Errors: ViewNotFound.
+    async fn destroy_platform_view(
+        &self,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        view_id: u64,
+    ) -> Reply<()> {
+        self.run("DestroyPlatformView", &emitter, self.engine.destroy_platform_view(view_id)).await
+    }
+
+    /// A picture of a stream, or of the camera. Not in this version. Errors: Unsupported.
+    #[zbus(out_args("image"))]
+    async fn take_snapshot(
+        &self,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        stream_id: String,
+        options: Given,
+    ) -> Reply<Fd<'static>> {
+        drop((stream_id, options));
+        self.unsupported("TakeSnapshot", &emitter).await
+    }
+
+    /// How pictures are captured and encoded. config: `capture_width`, `capture_height`, `encode_width`,
+    /// `encode_height`, `fps`, `bitrate` (kbit/s), `key_frame_interval` (s) u, `codec` s (`H264`), or `preset` i (0 to 5).
+    /// Errors: InvalidArgument, Unsupported.
+    async fn set_video_config(
+        &self,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        config: Given,
+        channel: i32,
+    ) -> Reply<()> {
+        self.run("SetVideoConfig", &emitter, async { self.engine.set_video(channel, requests::video(config)?).await })
+            .await
+    }
+
+    /// How sound is encoded. config: `bitrate` u (kbit/s), `channels` u (1), or `preset` i (0 to 4).
+    /// Errors: InvalidArgument, Unsupported.
+    async fn set_audio_config(
+        &self,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        config: Given,
+        channel: i32,
+    ) -> Reply<()> {
+        self.run("SetAudioConfig", &emitter, async { self.engine.set_audio(channel, requests::audio(config)?).await })
+            .await
+    }
+
+    /// Sends silence on every channel, or the sound. The microphone stays open. Command: zegoctl mute microphone.
+    async fn mute_microphone(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, mute: bool) -> Reply<()> {
+        self.run("MuteMicrophone", &emitter, self.engine.mute_microphone(mute)).await
+    }
+
+    /// Plays silence, or the voices. Command: zegoctl mute speaker.
+    async fn mute_speaker(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, mute: bool) -> Reply<()> {
+        self.run("MuteSpeaker", &emitter, self.engine.mute_speaker(mute)).await
+    }
+
+    /// Releases a channel's camera (false), or uses it again. Errors: InvalidArgument, DeviceNotFound, DeviceBusy.
+    async fn enable_camera(
+        &self,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        enable: bool,
+        channel: i32,
+    ) -> Reply<()> {
+        self.run("EnableCamera", &emitter, self.engine.enable_camera(enable, channel)).await
+    }
+
+    /// Uses a camera, microphone or speaker from now on, also mid-call. Errors: DeviceNotFound, DeviceBusy, DeviceFailed,
+    /// InvalidArgument. Command: zegoctl use.
+    async fn use_device(
+        &self,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        device: ObjectPath<'_>,
+        channel: i32,
+    ) -> Reply<()> {
+        self.run("UseDevice", &emitter, async {
+            let number = requests::device_number(&device)?;
+            self.engine.use_device(number, channel).await
+        })
+        .await
+    }
+
+    /// Says something to everybody else in a room, reliably. Errors: InvalidArgument, RoomNotFound, RateLimited,
+    /// ServerUnreachable. Command: zegoctl message.
+    #[zbus(out_args("message_id"))]
+    async fn send_broadcast_message(
+        &self,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        room_id: String,
+        message: String,
+    ) -> Reply<u64> {
+        let work = self.engine.send_message(MessageKind::Broadcast, &room_id, &message, Vec::new());
+        self.run("SendBroadcastMessage", &emitter, work).await
+    }
+
+    /// Says something to everybody else in a room; it may get lost. Errors: as SendBroadcastMessage.
+    #[zbus(out_args("message_id"))]
+    async fn send_barrage_message(
+        &self,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        room_id: String,
+        message: String,
+    ) -> Reply<String> {
+        let work = self.engine.send_message(MessageKind::Barrage, &room_id, &message, Vec::new());
+        self.run("SendBarrageMessage", &emitter, async { Ok(work.await?.to_string()) }).await
+    }
+
+    /// Sends a command to some users, or with an empty list to everybody else. Errors: as SendBroadcastMessage.
+    async fn send_custom_command(
+        &self,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        room_id: String,
+        command: String,
+        to_user_ids: Vec<String>,
+    ) -> Reply<()> {
+        let work = self.engine.send_message(MessageKind::Command, &room_id, &command, to_user_ids);
+        self.run("SendCustomCommand", &emitter, async { work.await.map(drop) }).await
+    }
+
+    /// Tells sound levels regularly. Not in this version. Errors: Unsupported.
+    async fn start_sound_level_monitor(
+        &self,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        options: Given,
+    ) -> Reply<()> {
+        drop(options);
+        self.unsupported("StartSoundLevelMonitor", &emitter).await
+    }
+
+    /// Tells sound levels no more. Not in this version. Errors: Unsupported.
+    async fn stop_sound_level_monitor(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>) -> Reply<()> {
+        self.unsupported("StopSoundLevelMonitor", &emitter).await
+    }
+
+    /// Records a stream to the caller's descriptor. Not in this version. Errors: Unsupported.
+    async fn start_recording(
+        &self,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        stream_id: String,
+        file: Fd<'_>,
+        options: Given,
+    ) -> Reply<()> {
+        drop((stream_id, file, options));
+        self.unsupported("StartRecording", &emitter).await
+    }
+
+    /// Ends a recording. Not in this version. Errors: Unsupported.
+    async fn stop_recording(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, stream_id: String) -> Reply<()> {
+        drop(stream_id);
+        self.unsupported("StopRecording", &emitter).await
+    }
+
+    /// Everything that a bug report needs, no secrets. Command: zegoctl doctor.
+    #[zbus(out_args("diagnostics"))]
+    async fn get_diagnostics(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>) -> Reply<Dictionary> {
+        self.run("GetDiagnostics", &emitter, async {
+            let found = self.engine.diagnostics().await?;
+            Ok(found.into_iter().map(|(key, value)| (key.to_owned(), requests::diagnostic(value))).collect())
+        })
+        .await
+    }
+
+    /// The daemon's version.
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn version(&self) -> String {
+        env!("CARGO_PKG_VERSION").to_owned()
+    }
+
+    /// `destroyed` or `created`.
+    #[zbus(property)]
+    fn state(&self) -> String {
+        if self.info().created { "created".to_owned() } else { "destroyed".to_owned() }
+    }
+
+    /// The AppID; 0 = none.
+    #[zbus(property, name = "AppID")]
+    fn app_id(&self) -> u32 {
+        self.info().app_id
+    }
+
+    /// MuteMicrophone.
+    #[zbus(property)]
+    fn microphone_muted(&self) -> bool {
+        self.info().microphone_muted
+    }
+
+    /// MuteSpeaker.
+    #[zbus(property)]
+    fn speaker_muted(&self) -> bool {
+        self.info().speaker_muted
+    }
+
+    /// How the network is reached: `offline`, `unknown`, `ethernet`, `wifi`, `cellular`.
+    #[zbus(property(emits_changed_signal = "false"), name = "NetworkMode")]
+    fn network_mode(&self) -> String {
+        crate::engine::network_mode().word().to_owned()
+    }
+
+    /// A telephone call holds the audio devices. Never, in this version.
+    #[zbus(property)]
+    fn call_active(&self) -> bool {
+        false
+    }
+
+    /// What this version can do.
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn features(&self) -> Vec<String> {
+        FEATURES.iter().map(ToString::to_string).collect()
+    }
+
+    /// A room's state: 0 disconnected, 1 connecting, 2 connected. extended_data: `state`, `reason`, `message` s,
+    /// `reason_code` i (ZegoRoomStateChangedReason), `room_session_id` s after a login.
+    #[zbus(signal)]
+    pub(super) async fn room_state_update(
+        emitter: &SignalEmitter<'_>,
+        room_id: &str,
+        state: i32,
+        error_code: i32,
+        extended_data: Dictionary,
+    ) -> zbus::Result<()>;
+
+    /// Users came (0) or went (1): id and name of each. Only after a login with `is_user_status_notify`.
+    #[zbus(signal)]
+    pub(super) async fn room_user_update(
+        emitter: &SignalEmitter<'_>,
+        room_id: &str,
+        update_type: i32,
+        users: Vec<(String, String)>,
+    ) -> zbus::Result<()>;
+
+    /// Streams of others came (0) or went (1): stream id, user id, user name, and `extra_info` s, `has_audio` b,
+    /// `has_video` b, `delete_reason` i.
+    #[zbus(signal)]
+    pub(super) async fn room_stream_update(
+        emitter: &SignalEmitter<'_>,
+        room_id: &str,
+        update_type: i32,
+        streams: Vec<StreamValue>,
+        extended_data: Dictionary,
+    ) -> zbus::Result<()>;
+
+    /// How many people are in the room, this device among them.
+    #[zbus(signal)]
+    pub(super) async fn room_online_user_count_update(
+        emitter: &SignalEmitter<'_>,
+        room_id: &str,
+        count: i32,
+    ) -> zbus::Result<()>;
+
+    /// The room's extra information: key, value, user id, Unix ms.
+    #[zbus(signal)]
+    pub(super) async fn room_extra_info_update(
+        emitter: &SignalEmitter<'_>,
+        room_id: &str,
+        infos: Vec<(String, String, String, u64)>,
+    ) -> zbus::Result<()>;
+
+    /// The text of somebody's streams: stream id and text.
+    #[zbus(signal)]
+    pub(super) async fn room_stream_extra_info_update(
+        emitter: &SignalEmitter<'_>,
+        room_id: &str,
+        streams: Vec<(String, String)>,
+    ) -> zbus::Result<()>;
+
+    /// The room's token expires soon; RenewToken.
+    #[zbus(signal)]
+    pub(super) async fn room_token_will_expire(
+        emitter: &SignalEmitter<'_>,
+        room_id: &str,
+        remaining_seconds: i32,
+    ) -> zbus::Result<()>;
+
+    /// A publisher's state: 0 none, 1 requesting, 2 publishing. extended_data: `state`, `reason`, `message` s.
+    #[zbus(signal)]
+    pub(super) async fn publisher_state_update(
+        emitter: &SignalEmitter<'_>,
+        stream_id: &str,
+        state: i32,
+        error_code: i32,
+        extended_data: Dictionary,
+    ) -> zbus::Result<()>;
+
+    /// How well a stream goes out, every 3 s: the keys of ZegoPublishStreamQuality in snake case.
+    #[zbus(signal)]
+    pub(super) async fn publisher_quality_update(
+        emitter: &SignalEmitter<'_>,
+        stream_id: &str,
+        quality: Dictionary,
+    ) -> zbus::Result<()>;
+
+    /// `audio_captured`, `video_captured`, `audio_sent` or `video_sent` for the first time.
+    #[zbus(signal)]
+    pub(super) async fn publisher_first_frame(
+        emitter: &SignalEmitter<'_>,
+        stream_id: &str,
+        kind: &str,
+    ) -> zbus::Result<()>;
+
+    /// A player's state: 0 none, 1 requesting, 2 playing. extended_data: `state`, `reason`, `message` s.
+    #[zbus(signal)]
+    pub(super) async fn player_state_update(
+        emitter: &SignalEmitter<'_>,
+        stream_id: &str,
+        state: i32,
+        error_code: i32,
+        extended_data: Dictionary,
+    ) -> zbus::Result<()>;
+
+    /// How well a stream comes in, every 3 s: the keys of ZegoPlayStreamQuality in snake case.
+    #[zbus(signal)]
+    pub(super) async fn player_quality_update(
+        emitter: &SignalEmitter<'_>,
+        stream_id: &str,
+        quality: Dictionary,
+    ) -> zbus::Result<()>;
+
+    /// `audio_received`, `video_received` or `video_rendered` for the first time.
+    #[zbus(signal)]
+    pub(super) async fn player_first_frame(emitter: &SignalEmitter<'_>, stream_id: &str, kind: &str)
+    -> zbus::Result<()>;
+
+    /// Sound broke up (0) or is back (1), pictures froze (2) or move again (3).
+    #[zbus(signal)]
+    pub(super) async fn player_media_event(
+        emitter: &SignalEmitter<'_>,
+        stream_id: &str,
+        event: i32,
+    ) -> zbus::Result<()>;
+
+    /// The size of the received pictures in pixels.
+    #[zbus(signal)]
+    pub(super) async fn player_video_size_changed(
+        emitter: &SignalEmitter<'_>,
+        stream_id: &str,
+        width: i32,
+        height: i32,
+    ) -> zbus::Result<()>;
+
+    /// Somebody's `camera` or `microphone`: 0 on, 9 disabled, 10 muted (ZegoRemoteDeviceState).
+    #[zbus(signal)]
+    pub(super) async fn remote_device_state_update(
+        emitter: &SignalEmitter<'_>,
+        stream_id: &str,
+        device: &str,
+        state: i32,
+    ) -> zbus::Result<()>;
+
+    /// A camera, microphone or speaker came (0) or went (1).
+    #[zbus(signal, name = "DeviceStateChanged")]
+    pub(super) async fn device_state(
+        emitter: &SignalEmitter<'_>,
+        kind: &str,
+        update_type: i32,
+        device: OwnedObjectPath,
+    ) -> zbus::Result<()>;
+
+    /// A device failed while it was used (ZegoDeviceException).
+    #[zbus(signal)]
+    pub(super) async fn local_device_exception(
+        emitter: &SignalEmitter<'_>,
+        kind: &str,
+        exception: i32,
+        device: OwnedObjectPath,
+        message: &str,
+    ) -> zbus::Result<()>;
+
+    /// Level of what the microphone hears, 0 to 100.
+    #[zbus(signal)]
+    pub(super) async fn captured_sound_level_update(emitter: &SignalEmitter<'_>, level: f64) -> zbus::Result<()>;
+
+    /// Levels of the played streams, 0 to 100.
+    #[zbus(signal)]
+    pub(super) async fn remote_sound_level_update(
+        emitter: &SignalEmitter<'_>,
+        levels: HashMap<String, f64>,
+    ) -> zbus::Result<()>;
+
+    /// Somebody said something: message, user id, user name, message id, Unix ms.
+    #[zbus(signal)]
+    pub(super) async fn broadcast_message_received(
+        emitter: &SignalEmitter<'_>,
+        room_id: &str,
+        messages: Vec<(String, String, String, u64, u64)>,
+    ) -> zbus::Result<()>;
+
+    /// Somebody said something that might have got lost: message, user id, user name, message id, Unix ms.
+    #[zbus(signal)]
+    pub(super) async fn barrage_message_received(
+        emitter: &SignalEmitter<'_>,
+        room_id: &str,
+        messages: Vec<(String, String, String, String, u64)>,
+    ) -> zbus::Result<()>;
+
+    /// Somebody sent a command to this device.
+    #[zbus(signal)]
+    pub(super) async fn custom_command_received(
+        emitter: &SignalEmitter<'_>,
+        room_id: &str,
+        user_id: &str,
+        user_name: &str,
+        command: &str,
+    ) -> zbus::Result<()>;
+
+    /// A recording: 0 none, 1 recording, 2 finished.
+    #[zbus(signal)]
+    pub(super) async fn recording_state_update(
+        emitter: &SignalEmitter<'_>,
+        stream_id: &str,
+        state: i32,
+        error_code: i32,
+        extended_data: Dictionary,
+    ) -> zbus::Result<()>;
+
+    /// How the network is reached now.
+    #[zbus(signal, name = "NetworkModeChanged")]
+    pub(super) async fn network_mode_is(emitter: &SignalEmitter<'_>, mode: &str) -> zbus::Result<()>;
+
+    /// A call was refused: code, method, the error's message.
+    #[zbus(signal)]
+    pub(super) async fn debug_error(
+        emitter: &SignalEmitter<'_>,
+        error_code: i32,
+        method: &str,
+        message: &str,
+    ) -> zbus::Result<()>;
+}
+
+impl EngineInterface {
+    /// A room's object and state; bound to the caller if that was asked for.
+    async fn room(
+        &self,
+        header: &Header<'_>,
+        bind: bool,
+        (number, state): (u64, zego_protocol::state::ZegoRoomState),
+    ) -> Result<(OwnedObjectPath, i32), EngineError> {
+        if bind {
+            self.callers.bind(header, Bound::Room(number)).await;
+        }
+        Ok((values::path(Some(names::room_path(number))), state.number()))
+    }
+
+    /// The answer of a verb that is not there yet.
+    async fn unsupported<T>(&self, call: &'static str, emitter: &SignalEmitter<'_>) -> Reply<T> {
+        let message = format!("{call} is not in this version of zegod; the property Features says what is");
+        self.run(call, emitter, async { Err(EngineError::unsupported(&message)) }).await
+    }
+}

@@ -1,0 +1,295 @@
+//! Arguments of calls, checked and turned into what the engine is asked.
+
+use std::collections::HashMap;
+
+use zbus::{ObjectPath, OwnedFd, OwnedVariant, Variant};
+use zego_protocol::names;
+
+use super::options::Options;
+use super::values::Dictionary;
+use crate::engine::{
+    AudioChoice, CanvasRequest, Diagnostic, EngineError, Login, PlatformTarget, Play, Profile, Publish, VideoChoice,
+};
+use crate::views::{Layout, TextureFormat};
+
+/// Options of a call, as they come over the bus.
+type Given = HashMap<String, OwnedVariant>;
+
+/// CreateEngine.
+pub(super) fn profile(given: Given) -> Result<Profile, EngineError> {
+    let mut options = Options::new("CreateEngine", given);
+    let profile = Profile {
+        app_id: options.take("app_id")?,
+        scenario: options.take("scenario")?,
+        room_mode: options.take("room_mode")?,
+    };
+    options.finish()?;
+    Ok(profile)
+}
+
+/// LoginRoom and SwitchRoom; and whether the room ends with the caller.
+pub(super) fn login(
+    call: &'static str,
+    room_id: String,
+    user_id: String,
+    user_name: String,
+    given: Given,
+) -> Result<(Login, bool), EngineError> {
+    let mut options = Options::new(call, given);
+    let login = Login {
+        room_id,
+        user_id,
+        user_name,
+        token: options.take("token")?.unwrap_or_default(),
+        server: options.take("server")?.unwrap_or_default(),
+        user_notices: options.take("is_user_status_notify")?.unwrap_or(false),
+        max_members: options.take("max_member_count")?.unwrap_or(0),
+        wait: options.take("wait")?.unwrap_or(true),
+    };
+    let bind = options.take("bind_to_caller")?.unwrap_or(false);
+    options.finish()?;
+    Ok((login, bind))
+}
+
+/// StartPublishing; and whether the publisher ends with the caller.
+pub(super) fn publish(stream_id: String, given: Given) -> Result<(Publish, bool), EngineError> {
+    let mut options = Options::new("StartPublishing", given);
+    let publish = Publish {
+        stream_id,
+        room_id: options.take("room_id")?.unwrap_or_default(),
+        channel: options.take("channel")?.unwrap_or(0),
+        audio: options.take("audio")?,
+        video: options.take("video")?,
+        extra_info: options.take("extra_info")?.unwrap_or_default(),
+    };
+    let bind = options.take("bind_to_caller")?.unwrap_or(false);
+    options.unsupported("whip_url", "(publishing to a WHIP endpoint) is not in this version; publish to a room")?;
+    options.unsupported("whip_token", "(publishing to a WHIP endpoint) is not in this version; publish to a room")?;
+    options.finish()?;
+    Ok((publish, bind))
+}
+
+fn canvas(options: &mut Options) -> Result<CanvasRequest, EngineError> {
+    Ok(CanvasRequest {
+        view: options.take("view")?,
+        mode: options.take("view_mode")?.unwrap_or(0),
+        background: options.take("background_color")?.unwrap_or(0),
+        mirror: options.take("mirror")?,
+    })
+}
+
+/// StartPreview: the canvas and the channel.
+pub(super) fn preview(given: Given) -> Result<(CanvasRequest, i32), EngineError> {
+    let mut options = Options::new("StartPreview", given);
+    let canvas = canvas(&mut options)?;
+    let channel = options.take("channel")?.unwrap_or(0);
+    options.finish()?;
+    Ok((canvas, channel))
+}
+
+/// StartPlaying; and whether the player ends with the caller.
+pub(super) fn play(stream_id: String, given: Given) -> Result<(Play, bool), EngineError> {
+    let mut options = Options::new("StartPlaying", given);
+    let play = Play {
+        stream_id,
+        room_id: options.take("room_id")?.unwrap_or_default(),
+        canvas: canvas(&mut options)?,
+        audio: options.take("audio")?,
+        video: options.take("video")?,
+    };
+    let bind = options.take("bind_to_caller")?.unwrap_or(false);
+    options.unsupported("whep_url", "(playing from a WHEP endpoint) is not in this version; play from a room")?;
+    options.unsupported("whep_token", "(playing from a WHEP endpoint) is not in this version; play from a room")?;
+    options.finish()?;
+    Ok((play, bind))
+}
+
+/// CreateTextureRenderer.
+pub(super) fn texture_format(given: Given) -> Result<TextureFormat, EngineError> {
+    let mut options = Options::new("CreateTextureRenderer", given);
+    let format: Option<String> = options.take("format")?;
+    options.finish()?;
+    let Some(format) = format else { return Ok(TextureFormat::default()) };
+    TextureFormat::from_fourcc(&format).ok_or_else(|| {
+        EngineError::argument(&format!("format '{}' does not exist; use XR24 or YU12", format.escape_debug()))
+    })
+}
+
+/// CreatePlatformView.
+pub(super) fn platform_target(given: Given) -> Result<PlatformTarget, EngineError> {
+    let mut options = Options::new("CreatePlatformView", given);
+    let kind: Option<String> = options.take("kind")?;
+    let target = match kind.as_deref() {
+        None => return Err(EngineError::argument("CreatePlatformView needs 'kind': pipe or null")),
+        Some("null") => PlatformTarget::Null,
+        Some("pipe") => {
+            let fd: Option<OwnedFd> = options.take("fd")?;
+            let missing = || EngineError::argument("A view of kind 'pipe' needs 'fd', a descriptor to write to");
+            PlatformTarget::Pipe(fd.ok_or_else(missing)?.into())
+        }
+        Some(kind @ ("kms" | "v4l2")) => {
+            let message = format!("Views of kind '{kind}' are not in this version; use a texture, pipe or null");
+            return Err(EngineError::unsupported(&message));
+        }
+        Some(other) => {
+            let message = format!("Views of kind '{}' do not exist; use pipe or null", other.escape_debug());
+            return Err(EngineError::argument(&message));
+        }
+    };
+    options.finish()?;
+    Ok(target)
+}
+
+/// Width, height and bit rate of ZEGO's video presets, at 15 pictures per second.
+const VIDEO_PRESETS: [(u32, u32, u32); 6] =
+    [(320, 180, 300), (480, 270, 400), (640, 360, 600), (960, 540, 1200), (1280, 720, 1500), (1920, 1080, 3000)];
+/// Bit rates of ZEGO's audio presets.
+const AUDIO_PRESETS: [u32; 5] = [16, 48, 56, 128, 192];
+
+fn preset<T: Copy>(number: i32, presets: &[T]) -> Result<T, EngineError> {
+    let found = usize::try_from(number).ok().and_then(|number| presets.get(number));
+    found.copied().ok_or_else(|| {
+        EngineError::argument(&format!("preset {number} does not exist; use 0 to {}", presets.len() - 1))
+    })
+}
+
+/// SetVideoConfig.
+pub(super) fn video(given: Given) -> Result<VideoChoice, EngineError> {
+    let mut options = Options::new("SetVideoConfig", given);
+    let mut choice = VideoChoice::default();
+    if let Some(number) = options.take("preset")? {
+        let (width, height, bitrate) = preset(number, &VIDEO_PRESETS)?;
+        choice = VideoChoice {
+            capture_width: Some(width),
+            capture_height: Some(height),
+            encode_width: Some(width),
+            encode_height: Some(height),
+            fps: Some(15),
+            bitrate: Some(bitrate),
+            key_frame_interval: None,
+        };
+    }
+    let numbers: [(&'static str, &mut Option<u32>); 7] = [
+        ("capture_width", &mut choice.capture_width),
+        ("capture_height", &mut choice.capture_height),
+        ("encode_width", &mut choice.encode_width),
+        ("encode_height", &mut choice.encode_height),
+        ("fps", &mut choice.fps),
+        ("bitrate", &mut choice.bitrate),
+        ("key_frame_interval", &mut choice.key_frame_interval),
+    ];
+    for (key, slot) in numbers {
+        if let Some(number) = options.take(key)? {
+            *slot = Some(number);
+        }
+    }
+    let codec: Option<String> = options.take("codec")?;
+    options.finish()?;
+    match codec.as_deref() {
+        None | Some("" | "H264" | "h264") => Ok(choice),
+        Some(other) => {
+            Err(EngineError::new(1_003_010, &format!("Codec '{}' cannot be encoded here", other.escape_debug())))
+        }
+    }
+}
+
+/// SetAudioConfig.
+pub(super) fn audio(given: Given) -> Result<AudioChoice, EngineError> {
+    let mut options = Options::new("SetAudioConfig", given);
+    let mut choice = AudioChoice::default();
+    if let Some(number) = options.take("preset")? {
+        choice.bitrate = Some(preset(number, &AUDIO_PRESETS)?);
+    }
+    if let Some(bitrate) = options.take("bitrate")? {
+        choice.bitrate = Some(bitrate);
+    }
+    let channels: Option<u32> = options.take("channels")?;
+    options.finish()?;
+    match channels {
+        None | Some(0 | 1) => Ok(choice),
+        Some(2) => Err(EngineError::unsupported("Stereo is not in this version; use 1 channel")),
+        Some(other) => Err(EngineError::argument(&format!("{other} channels cannot be; use 1"))),
+    }
+}
+
+/// The number of a device's object.
+pub(super) fn device_number(path: &ObjectPath<'_>) -> Result<u64, EngineError> {
+    let prefix = names::device_path(0);
+    let prefix = prefix.trim_end_matches('0');
+    let number = path.as_str().strip_prefix(prefix).and_then(|number| number.parse().ok());
+    number.ok_or_else(|| EngineError::new(1_006_002, &format!("'{}' is no device object", path.as_str())))
+}
+
+/// OpenTexture's layout.
+pub(super) fn layout(layout: &Layout) -> Dictionary {
+    let numbers = [
+        ("version", layout.version),
+        ("slot_count", layout.slot_count),
+        ("slot_size", layout.slot_size),
+        ("first_slot", layout.first_slot),
+        ("width", layout.width),
+        ("height", layout.height),
+        ("stride", layout.stride),
+    ];
+    let mut dictionary: Dictionary =
+        numbers.into_iter().map(|(key, number)| (key.to_owned(), Variant::from(number))).collect();
+    dictionary.insert("fourcc".to_owned(), layout.fourcc.into());
+    dictionary
+}
+
+/// One value of GetDiagnostics.
+pub(super) fn diagnostic(value: Diagnostic) -> Variant<'static> {
+    match value {
+        Diagnostic::Text(text) => text.into(),
+        Diagnostic::Number(number) => number.into(),
+        Diagnostic::List(list) => list.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(values: &[(&str, Variant<'static>)]) -> Given {
+        let own = |value: &Variant<'static>| OwnedVariant::try_from(value.try_clone().unwrap()).unwrap();
+        values.iter().map(|(key, value)| ((*key).to_owned(), own(value))).collect()
+    }
+
+    #[test]
+    fn device_objects_have_numbers() {
+        let number = |path: &'static str| device_number(&ObjectPath::try_from(path).unwrap());
+        assert_eq!(number("/org/zegod1/device/12"), Ok(12));
+        for wrong in ["/", "/org/zegod1/device", "/org/zegod1/view/1", "/org/zegod1/device/x", "/org/zegod1/device/1/2"] {
+            assert_eq!(number(wrong).unwrap_err().code, 1_006_002, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_preset_gives_what_single_keys_do_not() {
+        let choice = video(given(&[("preset", 4_i32.into()), ("fps", 30_u32.into())])).unwrap();
+        assert_eq!((choice.encode_width, choice.fps, choice.bitrate), (Some(1280), Some(30), Some(1500)));
+        assert_eq!(video(given(&[("preset", 6_i32.into())])).unwrap_err().code, 1_000_017);
+        assert_eq!(video(given(&[("codec", "H265".into())])).unwrap_err().code, 1_003_010);
+        assert_eq!(audio(given(&[("preset", 3_i32.into())])).unwrap().bitrate, Some(128));
+        assert_eq!(audio(given(&[("channels", 2_u32.into())])).unwrap_err().code, 1_000_006);
+    }
+
+    #[test]
+    fn views_have_kinds() {
+        assert!(matches!(platform_target(given(&[("kind", "null".into())])), Ok(PlatformTarget::Null)));
+        let code = |values: &[(&str, Variant<'static>)]| platform_target(given(values)).unwrap_err().code;
+        assert_eq!(code(&[]), 1_000_017);
+        assert_eq!(code(&[("kind", "pipe".into())]), 1_000_017);
+        assert_eq!(code(&[("kind", "kms".into())]), 1_000_006);
+        assert_eq!(code(&[("kind", "hologram".into())]), 1_000_017);
+        assert_eq!(code(&[("kind", "null".into()), ("fd", "x".into())]), 1_000_017);
+    }
+
+    #[test]
+    fn whip_is_refused_and_not_ignored() {
+        let error = publish("door".to_owned(), given(&[("whip_url", "http://x".into())])).unwrap_err();
+        assert_eq!(error.code, 1_000_006);
+        let (publish, bind) = publish("door".to_owned(), given(&[("bind_to_caller", true.into())])).unwrap();
+        assert!(bind && publish.audio.is_none() && publish.channel == 0);
+    }
+}
