@@ -1,3 +1,66 @@
 //! The `zegod` daemon: arguments, configuration, logging, readiness, shutdown.
 
-fn main() {}
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use zegod::bus::{Address, Bus};
+use zegod::config::Config;
+use zegod::engine::Engine;
+use zegod::service;
+
+/// Puts the camera, microphone and speaker of this device into real-time rooms, controlled over D-Bus (org.zegod1).
+#[derive(Parser)]
+#[command(name = "zegod", version, about)]
+struct Arguments {
+    /// Read this configuration instead of /etc/zegod/zegod.toml and zegod.toml.d/
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Serve on this bus: system, session, or a D-Bus address
+    #[arg(long, value_name = "BUS", default_value = "system")]
+    bus: Address,
+}
+
+fn main() -> ExitCode {
+    // Wrong usage ends here, with exit status 2.
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("zegod: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    let config = Config::load(arguments.config.as_deref())?;
+    service::start_logging(config.log.level.filter());
+    // One thread: control is little work, and media has threads of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(serve(config, &arguments.bus));
+    // A device that hangs in its driver must not keep the process.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    result
+}
+
+async fn serve(config: Config, address: &Address) -> Result<(), Box<dyn std::error::Error>> {
+    let (engine, events) = Engine::start(config)?;
+    let bus = Bus::serve(address, engine.clone(), events).await?;
+    service::ready();
+    service::feed_watchdog();
+    log::info!("serving {} on {address:?}", zego_protocol::names::BUS_NAME);
+    let result = tokio::select! {
+        signal = service::asked_to_end() => {
+            log::info!("ending on {}", signal?);
+            Ok(())
+        }
+        () = bus.closed() => Err("the bus is gone".into()),
+    };
+    service::stopping();
+    if result.is_ok() {
+        bus.leave().await;
+    }
+    engine.destroy().await?;
+    result
+}

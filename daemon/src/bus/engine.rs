@@ -11,21 +11,33 @@ use zego_protocol::names;
 
 use super::callers::{Bound, Callers};
 use super::error::Refusal;
-use super::options::Options;
 use super::requests;
 use super::values::{self, Dictionary, StreamValue};
 use crate::engine::{Engine, EngineError, EngineInfo, MessageKind};
 
 /// What this version can do; a client asks here before it offers something.
 const FEATURES: [&str; 15] = [
-    "audio", "video", "preview", "texture", "pipe", "null", "several_rooms", "several_channels", "several_players",
-    "h264_encode", "h264_decode", "vp8_decode", "broadcast_message", "barrage_message", "custom_command",
+    "audio",
+    "video",
+    "preview",
+    "texture",
+    "pipe",
+    "null",
+    "several_rooms",
+    "several_channels",
+    "several_players",
+    "h264_encode",
+    "h264_decode",
+    "vp8_decode",
+    "broadcast_message",
+    "barrage_message",
+    "custom_command",
 ];
 
 /// Options of a call, as they come over the bus.
 type Given = HashMap<String, OwnedVariant>;
 /// What a call returns.
-type Reply<T> = Result<T, Refusal>;
+type Result<T> = std::result::Result<T, Refusal>;
 
 /// The root object's interface.
 pub(super) struct EngineInterface {
@@ -54,8 +66,8 @@ impl EngineInterface {
         &self,
         call: &'static str,
         emitter: &SignalEmitter<'_>,
-        work: impl Future<Output = Result<T, EngineError>>,
-    ) -> Reply<T> {
+        work: impl Future<Output = std::result::Result<T, EngineError>>,
+    ) -> Result<T> {
         let outcome = work.await;
         let told = self.engine.events_told();
         let mut handled = self.handled.clone();
@@ -77,16 +89,12 @@ impl EngineInterface {
     /// Makes the engine. Optional: the first call that needs it makes it from the configuration. A second call changes
     /// nothing. profile: `app_id` u, `scenario` i (ZegoScenario), `room_mode` i (0 one room, 1 several).
     /// Errors: InvalidArgument.
-    async fn create_engine(
-        &self,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-        profile: Given,
-    ) -> Reply<()> {
+    async fn create_engine(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, profile: Given) -> Result<()> {
         self.run("CreateEngine", &emitter, async { self.engine.create(requests::profile(profile)?).await }).await
     }
 
     /// Logs out of every room, releases every device and frees every view. Without an engine it does nothing.
-    async fn destroy_engine(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>) -> Reply<()> {
+    async fn destroy_engine(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>) -> Result<()> {
         self.run("DestroyEngine", &emitter, self.engine.destroy()).await
     }
 
@@ -105,7 +113,7 @@ impl EngineInterface {
         user_id: String,
         user_name: String,
         config: Given,
-    ) -> Reply<(OwnedObjectPath, i32)> {
+    ) -> Result<(OwnedObjectPath, i32)> {
         self.run("LoginRoom", &emitter, async {
             let (login, bind) = requests::login("LoginRoom", room_id, user_id, user_name, config)?;
             self.room(&header, bind, self.engine.login(login).await?).await
@@ -115,7 +123,7 @@ impl EngineInterface {
 
     /// Leaves a room; publishing and playing in it end. Empty = all rooms.
     /// Errors: RoomNotFound. Command: zegoctl logout.
-    async fn logout_room(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, room_id: String) -> Reply<()> {
+    async fn logout_room(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, room_id: String) -> Result<()> {
         self.run("LogoutRoom", &emitter, self.engine.logout(&room_id)).await
     }
 
@@ -129,7 +137,7 @@ impl EngineInterface {
         from_room_id: String,
         to_room_id: String,
         config: Given,
-    ) -> Reply<(OwnedObjectPath, i32)> {
+    ) -> Result<(OwnedObjectPath, i32)> {
         self.run("SwitchRoom", &emitter, async {
             let (login, bind) = requests::login("SwitchRoom", to_room_id, String::new(), String::new(), config)?;
             self.room(&header, bind, self.engine.switch_room(&from_room_id, login).await?).await
@@ -143,7 +151,7 @@ impl EngineInterface {
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
         room_id: String,
         token: String,
-    ) -> Reply<()> {
+    ) -> Result<()> {
         self.run("RenewToken", &emitter, self.engine.renew_token(&room_id, &token)).await
     }
 
@@ -154,7 +162,7 @@ impl EngineInterface {
         room_id: String,
         key: String,
         value: String,
-    ) -> Reply<()> {
+    ) -> Result<()> {
         let _ = (room_id, key, value);
         self.unsupported("SetRoomExtraInfo", &emitter).await
     }
@@ -166,7 +174,7 @@ impl EngineInterface {
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
         room_id: String,
         r#type: i32,
-    ) -> Reply<(Vec<StreamValue>, Vec<StreamValue>)> {
+    ) -> Result<(Vec<StreamValue>, Vec<StreamValue>)> {
         self.run("GetRoomStreamList", &emitter, async {
             if !(0..=1).contains(&r#type) {
                 return Err(EngineError::argument(&format!("type {} does not exist; use 0 or 1", r#type)));
@@ -192,7 +200,7 @@ impl EngineInterface {
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
         stream_id: String,
         config: Given,
-    ) -> Reply<(OwnedObjectPath, i32)> {
+    ) -> Result<(OwnedObjectPath, i32)> {
         self.run("StartPublishing", &emitter, async {
             let (publish, bind) = requests::publish(stream_id, config)?;
             let (channel, stream_id) = (publish.channel, publish.stream_id.clone());
@@ -206,7 +214,11 @@ impl EngineInterface {
     }
 
     /// Stops publishing a stream; empty = the main channel's. Errors: NotPublishing. Command: zegoctl unpublish.
-    async fn stop_publishing(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, stream_id: String) -> Reply<()> {
+    async fn stop_publishing(
+        &self,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        stream_id: String,
+    ) -> Result<()> {
         self.run("StopPublishing", &emitter, self.engine.stop_publishing(&stream_id)).await
     }
 
@@ -216,14 +228,14 @@ impl EngineInterface {
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
         stream_id: String,
         extra_info: String,
-    ) -> Reply<()> {
+    ) -> Result<()> {
         let _ = (stream_id, extra_info);
         self.unsupported("SetStreamExtraInfo", &emitter).await
     }
 
     /// Shows the camera; needs no room. canvas: `view` t, `view_mode` i, `background_color` u, `mirror` b (default true
     /// here), `channel` i. Errors: InvalidArgument, ViewNotFound, DeviceNotFound, DeviceBusy. Command: zegoctl preview.
-    async fn start_preview(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, canvas: Given) -> Reply<()> {
+    async fn start_preview(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, canvas: Given) -> Result<()> {
         self.run("StartPreview", &emitter, async {
             let (canvas, channel) = requests::preview(canvas)?;
             self.engine.start_preview(canvas, channel).await
@@ -232,7 +244,7 @@ impl EngineInterface {
     }
 
     /// Shows the camera no more. Errors: InvalidArgument.
-    async fn stop_preview(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, channel: i32) -> Reply<()> {
+    async fn stop_preview(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, channel: i32) -> Result<()> {
         self.run("StopPreview", &emitter, self.engine.stop_preview(channel)).await
     }
 
@@ -248,7 +260,7 @@ impl EngineInterface {
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
         stream_id: String,
         config: Given,
-    ) -> Reply<(OwnedObjectPath, i32)> {
+    ) -> Result<(OwnedObjectPath, i32)> {
         self.run("StartPlaying", &emitter, async {
             let (play, bind) = requests::play(stream_id, config)?;
             let (number, state) = self.engine.play(play).await?;
@@ -261,7 +273,7 @@ impl EngineInterface {
     }
 
     /// Stops playing a stream. Errors: NotPlaying. Command: zegoctl stop.
-    async fn stop_playing(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, stream_id: String) -> Reply<()> {
+    async fn stop_playing(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, stream_id: String) -> Result<()> {
         self.run("StopPlaying", &emitter, self.engine.stop_playing(&stream_id)).await
     }
 
@@ -274,7 +286,7 @@ impl EngineInterface {
         width: u32,
         height: u32,
         options: Given,
-    ) -> Reply<u64> {
+    ) -> Result<u64> {
         self.run("CreateTextureRenderer", &emitter, async {
             let format = requests::texture_format(options)?;
             self.engine.create_texture(width, height, format).await
@@ -289,7 +301,7 @@ impl EngineInterface {
         view_id: u64,
         width: u32,
         height: u32,
-    ) -> Reply<()> {
+    ) -> Result<()> {
         let work = self.engine.update_texture_size(view_id, width, height);
         self.run("UpdateTextureRendererSize", &emitter, work).await
     }
@@ -302,7 +314,7 @@ impl EngineInterface {
         &self,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
         view_id: u64,
-    ) -> Reply<(Fd<'static>, Fd<'static>, Dictionary)> {
+    ) -> Result<(Fd<'static>, Fd<'static>, Dictionary)> {
         self.run("OpenTexture", &emitter, async {
             let opened = self.engine.open_texture(view_id).await?;
             let layout = requests::layout(&opened.layout);
@@ -316,7 +328,7 @@ impl EngineInterface {
         &self,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
         view_id: u64,
-    ) -> Reply<()> {
+    ) -> Result<()> {
         self.run("DestroyTextureRenderer", &emitter, self.engine.destroy_texture(view_id)).await
     }
 
@@ -329,7 +341,7 @@ impl EngineInterface {
         #[zbus(header)] header: Header<'_>,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
         target: Given,
-    ) -> Reply<u64> {
+    ) -> Result<u64> {
         self.run("CreatePlatformView", &emitter, async {
             let target = requests::platform_target(target)?;
             let ends_with_caller = matches!(target, crate::engine::PlatformTarget::Pipe(_));
@@ -347,7 +359,7 @@ impl EngineInterface {
         &self,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
         view_id: u64,
-    ) -> Reply<()> {
+    ) -> Result<()> {
         self.run("DestroyPlatformView", &emitter, self.engine.destroy_platform_view(view_id)).await
     }
 
@@ -358,7 +370,7 @@ impl EngineInterface {
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
         stream_id: String,
         options: Given,
-    ) -> Reply<Fd<'static>> {
+    ) -> Result<Fd<'static>> {
         drop((stream_id, options));
         self.unsupported("TakeSnapshot", &emitter).await
     }
@@ -371,7 +383,7 @@ impl EngineInterface {
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
         config: Given,
         channel: i32,
-    ) -> Reply<()> {
+    ) -> Result<()> {
         self.run("SetVideoConfig", &emitter, async { self.engine.set_video(channel, requests::video(config)?).await })
             .await
     }
@@ -383,18 +395,18 @@ impl EngineInterface {
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
         config: Given,
         channel: i32,
-    ) -> Reply<()> {
+    ) -> Result<()> {
         self.run("SetAudioConfig", &emitter, async { self.engine.set_audio(channel, requests::audio(config)?).await })
             .await
     }
 
     /// Sends silence on every channel, or the sound. The microphone stays open. Command: zegoctl mute microphone.
-    async fn mute_microphone(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, mute: bool) -> Reply<()> {
+    async fn mute_microphone(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, mute: bool) -> Result<()> {
         self.run("MuteMicrophone", &emitter, self.engine.mute_microphone(mute)).await
     }
 
     /// Plays silence, or the voices. Command: zegoctl mute speaker.
-    async fn mute_speaker(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, mute: bool) -> Reply<()> {
+    async fn mute_speaker(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, mute: bool) -> Result<()> {
         self.run("MuteSpeaker", &emitter, self.engine.mute_speaker(mute)).await
     }
 
@@ -404,7 +416,7 @@ impl EngineInterface {
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
         enable: bool,
         channel: i32,
-    ) -> Reply<()> {
+    ) -> Result<()> {
         self.run("EnableCamera", &emitter, self.engine.enable_camera(enable, channel)).await
     }
 
@@ -415,7 +427,7 @@ impl EngineInterface {
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
         device: ObjectPath<'_>,
         channel: i32,
-    ) -> Reply<()> {
+    ) -> Result<()> {
         self.run("UseDevice", &emitter, async {
             let number = requests::device_number(&device)?;
             self.engine.use_device(number, channel).await
@@ -431,7 +443,7 @@ impl EngineInterface {
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
         room_id: String,
         message: String,
-    ) -> Reply<u64> {
+    ) -> Result<u64> {
         let work = self.engine.send_message(MessageKind::Broadcast, &room_id, &message, Vec::new());
         self.run("SendBroadcastMessage", &emitter, work).await
     }
@@ -443,7 +455,7 @@ impl EngineInterface {
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
         room_id: String,
         message: String,
-    ) -> Reply<String> {
+    ) -> Result<String> {
         let work = self.engine.send_message(MessageKind::Barrage, &room_id, &message, Vec::new());
         self.run("SendBarrageMessage", &emitter, async { Ok(work.await?.to_string()) }).await
     }
@@ -455,7 +467,7 @@ impl EngineInterface {
         room_id: String,
         command: String,
         to_user_ids: Vec<String>,
-    ) -> Reply<()> {
+    ) -> Result<()> {
         let work = self.engine.send_message(MessageKind::Command, &room_id, &command, to_user_ids);
         self.run("SendCustomCommand", &emitter, async { work.await.map(drop) }).await
     }
@@ -465,13 +477,13 @@ impl EngineInterface {
         &self,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
         options: Given,
-    ) -> Reply<()> {
+    ) -> Result<()> {
         drop(options);
         self.unsupported("StartSoundLevelMonitor", &emitter).await
     }
 
     /// Tells sound levels no more. Not in this version. Errors: Unsupported.
-    async fn stop_sound_level_monitor(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>) -> Reply<()> {
+    async fn stop_sound_level_monitor(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>) -> Result<()> {
         self.unsupported("StopSoundLevelMonitor", &emitter).await
     }
 
@@ -482,20 +494,24 @@ impl EngineInterface {
         stream_id: String,
         file: Fd<'_>,
         options: Given,
-    ) -> Reply<()> {
+    ) -> Result<()> {
         drop((stream_id, file, options));
         self.unsupported("StartRecording", &emitter).await
     }
 
     /// Ends a recording. Not in this version. Errors: Unsupported.
-    async fn stop_recording(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, stream_id: String) -> Reply<()> {
+    async fn stop_recording(
+        &self,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+        stream_id: String,
+    ) -> Result<()> {
         drop(stream_id);
         self.unsupported("StopRecording", &emitter).await
     }
 
     /// Everything that a bug report needs, no secrets. Command: zegoctl doctor.
     #[zbus(out_args("diagnostics"))]
-    async fn get_diagnostics(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>) -> Reply<Dictionary> {
+    async fn get_diagnostics(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>) -> Result<Dictionary> {
         self.run("GetDiagnostics", &emitter, async {
             let found = self.engine.diagnostics().await?;
             Ok(found.into_iter().map(|(key, value)| (key.to_owned(), requests::diagnostic(value))).collect())
@@ -660,8 +676,11 @@ impl EngineInterface {
 
     /// `audio_received`, `video_received` or `video_rendered` for the first time.
     #[zbus(signal)]
-    pub(super) async fn player_first_frame(emitter: &SignalEmitter<'_>, stream_id: &str, kind: &str)
-    -> zbus::Result<()>;
+    pub(super) async fn player_first_frame(
+        emitter: &SignalEmitter<'_>,
+        stream_id: &str,
+        kind: &str,
+    ) -> zbus::Result<()>;
 
     /// Sound broke up (0) or is back (1), pictures froze (2) or move again (3).
     #[zbus(signal)]
@@ -776,7 +795,7 @@ impl EngineInterface {
         header: &Header<'_>,
         bind: bool,
         (number, state): (u64, zego_protocol::state::ZegoRoomState),
-    ) -> Result<(OwnedObjectPath, i32), EngineError> {
+    ) -> std::result::Result<(OwnedObjectPath, i32), EngineError> {
         if bind {
             self.callers.bind(header, Bound::Room(number)).await;
         }
@@ -784,7 +803,7 @@ impl EngineInterface {
     }
 
     /// The answer of a verb that is not there yet.
-    async fn unsupported<T>(&self, call: &'static str, emitter: &SignalEmitter<'_>) -> Reply<T> {
+    async fn unsupported<T>(&self, call: &'static str, emitter: &SignalEmitter<'_>) -> Result<T> {
         let message = format!("{call} is not in this version of zegod; the property Features says what is");
         self.run(call, emitter, async { Err(EngineError::unsupported(&message)) }).await
     }

@@ -37,7 +37,7 @@ impl From<EngineError> for Refusal {
 
 impl zbus::DBusError for Refusal {
     fn create_reply(&self, call: &Header<'_>) -> zbus::Result<Message> {
-        Message::error(call, self.name())?.build(&self.0.message)
+        Message::error(call, self.name()).build(&self.0.message)
     }
 
     fn name(&self) -> ErrorName<'_> {

@@ -107,7 +107,7 @@ impl Pump {
             interface.state_changed(&self.emitter).await?;
         }
         if before.app_id != info.app_id {
-            interface.app_id_changed(&self.emitter).await?;
+            interface.app_i_d_changed(&self.emitter).await?;
         }
         if before.microphone_muted != info.microphone_muted {
             interface.microphone_muted_changed(&self.emitter).await?;

@@ -259,7 +259,8 @@ mod tests {
     fn device_objects_have_numbers() {
         let number = |path: &'static str| device_number(&ObjectPath::try_from(path).unwrap());
         assert_eq!(number("/org/zegod1/device/12"), Ok(12));
-        for wrong in ["/", "/org/zegod1/device", "/org/zegod1/view/1", "/org/zegod1/device/x", "/org/zegod1/device/1/2"] {
+        for wrong in ["/", "/org/zegod1/device", "/org/zegod1/view/1", "/org/zegod1/device/x", "/org/zegod1/device/1/2"]
+        {
             assert_eq!(number(wrong).unwrap_err().code, 1_006_002, "{wrong}");
         }
     }

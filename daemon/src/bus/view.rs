@@ -79,10 +79,6 @@ impl Object for ViewObject {
     }
 
     fn properties(info: &ViewInfo) -> Vec<(&'static str, Variant<'static>)> {
-        vec![
-            ("Width", info.width.into()),
-            ("Height", info.height.into()),
-            ("Source", info.source.clone().into()),
-        ]
+        vec![("Width", info.width.into()), ("Height", info.height.into()), ("Source", info.source.clone().into())]
     }
 }

@@ -127,7 +127,9 @@ mod tests {
     #[test]
     fn the_default_route_says_how_the_network_is_reached() {
         let folder = tempfile::tempdir().unwrap();
-        for (interface, file, text) in [("eth0", "type", "1\n"), ("wlan0", "wireless/x", ""), ("wwan0", "uevent", "DEVTYPE=wwan\n")] {
+        for (interface, file, text) in
+            [("eth0", "type", "1\n"), ("wlan0", "wireless/x", ""), ("wwan0", "uevent", "DEVTYPE=wwan\n")]
+        {
             let path = folder.path().join(interface).join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
