@@ -58,8 +58,8 @@ impl Phase {
 
             (Connected, Input::LinkLost) => (Reconnecting, Some((Reason::Reconnecting, RETRYING))),
             (Connected, Input::KickedOut(code) | Input::Refused(code)) => (Ended, Some((Reason::KickOut, code))),
-            (Connected, Input::TimeUsedUp) => (Ended, Some((Reason::ReconnectFailed, GIVEN_UP))),
-            (Connected, Input::Joined) => (Connected, None),
+            // Time is counted only while the link is down.
+            (Connected, Input::Joined | Input::TimeUsedUp) => (Connected, None),
 
             (Reconnecting, Input::Joined) => (Connected, Some((Reason::Reconnected, 0))),
             (Reconnecting, Input::LinkLost) => (Reconnecting, None),
