@@ -51,7 +51,7 @@ impl Source {
         self.level_extension = incoming.level_extension;
     }
 
-    /// Takes a packet of this source, or of its retransmissions, and returns it if it is new and has a payload.
+    /// Takes a packet of this source, or of its retransmissions, and returns it if it is new.
     pub(super) fn receive(&mut self, packet: Packet, now: Monotonic) -> Option<IncomingRtp> {
         let wire_type = packet.header.payload_type;
         let repaired = self.codecs.iter().find(|codec| codec.rtx == Some(wire_type));
@@ -96,9 +96,6 @@ impl Source {
             statistics.jitter = jitter;
             statistics.recovered += u64::from(repaired);
         });
-        if payload.is_empty() {
-            return None;
-        }
         let level = self.level_extension.and_then(|id| packet.header.get_extension(id));
         Some(IncomingRtp {
             arrived: now,

@@ -115,7 +115,7 @@ pub struct IncomingRtp {
     pub payload_type: u8,
     /// The codec of that payload type.
     pub mime: Mime,
-    /// The payload without padding; empty packets (probes) are not delivered.
+    /// The payload without padding. Empty for a packet of padding alone: it says nothing, but its number is used up.
     pub payload: Bytes,
     /// Level of the sound in -dBov, 0 to 127, when the other side sends it.
     pub audio_level: Option<u8>,

@@ -24,7 +24,7 @@ use webrtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit,
 
 use super::arrival_feedback::ArrivalFeedback;
 use super::codecs;
-use super::config::NetworkConfig;
+use super::config::{IceServer, NetworkConfig};
 use super::data::{Channels, LOSSY, RELIABLE};
 use super::error::RtcError;
 use super::exchange::Exchange;
@@ -102,6 +102,10 @@ pub enum PeerEvent {
         /// The message.
         bytes: Bytes,
     },
+}
+
+fn ice_server(server: IceServer) -> RTCIceServer {
+    RTCIceServer { urls: server.urls, username: server.username, credential: server.credential }
 }
 
 /// A number that nobody can guess.
@@ -220,11 +224,7 @@ impl Peer {
             .with_relay_acceptance_min_wait(Some(relayed))
             .with_discard_local_candidates_during_ice_restart(true)
             .build();
-        let servers = config.ice_servers.iter().map(|server| RTCIceServer {
-            urls: server.urls.clone(),
-            username: server.username.clone(),
-            credential: server.credential.clone(),
-        });
+        let servers = config.ice_servers.iter().cloned().map(ice_server);
         let registry = Registry::new()
             .with(Slot::TwccReceiver, ArrivalFeedback::new(Arc::clone(&plane)))
             .with(Slot::from(20_000), Exchange::new(Arc::clone(&plane), random() as u32));

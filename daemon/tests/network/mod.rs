@@ -1,5 +1,9 @@
 //! A UDP relay that loses and delays media, to stand between two peers on one machine.
 
+#![allow(dead_code)] // Each test file uses a part of it.
+
+pub mod tcp;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,10 +1,27 @@
 //! Rooms by LiveKit's protocol.
+//!
+//! A task of its own keeps one session: commands, the server's messages and the peer connection's news come in, messages and
+//! events go out. What is decided is decided in [`offers`], [`wants`], [`published`] and [`super::room`], without sockets.
 
-use tokio::sync::mpsc::UnboundedSender;
+mod address;
+mod commands;
+mod connect;
+mod inbound;
+mod offers;
+mod packets;
+mod published;
+mod refusal;
+mod task;
+mod wants;
+
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 
 use super::error::{DisconnectReason, SignalError};
 use super::room::{RemoteStream, User};
 use crate::rtc::{MediaKind, MediaReceiver, MediaSender, NetworkConfig, PeerStatistics};
+use commands::Command;
+use task::Task;
 
 /// What is needed to join a room.
 #[derive(Clone)]
@@ -19,7 +36,7 @@ pub struct JoinOptions {
     pub user_id: String,
     /// ZEGO's user name, LiveKit's name.
     pub user_name: String,
-    /// ICE servers and interfaces; the server's own ICE servers are added.
+    /// ICE servers and interfaces. ICE servers that the room server names are not used: its own address can be reached.
     pub network: NetworkConfig,
 }
 
@@ -43,7 +60,7 @@ pub struct PublishRequest {
     pub audio: bool,
     /// Publish a video track of this width and height.
     pub video: Option<(u32, u32)>,
-    /// Text for everybody in the room, empty = none.
+    /// Text for everybody in the room, empty = none. A server may refuse it; the stream is published all the same.
     pub extra_info: String,
 }
 
@@ -66,7 +83,7 @@ pub enum SessionEvent {
     StreamAdded(RemoteStream),
     /// A track came or went, a mute or the extra info changed.
     StreamChanged(RemoteStream),
-    /// The last track of a stream went.
+    /// The last track of a stream went. A subscription to it ends with it.
     StreamRemoved(RemoteStream),
     /// Media of a subscribed stream can arrive.
     Media {
@@ -105,20 +122,31 @@ pub enum SessionEvent {
 /// `Disconnected`, or with the last clone.
 #[derive(Clone)]
 pub struct Session {
-    _private: (),
+    commands: UnboundedSender<Command>,
 }
 
 impl Session {
     /// Joins a room: returns when the server has taken us in. The peer connection comes up behind it.
     ///
     /// # Errors
-    /// [`SignalError::Refused`], [`SignalError::Unreachable`], [`SignalError::Timeout`], [`SignalError::BadAddress`].
+    /// [`SignalError::Refused`], [`SignalError::Unreachable`], [`SignalError::Timeout`], [`SignalError::BadAddress`],
+    /// [`SignalError::Protocol`].
     pub async fn join(
         options: JoinOptions,
         events: UnboundedSender<SessionEvent>,
     ) -> Result<(Self, Joined), SignalError> {
-        drop((options, events));
-        todo!()
+        let connected = connect::connect(&options).await?;
+        let (commands, inbox) = unbounded_channel();
+        let (task, joined) = Task::new(&options, connected, inbox, events);
+        tokio::spawn(task.run());
+        Ok((Self { commands }, joined))
+    }
+
+    /// Gives the task a command and waits for its answer.
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, SignalError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).map_err(|_| SignalError::Ended)?;
+        answer.await.map_err(|_| SignalError::Ended)
     }
 
     /// Publishes a stream; its senders become ready when the connection is.
@@ -126,8 +154,7 @@ impl Session {
     /// # Errors
     /// [`SignalError::Refused`] (for instance 1003028: the stream id is taken), [`SignalError::Timeout`], [`SignalError::Ended`].
     pub async fn publish(&self, request: PublishRequest) -> Result<Publication, SignalError> {
-        drop(request);
-        todo!()
+        self.ask(|reply| Command::Publish(request, reply)).await?
     }
 
     /// Stops publishing a stream.
@@ -135,29 +162,36 @@ impl Session {
     /// # Errors
     /// [`SignalError::UnknownStream`], [`SignalError::Ended`].
     pub async fn unpublish(&self, stream_id: &str) -> Result<(), SignalError> {
-        let _ = stream_id;
-        todo!()
+        self.ask(|reply| Command::Unpublish(stream_id.to_owned(), reply)).await?
     }
 
     /// Tells the others that a track of ours is muted, or not any more. The media itself is stopped by whoever sends it.
     pub async fn mute(&self, stream_id: &str, kind: MediaKind, muted: bool) {
-        let _ = (stream_id, kind, muted);
-        todo!()
+        // Of a session that has ended, nobody needs to know.
+        let _ = self.ask(|reply| Command::Mute(stream_id.to_owned(), kind, muted, reply)).await;
     }
 
     /// Asks for the media of a stream; it arrives as [`SessionEvent::Media`], also for a track of the stream that appears later.
+    /// Called again, it changes which kinds are wanted.
     ///
     /// # Errors
     /// [`SignalError::UnknownStream`], [`SignalError::Ended`].
     pub async fn subscribe(&self, stream_id: &str, audio: bool, video: bool) -> Result<(), SignalError> {
-        let _ = (stream_id, audio, video);
-        todo!()
+        self.ask(|reply| Command::Subscribe(stream_id.to_owned(), audio, video, reply)).await?
     }
 
     /// Gives a stream's media up.
     pub async fn unsubscribe(&self, stream_id: &str) {
-        let _ = stream_id;
-        todo!()
+        // Of a session that has ended, nothing arrives anyway.
+        let _ = self.ask(|reply| Command::Unsubscribe(stream_id.to_owned(), reply)).await;
+    }
+
+    /// Changes the extra information of a stream that we publish.
+    ///
+    /// # Errors
+    /// [`SignalError::UnknownStream`], [`SignalError::Ended`].
+    pub async fn set_extra_info(&self, stream_id: &str, text: &str) -> Result<(), SignalError> {
+        self.ask(|reply| Command::ExtraInfo(stream_id.to_owned(), text.to_owned(), reply)).await?
     }
 
     /// Sends a data message; `to` empty = everybody else.
@@ -171,17 +205,30 @@ impl Session {
         reliable: bool,
         to: Vec<String>,
     ) -> Result<(), SignalError> {
-        drop((topic, payload, reliable, to));
-        todo!()
+        let (peer, bytes) =
+            self.ask(|reply| Command::Data { topic: topic.to_owned(), payload, reliable, to, reply }).await?;
+        Ok(peer.send_data(reliable, bytes).await?)
     }
 
-    /// Counters of the peer connection.
+    /// Counters of the peer connections, zero after the end.
     pub async fn statistics(&self) -> PeerStatistics {
-        todo!()
+        let Ok(peers) = self.ask(Command::Peers).await else { return PeerStatistics::default() };
+        let mut sum = PeerStatistics::default();
+        for peer in peers {
+            let one = peer.statistics().await;
+            sum.rtt = sum.rtt.or(one.rtt);
+            sum.packets_sent += one.packets_sent;
+            sum.bytes_sent += one.bytes_sent;
+            sum.packets_received += one.packets_received;
+            sum.bytes_received += one.bytes_received;
+            sum.packets_lost += one.packets_lost;
+        }
+        sum
     }
 
     /// Leaves the room: the server is told, sockets and tasks are gone on return. No event follows.
     pub async fn leave(&self) {
-        todo!()
+        // A session that has ended was left already.
+        let _ = self.ask(Command::Leave).await;
     }
 }

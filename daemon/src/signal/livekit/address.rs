@@ -1,0 +1,84 @@
+//! The URL that a server is reached by.
+
+use super::super::error::SignalError;
+use super::JoinOptions;
+
+/// The server's URL without its query, for messages, and with what our own server wants to know. Others ignore it.
+///
+/// # Errors
+/// [`SignalError::BadAddress`].
+pub(super) fn urls(options: &JoinOptions) -> Result<(String, String), SignalError> {
+    let server = options.server.trim();
+    let bad = || SignalError::BadAddress(server.to_owned());
+    let server = server.split('#').next().unwrap_or_default();
+    let (base, query) = server.split_once('?').unwrap_or((server, ""));
+    let (scheme, rest) = base.split_once("://").ok_or_else(bad)?;
+    if !["ws", "wss"].contains(&scheme.to_ascii_lowercase().as_str()) {
+        return Err(bad());
+    }
+    let host = rest.split('/').next().unwrap_or_default();
+    if host.is_empty() || host.starts_with(':') || host.contains(char::is_whitespace) {
+        return Err(bad());
+    }
+    let mut url = format!("{}?", base.trim_end_matches('/'));
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        url.push_str(pair);
+        url.push('&');
+    }
+    let pairs = [("zego_room", &options.room_id), ("zego_user", &options.user_id), ("zego_name", &options.user_name)];
+    for (index, (name, value)) in pairs.into_iter().enumerate() {
+        if index > 0 {
+            url.push('&');
+        }
+        url.push_str(name);
+        url.push('=');
+        escape(value, &mut url);
+    }
+    Ok((base.to_owned(), url))
+}
+
+/// Percent-encodes everything but unreserved characters, RFC 3986 §2.3.
+fn escape(value: &str, into: &mut String) {
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            into.push(char::from(byte));
+        } else {
+            into.push_str(&format!("%{byte:02X}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(server: &str) -> JoinOptions {
+        JoinOptions {
+            server: server.to_owned(),
+            token: String::new(),
+            room_id: "a b&c".to_owned(),
+            user_id: "u~1".to_owned(),
+            user_name: "Jörg".to_owned(),
+            network: Default::default(),
+        }
+    }
+
+    #[test]
+    fn our_own_server_is_told_room_and_user() {
+        let added = "zego_room=a%20b%26c&zego_user=u~1&zego_name=J%C3%B6rg";
+        for (server, base, url) in [
+            ("ws://h:7880", "ws://h:7880", format!("ws://h:7880?{added}")),
+            ("wss://h/path/", "wss://h/path/", format!("wss://h/path?{added}")),
+            (" ws://h?x=1#y", "ws://h", format!("ws://h?x=1&{added}")),
+        ] {
+            assert_eq!(urls(&options(server)).unwrap(), (base.to_owned(), url), "{server}");
+        }
+    }
+
+    #[test]
+    fn other_addresses_are_refused() {
+        for server in ["", "h:7880", "http://h", "ws://", "ws:///x", "ws://:7880", "ws://a b"] {
+            assert!(matches!(urls(&options(server)), Err(SignalError::BadAddress(_))), "{server}");
+        }
+    }
+}

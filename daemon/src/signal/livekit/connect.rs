@@ -1,0 +1,163 @@
+//! Joining: the peer connection's first offer goes with the request, so that media is up one round trip after the answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use livekit_protocol as proto;
+use livekit_signaling::{SignalClient, SignalEvents, SignalOptions};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::super::error::SignalError;
+use super::{JoinOptions, address, refusal};
+use crate::rtc::{Peer, PeerEvent};
+
+/// Sections for other people's media in the first offer: as many tracks can be played without a further round trip.
+const FIRST_RECEIVERS: usize = 3;
+/// 17: from 18 on the data channels would have to be negotiated by number.
+const PROTOCOL_VERSION: u32 = 17;
+/// Attempt to open the connection.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// The token's user or room are others than those of the call.
+const OTHER_USER: i32 = 1_002_077;
+const OTHER_ROOM: i32 = 1_002_033;
+
+/// One peer connection and its news.
+pub(super) struct Link {
+    pub(super) peer: Peer,
+    pub(super) events: UnboundedReceiver<PeerEvent>,
+}
+
+impl Link {
+    async fn new(options: &JoinOptions) -> Result<Self, SignalError> {
+        let (tell, events) = unbounded_channel();
+        Ok(Self { peer: Peer::new(&options.network, tell).await?, events })
+    }
+}
+
+/// A room that we are in.
+pub(super) struct Connected {
+    pub(super) client: Arc<SignalClient>,
+    pub(super) join: proto::JoinResponse,
+    pub(super) signals: SignalEvents,
+    /// Sends, and receives too unless there is a subscriber.
+    pub(super) publisher: Link,
+    /// Receives, with servers that keep the two directions apart.
+    pub(super) subscriber: Option<Link>,
+}
+
+/// Joins.
+///
+/// # Errors
+/// As [`super::Session::join`].
+pub(super) async fn connect(options: &JoinOptions) -> Result<Connected, SignalError> {
+    let (server, url) = address::urls(options)?;
+    let publisher = Link::new(options).await?;
+    publisher.peer.open_data_channels().await?;
+    publisher.peer.add_receivers(FIRST_RECEIVERS, FIRST_RECEIVERS).await?;
+    let sdp = publisher.peer.create_offer(false).await?;
+    let offer = proto::SessionDescription { r#type: "offer".to_owned(), sdp, ..Default::default() };
+    let mut settings = SignalOptions::default();
+    settings.auto_subscribe = false;
+    settings.single_peer_connection = true;
+    settings.connect_timeout = CONNECT_TIME;
+    settings.protocol_version = PROTOCOL_VERSION;
+    // Nothing of what newer programs add to media and messages is understood here.
+    settings.client_capabilities = Vec::new();
+    settings.client_protocol = 0;
+    settings.sdk_options.sdk_version = Some(env!("CARGO_PKG_VERSION").to_owned());
+    let attempt = SignalClient::connect(&url, &options.token, settings, Some(offer)).await;
+    let (client, join, signals) = match attempt {
+        Ok(connected) => connected,
+        Err(error) => {
+            publisher.peer.close().await;
+            return Err(refusal::join(&server, error));
+        }
+    };
+    let client = Arc::new(client);
+    match accept(options, &client, &join, publisher).await {
+        Ok((publisher, subscriber)) => Ok(Connected { client, join, signals, publisher, subscriber }),
+        Err(error) => {
+            let leave =
+                proto::LeaveRequest { reason: proto::DisconnectReason::ClientInitiated as i32, ..Default::default() };
+            client.send(proto::signal_request::Message::Leave(leave)).await;
+            client.close().await;
+            Err(error)
+        }
+    }
+}
+
+/// Checks what the server let us in as, and makes the connections that it wants.
+async fn accept(
+    options: &JoinOptions,
+    client: &SignalClient,
+    join: &proto::JoinResponse,
+    publisher: Link,
+) -> Result<(Link, Option<Link>), SignalError> {
+    let checked = check(options, join);
+    if let Err(error) = checked {
+        publisher.peer.close().await;
+        return Err(error);
+    }
+    if client.is_single_pc_mode_active() {
+        return Ok((publisher, None));
+    }
+    // An old server: the first offer was not seen by anybody.
+    publisher.peer.close().await;
+    let publisher = Link::new(options).await?;
+    publisher.peer.open_data_channels().await?;
+    let subscriber = Link::new(options).await?;
+    Ok((publisher, Some(subscriber)))
+}
+
+fn check(options: &JoinOptions, join: &proto::JoinResponse) -> Result<(), SignalError> {
+    let participant =
+        join.participant.as_ref().ok_or_else(|| SignalError::Protocol("a join without a participant".to_owned()))?;
+    if join.ping_interval <= 0 || join.ping_timeout <= 0 {
+        return Err(SignalError::Protocol("a join without ping times".to_owned()));
+    }
+    if participant.identity != options.user_id {
+        return Err(SignalError::Refused { code: OTHER_USER, message: "the token is for another user".to_owned() });
+    }
+    if join.room.as_ref().is_some_and(|room| room.name != options.room_id) {
+        return Err(SignalError::Refused { code: OTHER_ROOM, message: "the token is for another room".to_owned() });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_must_have_let_in_whom_we_said() {
+        let options = JoinOptions {
+            server: String::new(),
+            token: String::new(),
+            room_id: "lobby".to_owned(),
+            user_id: "door".to_owned(),
+            user_name: String::new(),
+            network: Default::default(),
+        };
+        let join = |identity: &str, room: &str, ping: i32| proto::JoinResponse {
+            participant: Some(proto::ParticipantInfo { identity: identity.to_owned(), ..Default::default() }),
+            room: Some(proto::Room { name: room.to_owned(), ..Default::default() }),
+            ping_interval: ping,
+            ping_timeout: 15,
+            ..Default::default()
+        };
+        assert!(check(&options, &join("door", "lobby", 5)).is_ok());
+        assert!(matches!(
+            check(&options, &join("desk", "lobby", 5)),
+            Err(SignalError::Refused { code: OTHER_USER, .. })
+        ));
+        assert!(matches!(
+            check(&options, &join("door", "hall", 5)),
+            Err(SignalError::Refused { code: OTHER_ROOM, .. })
+        ));
+        assert!(
+            matches!(check(&options, &join("door", "lobby", 0)), Err(SignalError::Protocol(_))),
+            "it would never answer"
+        );
+        assert!(check(&options, &proto::JoinResponse::default()).is_err());
+    }
+}

@@ -1,0 +1,185 @@
+//! Why a server did not let us in, or not do something: from HTTP answers and request answers to codes.
+
+use livekit_protocol as proto;
+use livekit_signaling::SignalError as WireError;
+use proto::request_response::Reason;
+use zego_protocol::error::code_of;
+
+use super::super::error::{DisconnectReason, SignalError};
+
+/// A refusal without a code of its own.
+const AUTHENTICATION_FAILED: i32 = 1_002_033;
+/// The token cannot even be written into a request.
+const TOKEN_MALFORMED: i32 = 1_002_075;
+/// The token's privileges do not allow it.
+const NOT_ALLOWED: i32 = 1_003_072;
+/// Somebody else has a stream of that id.
+const STREAM_EXISTS: i32 = 1_003_028;
+/// The server has no more room for it.
+const LIMIT: i32 = 1_003_025;
+
+/// A sentence with its code taken off the end.
+fn split(sentence: &str, otherwise: i32) -> (i32, String) {
+    let sentence = sentence.trim();
+    match code_of(sentence) {
+        Some(code) => {
+            let text = sentence.rsplit_once(" [").map_or(sentence, |(text, _)| text);
+            (code, text.to_owned())
+        }
+        None => (otherwise, sentence.to_owned()),
+    }
+}
+
+/// Why joining `server` (without its query) failed.
+pub(super) fn join(server: &str, error: WireError) -> SignalError {
+    let unreachable = |reason: String| SignalError::Unreachable { server: server.to_owned(), reason };
+    let refused = |body: &str| {
+        let (code, message) = split(body, AUTHENTICATION_FAILED);
+        let message = if message.is_empty() { "the server refused the token".to_owned() } else { message };
+        SignalError::Refused { code, message }
+    };
+    match error {
+        WireError::UrlParse(_) => SignalError::BadAddress(server.to_owned()),
+        WireError::TokenFormat => SignalError::Refused {
+            code: TOKEN_MALFORMED,
+            message: "the token has characters that no token has".to_owned(),
+        },
+        WireError::Client(status, body) | WireError::Server(status, body) => {
+            if code_of(&body).is_some() || status == 401 || status == 403 {
+                refused(&body)
+            } else if status == 404 {
+                SignalError::Protocol(format!("{server} answers {status}: {}", body.trim()))
+            } else {
+                unreachable(format!("it answers {status}: {}", body.trim()))
+            }
+        }
+        WireError::Handshake { status } if status == 401 || status == 403 => refused(""),
+        WireError::Handshake { status } if status == 404 => SignalError::Protocol(format!("{server} answers {status}")),
+        WireError::Handshake { status } => unreachable(format!("it answers {status}")),
+        WireError::Timeout(_) => SignalError::Timeout("joining"),
+        WireError::LeaveRequest { reason, .. } => {
+            let (code, message) = split(&format!("the server says {}", reason.as_str_name()), AUTHENTICATION_FAILED);
+            SignalError::Refused { code, message }
+        }
+        WireError::Closed => unreachable("it closed the connection".to_owned()),
+        WireError::Connection(reason) => unreachable(reason),
+        other => SignalError::Protocol(other.to_string()),
+    }
+}
+
+/// Why a request was refused; `None` when it was not.
+pub(super) fn request(response: &proto::RequestResponse) -> Option<SignalError> {
+    let otherwise = match response.reason() {
+        Reason::Ok | Reason::Queued => return None,
+        Reason::DuplicateHandle | Reason::DuplicateName => STREAM_EXISTS,
+        Reason::LimitExceeded => LIMIT,
+        _ => NOT_ALLOWED,
+    };
+    let (code, message) = split(&response.message, otherwise);
+    let message =
+        if message.is_empty() { format!("the server says {}", response.reason().as_str_name()) } else { message };
+    Some(SignalError::Refused { code, message })
+}
+
+/// Why the server ended the session.
+pub(super) fn leave(reason: proto::DisconnectReason) -> DisconnectReason {
+    use proto::DisconnectReason as Wire;
+    match reason {
+        Wire::DuplicateIdentity => DisconnectReason::DuplicateIdentity,
+        Wire::ParticipantRemoved => DisconnectReason::Removed,
+        Wire::RoomDeleted | Wire::RoomClosed => DisconnectReason::RoomDeleted,
+        Wire::ServerShutdown => DisconnectReason::ServerShutdown,
+        Wire::StateMismatch | Wire::JoinFailure | Wire::Migration => DisconnectReason::StateMismatch,
+        Wire::SignalClose | Wire::ConnectionTimeout | Wire::MediaFailure => {
+            DisconnectReason::ConnectionLost(format!("the server says {}", reason.as_str_name()))
+        }
+        other => DisconnectReason::Other(other.as_str_name().to_owned()),
+    }
+}
+
+/// What to do after a failed attempt to take a session up again.
+#[derive(Debug)]
+pub(super) enum Resume {
+    /// It may work later.
+    Again(String),
+    /// It never will.
+    Over(DisconnectReason),
+}
+
+/// Why taking a session up again failed.
+pub(super) fn resume(error: WireError) -> Resume {
+    match error {
+        WireError::LeaveRequest { reason, .. } => Resume::Over(leave(reason)),
+        WireError::Handshake { status } if status == 401 || status == 403 => Resume::Over(DisconnectReason::Refused {
+            code: AUTHENTICATION_FAILED,
+            message: "the server refused the token".to_owned(),
+        }),
+        WireError::Handshake { status } if status == 404 => Resume::Over(DisconnectReason::StateMismatch),
+        other => Resume::Again(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(code: u16) -> http::StatusCode {
+        http::StatusCode::from_u16(code).unwrap()
+    }
+
+    #[test]
+    fn answers_become_errors() {
+        // (what the wire says, what we say)
+        let cases = [
+            (
+                WireError::Client(status(401), "The token expired; make a new one [1002078]\n".to_owned()),
+                "1002078 The token expired; make a new one",
+            ),
+            (WireError::Client(status(403), "no [here] permission".to_owned()), "1002033 no [here] permission"),
+            (WireError::Client(status(401), String::new()), "1002033 the server refused the token"),
+            (WireError::Client(status(429), "Slow down [1002071]".to_owned()), "1002071 Slow down"),
+            (WireError::Server(status(503), "The room is full [1002034]".to_owned()), "1002034 The room is full"),
+            (WireError::Handshake { status: status(401) }, "1002033 the server refused the token"),
+            (WireError::TokenFormat, "1002075 the token has characters that no token has"),
+            (
+                WireError::Server(status(503), "busy".to_owned()),
+                "ws://h cannot be reached: it answers 503 Service Unavailable: busy",
+            ),
+            (
+                WireError::Handshake { status: status(404) },
+                "the server does not speak the protocol: ws://h answers 404 Not Found",
+            ),
+            (WireError::Timeout("x".to_owned()), "no answer in time: joining"),
+            (WireError::Connection("refused".to_owned()), "ws://h cannot be reached: refused"),
+            (WireError::UrlParse("x".to_owned()), "ws://h is not a ws:// or wss:// address"),
+        ];
+        for (wire, expected) in cases {
+            let text = format!("{wire:?}");
+            let ours = match join("ws://h", wire) {
+                SignalError::Refused { code, message } => format!("{code} {message}"),
+                other => other.to_string(),
+            };
+            assert_eq!(ours, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn refused_requests_have_codes() {
+        let response = |reason: Reason, message: &str| proto::RequestResponse {
+            reason: reason as i32,
+            message: message.to_owned(),
+            ..Default::default()
+        };
+        assert!(request(&response(Reason::Ok, "")).is_none());
+        for (reason, message, expected) in [
+            (Reason::DuplicateName, "Stream a is taken [1003028]", 1_003_028),
+            (Reason::NotAllowed, "Stream a is taken [1003028]", 1_003_028),
+            (Reason::NotAllowed, "no permission", 1_003_072),
+            (Reason::DuplicateHandle, "", 1_003_028),
+        ] {
+            let Some(SignalError::Refused { code, message }) = request(&response(reason, message)) else { panic!() };
+            assert_eq!(code, expected);
+            assert!(!message.is_empty() && !message.contains('['), "{message}");
+        }
+    }
+}
