@@ -70,7 +70,7 @@ pub(super) async fn connect(options: &JoinOptions) -> Result<Connected, SignalEr
         Ok(connected) => connected,
         Err(error) => {
             publisher.peer.close().await;
-            return Err(refusal::join(&server, error));
+            return Err(refusal::join(&server, &options.token, error));
         }
     };
     let client = Arc::new(client);

@@ -30,11 +30,12 @@ fn split(sentence: &str, otherwise: i32) -> (i32, String) {
     }
 }
 
-/// Why joining `server` (without its query) failed.
-pub(super) fn join(server: &str, error: WireError) -> SignalError {
+/// Why joining `server` (without its query) failed. Some servers repeat the token in their answer: it goes no further.
+pub(super) fn join(server: &str, token: &str, error: WireError) -> SignalError {
+    let shown = |text: &str| if token.is_empty() { text.to_owned() } else { text.replace(token, "(the token)") };
     let unreachable = |reason: String| SignalError::Unreachable { server: server.to_owned(), reason };
     let refused = |body: &str| {
-        let (code, message) = split(body, AUTHENTICATION_FAILED);
+        let (code, message) = split(&shown(body), AUTHENTICATION_FAILED);
         let message = if message.is_empty() { "the server refused the token".to_owned() } else { message };
         SignalError::Refused { code, message }
     };
@@ -48,9 +49,9 @@ pub(super) fn join(server: &str, error: WireError) -> SignalError {
             if code_of(&body).is_some() || status == 401 || status == 403 {
                 refused(&body)
             } else if status == 404 {
-                SignalError::Protocol(format!("{server} answers {status}: {}", body.trim()))
+                SignalError::Protocol(format!("{server} answers {status}: {}", shown(body.trim())))
             } else {
-                unreachable(format!("it answers {status}: {}", body.trim()))
+                unreachable(format!("it answers {status}: {}", shown(body.trim())))
             }
         }
         WireError::Handshake { status } if status == 401 || status == 403 => refused(""),
@@ -136,6 +137,10 @@ mod tests {
                 "1002078 The token expired; make a new one",
             ),
             (WireError::Client(status(403), "no [here] permission".to_owned()), "1002033 no [here] permission"),
+            (
+                WireError::Client(status(401), "invalid token: eyJ.x.y, error: old".to_owned()),
+                "1002033 invalid token: (the token), error: old",
+            ),
             (WireError::Client(status(401), String::new()), "1002033 the server refused the token"),
             (WireError::Client(status(429), "Slow down [1002071]".to_owned()), "1002071 Slow down"),
             (WireError::Server(status(503), "The room is full [1002034]".to_owned()), "1002034 The room is full"),
@@ -155,7 +160,7 @@ mod tests {
         ];
         for (wire, expected) in cases {
             let text = format!("{wire:?}");
-            let ours = match join("ws://h", wire) {
+            let ours = match join("ws://h", "eyJ.x.y", wire) {
                 SignalError::Refused { code, message } => format!("{code} {message}"),
                 other => other.to_string(),
             };
