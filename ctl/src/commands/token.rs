@@ -39,7 +39,7 @@ fn make_at(options: &Token, environment_secret: Option<String>, now: u64) -> Res
         Kind::Token04 => generate_token04(&request, now),
         Kind::Livekit => generate_livekit(&request, now),
     };
-    let token = token.map_err(|error| Failure::Usage(error.to_string()))?;
+    let token = token.map_err(|error| Failure::refused(error.code(), &error.to_string()))?;
     Ok((token, now.saturating_add(options.ttl)))
 }
 
@@ -79,11 +79,11 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_token_is_wrong_usage() {
+    fn what_makes_no_token_is_refused() {
         for line in ["--secret short", "--room a/b", "--kind livekit", "--kind livekit --room r --stream s"] {
-            assert_eq!(make(line).unwrap_err().status(), 2, "{line}");
+            assert_eq!(make(line).unwrap_err().code(), Some(1_000_017), "{line}");
         }
-        assert_eq!(make_at(&options(""), None, 1000).unwrap_err().status(), 2);
-        assert!(!make("--secret short").unwrap_err().text(false).contains("short"), "secrets are not repeated");
+        assert_eq!(make_at(&options(""), None, 1000).unwrap_err().status(), 2, "no secret at all");
+        assert!(!make("--secret hunter2").unwrap_err().text(false).contains("hunter2"), "secrets are not repeated");
     }
 }
