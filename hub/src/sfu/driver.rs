@@ -265,8 +265,9 @@ impl Driver {
         let Some((_, key)) = peer.publishing.iter().find(|(published, _)| *published == mid).copied() else { return };
         let payload_type = packet.header.payload_type;
         let Some(params) = peer.rtc.codec_config().find(|p| p.pt() == payload_type).copied() else { return };
-        let report =
-            packet.last_sender_info.as_ref().map(|s| Report { wall: s.ntp_time, rtp: s.rtp_time.numer() as u32 });
+        // A report from before the first packet pairs the time with an RTP timestamp of nothing.
+        let report = packet.last_sender_info.as_ref().filter(|s| s.sender_packet_count > 0);
+        let report = report.map(|s| Report { wall: s.ntp_time, rtp: s.rtp_time.numer() as u32 });
         let rate = params.spec().clock_rate.get();
         let made_at = peer.clock.made_at(report, packet.header.timestamp, rate, packet.timestamp);
         let Some(track) = self.tracks.get_mut(key) else { return };

@@ -103,7 +103,7 @@ fn who_does_not_want_everything_gets_what_it_asks_for() {
 fn a_section_rests_for_one_negotiation_before_it_carries_another_track() {
     let mut stage = stage(false, 0, 1);
     let (audio, video) = (sid(&stage, 1, 0), sid(&stage, 1, 1));
-    stage.request(2, subscribe(&[video.clone()], true));
+    stage.request(2, subscribe(std::slice::from_ref(&video), true));
     stage.request(2, Request::Offer(offer(&receiving(0, 1))));
     stage.answer_all();
     stage.enter(3, "shed", 0, 0);
