@@ -49,7 +49,7 @@ async fn serve(config: Config, address: &Address) -> Result<(), Box<dyn std::err
     let bus = Bus::serve(address, engine.clone(), events).await?;
     service::ready();
     service::feed_watchdog();
-    log::info!("serving {} on {address:?}", zego_protocol::names::BUS_NAME);
+    log::info!("serving {} on {address}", zego_protocol::names::BUS_NAME);
     let result = tokio::select! {
         signal = service::asked_to_end() => {
             log::info!("ending on {}", signal?);

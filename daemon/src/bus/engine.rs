@@ -222,15 +222,15 @@ impl EngineInterface {
         self.run("StopPublishing", &emitter, self.engine.stop_publishing(&stream_id)).await
     }
 
-    /// Changes the text of a stream of ours. Not in this version; StartPublishing takes `extra_info`. Errors: Unsupported.
+    /// Changes the text of a stream of ours, which the others in the room see. Errors: InvalidArgument, NotPublishing.
     async fn set_stream_extra_info(
         &self,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
         stream_id: String,
         extra_info: String,
     ) -> Result<()> {
-        let _ = (stream_id, extra_info);
-        self.unsupported("SetStreamExtraInfo", &emitter).await
+        let work = self.engine.set_stream_extra_info(&stream_id, &extra_info);
+        self.run("SetStreamExtraInfo", &emitter, work).await
     }
 
     /// Shows the camera; needs no room. canvas: `view` t, `view_mode` i, `background_color` u, `mirror` b (default true

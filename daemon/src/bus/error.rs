@@ -10,7 +10,7 @@ use crate::engine::EngineError;
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
     /// No connection to the bus.
-    #[error("no connection to {bus:?}: {source}; is the bus running, and its address right?")]
+    #[error("no connection to {bus}: {source}; is the bus running, and its address right?")]
     Connect {
         /// Which one.
         bus: Address,

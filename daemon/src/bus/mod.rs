@@ -40,6 +40,16 @@ pub enum Address {
     Other(String),
 }
 
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::System => f.write_str("the system bus"),
+            Self::Session => f.write_str("the session bus"),
+            Self::Other(address) => write!(f, "the bus at {address}"),
+        }
+    }
+}
+
 impl std::str::FromStr for Address {
     type Err = String;
 

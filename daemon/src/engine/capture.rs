@@ -45,16 +45,40 @@ impl Drop for Use {
 }
 
 /// An open camera or microphone; the device is released with the last holder.
-pub(super) struct Open<C> {
-    /// The pipeline's side of it.
-    pub(super) capture: C,
+pub(super) struct Open<C: Send + 'static> {
+    /// There until the drop.
+    capture: Option<C>,
     used: Arc<Use>,
 }
 
-impl<C> Open<C> {
+impl<C: Send + 'static> Open<C> {
+    fn new(capture: C, used: Arc<Use>) -> Arc<Self> {
+        Arc::new(Self { capture: Some(capture), used })
+    }
+
+    /// The pipeline's side of it.
+    pub(super) fn capture(&self) -> &C {
+        self.capture.as_ref().expect("it is taken by the drop only")
+    }
+
     /// Which device it is.
     pub(super) fn source(&self) -> DeviceSource {
         self.used.source()
+    }
+}
+
+impl<C: Send + 'static> Drop for Open<C> {
+    fn drop(&mut self) {
+        // Closing a device waits for its thread, so it must not happen on the runtime's.
+        let (capture, used) = (self.capture.take(), self.used.clone());
+        let close = move || {
+            drop(capture);
+            drop(used);
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(close)),
+            Err(_) => close(),
+        }
     }
 }
 
@@ -101,7 +125,7 @@ impl Captures {
         let used = Arc::new(Use::new(wanted, self.table.clone()));
         let events = self.events(&used);
         let capture = blocking(move || CameraCapture::start(&source, wish, events)).await?;
-        let camera = Arc::new(Open { capture, used });
+        let camera = Open::new(capture, used);
         open.push(Arc::downgrade(&camera));
         Ok(camera)
     }
@@ -128,7 +152,7 @@ impl Captures {
             drop(open);
             return self.camera(source, wish).await.map(Some);
         }
-        let capture = camera.capture.clone();
+        let capture = camera.capture().clone();
         blocking(move || capture.switch(&source, wish)).await?;
         camera.used.change(wanted);
         Ok(None)
@@ -147,7 +171,7 @@ impl Captures {
         let used = Arc::new(Use::new(wanted, self.table.clone()));
         let events = self.events(&used);
         let capture = blocking(move || MicrophoneCapture::start(&source, events)).await?;
-        let microphone = Arc::new(Open { capture, used });
+        let microphone = Open::new(capture, used);
         open.push(Arc::downgrade(&microphone));
         Ok(microphone)
     }
@@ -171,7 +195,7 @@ impl Captures {
             drop(open);
             return self.microphone(source).await.map(Some);
         }
-        let capture = microphone.capture.clone();
+        let capture = microphone.capture().clone();
         blocking(move || capture.switch(&source)).await?;
         microphone.used.change(wanted);
         Ok(None)
@@ -200,7 +224,7 @@ pub(super) async fn blocking<T: Send + 'static>(
 }
 
 /// The one that is open with this source; those that were closed are forgotten.
-fn find<C>(open: &mut Vec<Weak<Open<C>>>, source: &DeviceSource) -> Option<Arc<Open<C>>> {
+fn find<C: Send + 'static>(open: &mut Vec<Weak<Open<C>>>, source: &DeviceSource) -> Option<Arc<Open<C>>> {
     open.retain(|weak| weak.strong_count() > 0);
     open.iter().filter_map(Weak::upgrade).find(|device| device.source() == *source)
 }

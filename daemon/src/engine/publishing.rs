@@ -110,6 +110,21 @@ impl Core {
         Ok(outcome_is)
     }
 
+    fn set_stream_extra_info(&mut self, stream_id: &str, text: String, reply: Reply<()>) {
+        let published = self.channels.values_mut().find_map(|entry| {
+            Some((&entry.channel, entry.publishing.as_mut()?)).filter(|(_, p)| p.stream_id == stream_id)
+        });
+        match published {
+            Some((channel, published)) => {
+                published.extra_info.clone_from(&text);
+                channel.tell(ChannelInput::ExtraInfo(text, reply));
+            }
+            None => {
+                let _ = reply.send(Err(EngineError::new(1_003_001, &format!("Stream '{stream_id}' is not published"))));
+            }
+        }
+    }
+
     fn stop_publishing(&mut self, stream_id: &str, reply: Reply<()>) {
         let found = self.channels.iter_mut().find(|(number, entry)| match (&entry.publishing, stream_id) {
             (Some(_), "") => **number == 0,
@@ -316,6 +331,17 @@ impl Engine {
     pub async fn stop_publishing(&self, stream_id: &str) -> Result<(), EngineError> {
         let stream_id = stream_id.to_owned();
         self.ask(move |core, reply| core.stop_publishing(&stream_id, reply)).await
+    }
+
+    /// SetStreamExtraInfo: others in the room see it.
+    ///
+    /// # Errors
+    /// 1003051 for a text that is too long, 1003001 for a stream that is not published.
+    pub async fn set_stream_extra_info(&self, stream_id: &str, text: &str) -> Result<(), EngineError> {
+        id::stream_id(stream_id)?;
+        id::stream_extra_info(text)?;
+        let (stream_id, text) = (stream_id.to_owned(), text.to_owned());
+        self.ask(move |core, reply| core.set_stream_extra_info(&stream_id, text, reply)).await
     }
 
     /// StartPreview: returns when the camera is open.

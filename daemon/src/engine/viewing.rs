@@ -86,13 +86,11 @@ impl Core {
     pub(super) fn leave_view(&mut self, id: u64) {
         for entry in self.channels.values_mut().filter(|entry| entry.preview == Some(id)) {
             entry.preview = None;
-            let (reply, _) = tokio::sync::oneshot::channel();
-            entry.channel.tell(super::channel::ChannelInput::Preview(None, reply));
+            entry.channel.tell(super::channel::ChannelInput::LeaveView);
         }
         for entry in self.players.values_mut().filter(|entry| entry.view == Some(id)) {
             entry.view = None;
-            let (reply, _) = tokio::sync::oneshot::channel();
-            entry.player.tell(super::player::PlayerInput::View(None, reply));
+            entry.player.tell(super::player::PlayerInput::LeaveView);
         }
     }
 }

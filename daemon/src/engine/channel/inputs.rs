@@ -92,10 +92,14 @@ impl VideoSettings {
 pub(in crate::engine) enum ChannelInput {
     /// StartPreview: where to, if anywhere.
     Preview(Option<Arc<dyn View>>, Reply<()>),
+    /// The preview's view belongs to somebody else now.
+    LeaveView,
     /// StopPreview.
     StopPreview(Reply<()>),
     /// StartPublishing.
     Publish(Box<PublishJob>),
+    /// SetStreamExtraInfo.
+    ExtraInfo(String, Reply<()>),
     /// StopPublishing; nothing published is fine.
     Stop(Reply<()>),
     /// Opening the camera ended.

@@ -35,16 +35,23 @@ impl ChannelTask {
 
     /// Takes the preview out of its view, unless the next one is the same.
     fn remove_preview_view(&mut self, next: Option<u64>) {
-        let Some(view) = self.preview.as_ref().filter(|view| Some(view.id()) != next) else { return };
+        let Some(view) = self.preview.take_if(|view| Some(view.id()) != next) else { return };
         if let Slot::Open(camera) = &self.camera {
-            camera.capture.remove_view(view.id());
+            camera.capture().remove_view(view.id());
         }
         view.clear();
     }
 
+    /// Gives the preview's view up: it is destroyed, or somebody else shows something there now.
+    pub(super) fn leave_view(&mut self) {
+        if let (Some(view), Slot::Open(camera)) = (self.preview.take(), &self.camera) {
+            camera.capture().remove_view(view.id());
+        }
+    }
+
     fn show_preview(&mut self, camera: &Camera) {
         if let Some(view) = &self.preview {
-            camera.capture.add_view(view.clone());
+            camera.capture().add_view(view.clone());
         }
         for reply in self.preview_replies.drain(..) {
             let _ = reply.send(Ok(()));
@@ -133,7 +140,7 @@ impl ChannelTask {
             }
         } else {
             if let (Slot::Open(camera), Some(view)) = (&self.camera, &self.preview) {
-                camera.capture.remove_view(view.id());
+                camera.capture().remove_view(view.id());
                 view.clear();
             }
             if let Some(publisher) = &mut self.publisher {
@@ -180,14 +187,14 @@ impl ChannelTask {
             self.camera_source = source;
             if let (Some(other), Slot::Open(camera)) = (other, &self.camera) {
                 if let Some(view) = &self.preview {
-                    camera.capture.remove_view(view.id());
+                    camera.capture().remove_view(view.id());
                 }
-                self.camera = Slot::Open(other.clone());
-                self.show_preview(&other);
                 // The sender belongs to the old camera; the next step makes one for the new.
                 if let Some(publisher) = &mut self.publisher {
                     publisher.video_send = None;
                 }
+                self.camera = Slot::Open(other.clone());
+                self.show_preview(&other);
             }
         });
         self.advance();
@@ -223,10 +230,10 @@ impl ChannelTask {
         let result = result.map(|other| {
             self.microphone_source = source;
             if let Some(other) = other {
-                self.microphone = Slot::Open(other);
                 if let Some(publisher) = &mut self.publisher {
                     publisher.audio_send = None;
                 }
+                self.microphone = Slot::Open(other);
             }
         });
         self.advance();

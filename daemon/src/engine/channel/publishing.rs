@@ -228,10 +228,11 @@ impl ChannelTask {
     fn announce_stream(&mut self, session: Session) {
         let Some(publisher) = &self.publisher else { return };
         let wish = self.video.wish;
-        let size = self.video.size.unwrap_or_else(|| match self.camera.open().and_then(|c| c.capture.format()) {
-            Some(format) => (format.width, format.height),
-            None => (wish.width, wish.height),
-        });
+        let size =
+            self.video.size.unwrap_or_else(|| match self.camera.open().and_then(|camera| camera.capture().format()) {
+                Some(format) => (format.width, format.height),
+                None => (wish.width, wish.height),
+            });
         let request = PublishRequest {
             stream_id: publisher.job.stream_id.clone(),
             audio: publisher.job.audio != Want::No,
@@ -320,6 +321,25 @@ impl ChannelTask {
         if *info != before {
             self.news.tell(EngineEvent::Publisher(Change::Changed(info.clone())));
         }
+    }
+
+    /// Changes the text of the stream; before the stream is announced, what it is announced with.
+    pub(super) fn set_extra_info(&mut self, text: String, reply: Reply<()>) {
+        let Some(publisher) = &mut self.publisher else {
+            let _ = reply.send(Err(EngineError::new(1_003_001, &format!("Channel {} publishes nothing", self.number))));
+            return;
+        };
+        publisher.job.extra_info.clone_from(&text);
+        let session = publisher.session.clone().filter(|_| publisher.publication.is_some());
+        let (stream_id, Some(session)) = (publisher.job.stream_id.clone(), session) else {
+            let _ = reply.send(Ok(()));
+            return;
+        };
+        tokio::spawn(async move {
+            let set = session.set_extra_info(&stream_id, &text).await;
+            let what = format!("Stream '{stream_id}'");
+            let _ = reply.send(set.map_err(|error| EngineError::from_signal(&error, &what, 1_003_053)));
+        });
     }
 
     /// Changes a property of the publisher.

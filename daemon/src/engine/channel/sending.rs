@@ -22,10 +22,10 @@ impl ChannelTask {
             && let (Some(sender), Slot::Open(camera)) = (publication.video, &self.camera)
         {
             let wish = self.video.wish;
-            let format = camera.capture.format();
+            let format = camera.capture().format();
             let size = format.map_or((wish.width, wish.height), |format| (format.width, format.height));
             let config = self.video.encoder(size, wish.fps);
-            match VideoSend::start(&camera.capture, config, sender, events.clone()) {
+            match VideoSend::start(camera.capture(), config, sender, events.clone()) {
                 Ok(send) => self.publisher_mut(|publisher| publisher.video_send = Some(send)),
                 Err(error) => return self.refuse(EngineError::internal(&format!("The encoder failed: {error}"))),
             }
@@ -34,7 +34,7 @@ impl ChannelTask {
         if publisher.audio_send.is_none()
             && let (Some(sender), Slot::Open(microphone)) = (publication.audio, &self.microphone)
         {
-            match AudioSend::start(&microphone.capture, self.audio, sender, events) {
+            match AudioSend::start(microphone.capture(), self.audio, sender, events) {
                 Ok(send) => self.publisher_mut(|publisher| publisher.audio_send = Some(send)),
                 Err(error) => self.refuse(EngineError::internal(&format!("The encoder failed: {error}"))),
             }
@@ -87,7 +87,7 @@ impl ChannelTask {
         let Slot::Open(camera) = &self.camera else { return };
         let Some(send) = self.publisher.as_ref().and_then(|publisher| publisher.video_send.as_ref()) else { return };
         let wish = self.video.wish;
-        let format = camera.capture.format();
+        let format = camera.capture().format();
         let size = format.map_or((wish.width, wish.height), |format| (format.width, format.height));
         send.set_config(self.video.encoder(size, wish.fps));
     }

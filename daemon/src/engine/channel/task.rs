@@ -141,6 +141,8 @@ impl ChannelTask {
     fn input(&mut self, input: ChannelInput) {
         match input {
             ChannelInput::Preview(view, reply) => self.start_preview(view, reply),
+            ChannelInput::LeaveView => self.leave_view(),
+            ChannelInput::ExtraInfo(text, reply) => self.set_extra_info(text, reply),
             ChannelInput::StopPreview(reply) => {
                 self.stop_preview();
                 let _ = reply.send(Ok(()));

@@ -24,6 +24,8 @@ pub(in crate::engine) enum PlayerInput {
     Subscribed(u64, Result<(), SignalError>),
     /// News of the pictures or the sound.
     Media(MediaKind, MediaEvent),
+    /// The view belongs to somebody else now.
+    LeaveView,
     /// StartPlaying again: another view.
     View(Option<Arc<dyn View>>, Reply<()>),
     /// The property Volume.

@@ -193,6 +193,13 @@ impl PlayerTask {
             PlayerInput::Room(news) => self.room_news(news),
             PlayerInput::Subscribed(serial, result) => self.subscribed(serial, result),
             PlayerInput::Media(kind, event) => self.media_event(kind, event),
+            PlayerInput::LeaveView => {
+                if let Some(play) = &self.video_play {
+                    play.set_view(None);
+                }
+                (self.view, self.info.view) = (None, None);
+                self.tell_info();
+            }
             PlayerInput::View(view, reply) => {
                 self.change_view(view);
                 let _ = reply.send(Ok(()));
