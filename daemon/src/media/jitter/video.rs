@@ -180,6 +180,10 @@ impl VideoBuffer {
         }
         self.stray = None;
         let number = self.sequences.sequence(packet.sequence);
+        // A frame's packets that follow on each other change nothing before the last one.
+        let previous = usize::try_from(number - 1 - self.base).ok().and_then(|index| self.slots.get(index)?.as_ref());
+        let same_frame = previous.is_some_and(|previous| previous.timestamp == packet.timestamp);
+        let news = packet.marker || number != self.newest + 1 || !same_frame;
         if self.slots.is_empty() && self.state == State::Searching {
             self.base = number;
             self.newest = number;
@@ -209,7 +213,7 @@ impl VideoBuffer {
             return false;
         }
         self.slots[index] = Some(Slot::new(packet));
-        true
+        news
     }
 
     /// Says what to do at `now`; a frame's bytes replace what is in `unit` (Annex B, or a VP8 frame). `rtt` is the round-trip time.

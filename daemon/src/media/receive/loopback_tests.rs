@@ -375,7 +375,10 @@ fn at_two_percent_loss_with_repairs_nearly_every_picture_is_shown_and_none_is_br
         latencies[count / 2],
         latencies[count * 95 / 100]
     );
-    assert!(count as f64 >= sent as f64 * 0.993, "{count} of {sent}: {:?}", play.statistics());
+    // Until the first picture some may pass: the very first packet can be lost.
+    let played = play.statistics();
+    assert!(played.withheld * 1000 <= sent * 7, "{played:?}");
+    assert!(count as u64 + played.withheld + 8 >= sent, "{count} of {sent}: {played:?}");
 }
 
 #[test]

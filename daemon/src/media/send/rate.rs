@@ -5,7 +5,10 @@ use std::time::Duration;
 use crate::clock::Monotonic;
 
 /// Least time between key frames that were asked for: several receivers often ask within a moment, one key frame serves them all.
-const BETWEEN_KEYS: Duration = Duration::from_millis(250);
+const BETWEEN_KEYS: Duration = Duration::from_millis(60);
+/// Key frames that may follow each other that fast, as at the beginning of a call, and the time that gives the right to one more.
+const IN_A_ROW: f32 = 3.0;
+const ONE_MORE: Duration = Duration::from_millis(400);
 
 /// Lets pictures through at no more than a given rate, evenly.
 #[derive(Debug, Default)]
@@ -32,12 +35,20 @@ impl Thinner {
 }
 
 /// Decides which pictures become key frames.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct KeyFrames {
     /// The next picture must be one: nothing can be decoded before it.
     must: bool,
     asked: bool,
     last: Option<Monotonic>,
+    /// Key frames that may be made on request now.
+    rights: f32,
+}
+
+impl Default for KeyFrames {
+    fn default() -> Self {
+        Self { must: false, asked: false, last: None, rights: IN_A_ROW }
+    }
 }
 
 impl KeyFrames {
@@ -53,10 +64,12 @@ impl KeyFrames {
 
     /// Whether the picture that is encoded at `now` is to be a key frame.
     pub(super) fn take(&mut self, now: Monotonic) -> bool {
-        let rested = self.last.is_none_or(|last| now.since(last) >= BETWEEN_KEYS);
-        let key = self.must || self.asked && rested;
+        let rested = self.last.map_or(ONE_MORE, |last| now.since(last));
+        let rights = (self.rights + rested.as_secs_f32() / ONE_MORE.as_secs_f32()).min(IN_A_ROW);
+        let key = self.must || self.asked && rested >= BETWEEN_KEYS && rights >= 1.0;
         if key {
             (self.must, self.asked, self.last) = (false, false, Some(now));
+            self.rights = (rights - 1.0).max(0.0);
         }
         key
     }
@@ -100,21 +113,33 @@ mod tests {
         assert!(passed <= 3, "{passed}");
     }
 
-    #[test]
-    fn requests_are_served_at_once_but_not_in_a_row() {
+    /// Pictures at 30 fps that become key frames when requests come before these.
+    fn made(pictures: u64, asked: impl Fn(u64) -> bool) -> Vec<u64> {
         let mut keys = KeyFrames::default();
         keys.restart();
-        let mut made = Vec::new();
-        for n in 0..40_u64 {
-            // Two receivers ask in the same moment, and one again while the key frame is on its way.
-            if [3, 4, 5, 20].contains(&n) {
-                keys.ask();
-            }
-            if keys.take(ms(n * 33)) {
-                made.push(n);
-            }
-        }
-        assert_eq!(made, [0, 8, 20]);
+        (0..pictures)
+            .filter(|&n| {
+                if asked(n) {
+                    keys.ask();
+                }
+                keys.take(ms(n * 33))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn requests_are_served_at_once_but_two_within_a_moment_by_one_key_frame() {
+        // Somebody joins just after the start; two receivers ask in the same moment, and one again while the key frame is under way.
+        assert_eq!(made(60, |n| [3, 30, 31].contains(&n)), [0, 3, 30, 32]);
+    }
+
+    #[test]
+    fn whoever_asks_all_the_time_gets_a_key_frame_every_400_ms() {
+        let keys = made(300, |_| true);
+        assert_eq!(keys[..3], [0, 2, 4]);
+        assert!((24..=29).contains(&keys.len()), "{keys:?}");
+        let gaps: Vec<u64> = keys[4..].windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(gaps.iter().all(|gap| (11..=14).contains(gap)), "{gaps:?}");
     }
 
     #[test]
