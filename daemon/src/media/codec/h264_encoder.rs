@@ -1,6 +1,6 @@
 //! H.264 encoding with OpenH264.
 
-#![allow(unsafe_code)] // one call: the crate's safe interface cannot change the bit rate of a running encoder
+#![allow(unsafe_code)] // what the crate's safe interface cannot do: change the bit rate, keep quiet, give the units without copying
 
 use std::ffi::c_int;
 
@@ -11,7 +11,8 @@ use openh264::encoder::{
 };
 use openh264::formats::YUVSource;
 use openh264_sys2::{
-    ENCODER_OPTION, ENCODER_OPTION_BITRATE, ENCODER_OPTION_MAX_BITRATE, SBitrateInfo, SPATIAL_LAYER_ALL,
+    ENCODER_OPTION, ENCODER_OPTION_BITRATE, ENCODER_OPTION_MAX_BITRATE, ENCODER_OPTION_TRACE_LEVEL, SBitrateInfo,
+    SPATIAL_LAYER_ALL, WELS_LOG_QUIET,
 };
 
 use super::CodecError;
@@ -57,8 +58,12 @@ impl H264Encoder {
             .scene_change_detect(false)
             .profile(Profile::Baseline)
             .intra_frame_period(IntraFramePeriod::from_num_frames(settings.key_frame_period));
-        let encoder = Encoder::with_api_config(OpenH264API::from_source(), config)
+        let mut encoder = Encoder::with_api_config(OpenH264API::from_source(), config)
             .map_err(|error| CodecError::Create { codec: "H.264", reason: error.to_string() })?;
+        // Else the library warns on stderr, each time, that frames are not skipped; the crate silences it only after that.
+        let mut quiet = WELS_LOG_QUIET;
+        // SAFETY: the option takes a pointer to a c_int, which outlives the call, and may be set before the initialisation.
+        unsafe { encoder.raw_api().set_option(ENCODER_OPTION_TRACE_LEVEL, (&raw mut quiet).cast()) };
         let rate = settings.bits_per_second;
         Ok(Self { encoder, bits_per_second: rate, started: false, wanted: rate })
     }
