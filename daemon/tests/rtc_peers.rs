@@ -320,6 +320,32 @@ async fn tracks_come_and_go_by_renegotiation() {
     assert_eq!(a.wait("data", |news| news.data.first().cloned()).await, (false, Bytes::from_static(b"there")));
 }
 
+#[tokio::test]
+async fn an_ice_restart_takes_media_to_new_sockets() {
+    let (a, b) = sides(None).await;
+    let video = a.peer.add_sender(MediaKind::Video, "door", "cam").await.unwrap();
+    negotiate(&a, &b).await;
+    ready(&video).await;
+    let log = Arc::new(Log::default());
+    b.track("cam").await.attach(Arc::clone(&log) as Arc<dyn RtpSink>);
+    film(&video, 5, 3).await;
+    let offer = a.peer.create_offer(true).await.unwrap();
+    let answer = b.peer.accept_offer(&offer).await.unwrap();
+    a.peer.accept_answer(&answer).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let before = log.packets.lock().unwrap().len();
+    film(&video, 10, 3).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let after = log.packets.lock().unwrap().len();
+    assert_eq!(
+        after - before,
+        30,
+        "{:?}",
+        (a.news.lock().unwrap().states.clone(), b.news.lock().unwrap().states.clone())
+    );
+    assert!(video.ready());
+}
+
 /// Sockets of this process that are bound to UDP.
 fn udp_sockets() -> usize {
     let table = std::fs::read_to_string("/proc/self/net/udp").unwrap();

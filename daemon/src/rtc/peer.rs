@@ -1,8 +1,9 @@
 //! The peer connection itself.
 
+use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -119,6 +120,8 @@ struct Handler {
     events: UnboundedSender<PeerEvent>,
     channels: Arc<Channels>,
     tasks: tokio::runtime::Handle,
+    /// Candidates that were told: the crate gathers again with every offer.
+    told: std::sync::Mutex<HashSet<String>>,
 }
 
 impl Handler {
@@ -133,7 +136,12 @@ impl PeerConnectionEventHandler for Handler {
     async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
         match event.candidate.to_json() {
             Ok(candidate) if !candidate.candidate.is_empty() => match serde_json::to_string(&candidate) {
-                Ok(json) => self.tell(PeerEvent::LocalCandidate(json)),
+                Ok(json) => {
+                    let is_new = self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(json.clone());
+                    if is_new {
+                        self.tell(PeerEvent::LocalCandidate(json));
+                    }
+                }
                 Err(error) => log::warn!("an ICE candidate cannot be written: {error}"),
             },
             Ok(_) => {}
@@ -212,6 +220,7 @@ impl Peer {
             events: events.clone(),
             channels: Arc::clone(&channels),
             tasks: tokio::runtime::Handle::current(),
+            told: std::sync::Mutex::default(),
         };
         let (reflexive, found, relayed) = PATIENCE;
         let settings = SettingEngineBuilder::new()
