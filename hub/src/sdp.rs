@@ -70,6 +70,8 @@ pub struct Section {
     pub stereo: bool,
     /// The section offers several encodings by `a=simulcast`.
     pub simulcast: bool,
+    /// Payload type and parameter of each `x-google-start-bitrate` in the formats.
+    pub start_bitrates: Vec<(String, String)>,
 }
 
 /// Reads all sections of a description. Never fails: what cannot be read is left at its default, and the forwarding
@@ -99,6 +101,7 @@ pub fn sections(sdp: &str) -> Vec<Section> {
             }
         } else if let Some(format) = line.strip_prefix("a=fmtp:") {
             section.stereo |= format.contains("stereo=1");
+            section.start_bitrates.extend(start_bitrate(format));
         } else if line.starts_with("a=simulcast:") {
             section.simulcast = true;
         }
@@ -136,7 +139,15 @@ fn section_start(media: &str) -> Section {
         codecs: Vec::new(),
         stereo: false,
         simulcast: false,
+        start_bitrates: Vec::new(),
     }
+}
+
+/// The hint in a format's parameters, with its payload type.
+fn start_bitrate(format: &str) -> Option<(String, String)> {
+    let (payload_type, parameters) = format.split_once(' ')?;
+    let hint = parameters.split(';').map(str::trim).find(|p| p.starts_with("x-google-start-bitrate="))?;
+    Some((payload_type.to_owned(), hint.to_owned()))
 }
 
 fn lines(sdp: &str) -> impl Iterator<Item = &str> {
@@ -154,6 +165,10 @@ pub struct Edit {
     pub prefer: Vec<String>,
     /// Adds `stereo=1` to the Opus format.
     pub stereo: bool,
+    /// Parameters to add to the formats of payload types, see [`Section::start_bitrates`]. A publisher that begins at
+    /// the default of 300 kbit/s halves its picture and takes ten seconds to dare more; libwebrtc reads the hint that
+    /// its own offer carries from the answer.
+    pub start_bitrates: Vec<(String, String)>,
 }
 
 /// Rewrites a description; `edit` is asked once per section, by its `a=mid`. `a=ssrc … msid:` lines follow the new
@@ -182,6 +197,16 @@ fn rewrite_section(out: &mut String, section: &[&str], edit: &Edit) {
         let (payload_type, codec) = line.strip_prefix("a=rtpmap:")?.split_once(' ')?;
         codec.to_ascii_lowercase().starts_with("opus/").then(|| format!("a=fmtp:{payload_type} "))
     });
+    let mapped = |payload_type: &str| {
+        let map = format!("a=rtpmap:{payload_type} ");
+        section.iter().any(|line| line.starts_with(&map))
+    };
+    let hints: Vec<(String, &str)> = edit
+        .start_bitrates
+        .iter()
+        .filter(|(payload_type, _)| mapped(payload_type))
+        .map(|(payload_type, hint)| (format!("a=fmtp:{payload_type} "), hint.as_str()))
+        .collect();
     for line in &section[1..] {
         if line.starts_with("a=sctp-init:") {
             continue;
@@ -198,7 +223,14 @@ fn rewrite_section(out: &mut String, section: &[&str], edit: &Edit) {
             push(out, &format!("{line};stereo=1;sprop-stereo=1"));
             continue;
         }
+        if let Some((_, hint)) = hints.iter().find(|(prefix, _)| line.starts_with(prefix.as_str())) {
+            push(out, &format!("{line};{hint}"));
+            continue;
+        }
         push(out, line);
+    }
+    for (prefix, hint) in hints.iter().filter(|(prefix, _)| !section.iter().any(|l| l.starts_with(prefix.as_str()))) {
+        push(out, &format!("{prefix}{hint}"));
     }
     if let Some(Some((stream, track))) = &edit.msid {
         push(out, &format!("a=msid:{stream} {track}"));
@@ -293,5 +325,20 @@ mod tests {
         assert_eq!(sections(&out)[1].direction, Direction::Inactive);
         assert_eq!(sections(&out)[0].direction, Direction::SendOnly);
         assert!(!out.contains("sctp-init"));
+    }
+
+    #[test]
+    fn the_publishers_start_bitrate_is_repeated_in_the_answer() {
+        let offer = "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96 102 45\r\na=mid:8\r\na=rtpmap:96 VP8/90000\r\n\
+            a=fmtp:96 x-google-start-bitrate=900\r\na=rtpmap:102 H264/90000\r\n\
+            a=fmtp:102 packetization-mode=1;x-google-start-bitrate=700\r\na=fmtp:45 x-google-start-bitrate=5\r\n";
+        let found = sections(offer).remove(0).start_bitrates;
+        assert_eq!(found.len(), 3);
+        let answer = "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96 102\r\na=mid:8\r\na=rtpmap:96 VP8/90000\r\n\
+            a=rtpmap:102 H264/90000\r\na=fmtp:102 packetization-mode=1\r\n";
+        let out = rewrite(answer, |_| Edit { start_bitrates: found.clone(), ..Edit::default() });
+        assert!(out.contains("a=fmtp:96 x-google-start-bitrate=900\r\n"), "{out}");
+        assert!(out.contains("a=fmtp:102 packetization-mode=1;x-google-start-bitrate=700\r\n"), "{out}");
+        assert!(!out.contains("a=fmtp:45"), "a codec that was not accepted has no format: {out}");
     }
 }

@@ -77,7 +77,13 @@ impl Rooms {
         let mut prefer: Vec<String> =
             section.payload_types.iter().filter(|p| named.clone().any(|n| n == *p)).cloned().collect();
         prefer.extend(section.payload_types.iter().filter(|p| !prefer.contains(p)).cloned().collect::<Vec<_>>());
-        sdp::Edit { msid: Some(None), prefer, stereo: publication.is_some_and(|p| p.stereo), direction: None }
+        sdp::Edit {
+            msid: Some(None),
+            prefer,
+            stereo: publication.is_some_and(|p| p.stereo),
+            direction: None,
+            start_bitrates: section.start_bitrates.clone(),
+        }
     }
 
     /// How a delivered track is named to its receiver, and its public id.
