@@ -42,7 +42,7 @@ def test_it_runs_shows_and_ends_by_itself():
     before, left = running(), files()
     done = subprocess.run(
         ["make", "--silent", "run", "DURATION=12", f"LISTEN=127.0.0.1:{free_port()}"],
-        cwd=ROOT, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL,
+        cwd=ROOT, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()

@@ -78,7 +78,7 @@ def cases(idle: Device, busy: Device) -> list[tuple[str, Callable[[], BusError],
 
 def test_each_refusal_has_its_name_and_code_and_disturbs_nothing(hub, device):
     door, desk = device("door"), device("desk")
-    idle = device("idle", extra="")
+    idle = device("idle")
     for d in (door, desk):
         d.login("lobby")
         d.publish(d.name)
@@ -137,7 +137,7 @@ def test_a_camera_that_is_not_there(hub, device):
 
 def test_a_server_that_is_not_there(device):
     """The login goes on in the background; once the time to retry is used up, it has failed."""
-    door = device("door", hub=None, extra="")
+    door = device("door", hub=None)
     room, state = door.call(
         "LoginRoom", "lobby", "door", "",
         options(server=f"ws://127.0.0.1:{free_port()}", token=tokens.livekit_token("door", "lobby"), wait=False),

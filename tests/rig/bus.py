@@ -88,8 +88,7 @@ def _loop() -> _Loop:
 
 def start_bus(stage: Stage, name: str = "bus") -> str:
     """Starts a bus daemon that any user may use; returns its address."""
-    name = stage.name(name)
-    socket, file = stage.folder / f"{name}.socket", stage.folder / f"{name}.conf"
+    socket, file = stage.path(f"{name}.socket"), stage.path(f"{name}.conf")
     file.write_text(CONFIGURATION.format(socket=socket))
     daemon = stage.start(name, ["dbus-daemon", f"--config-file={file}", "--nofork", "--nopidfile"])
     daemon.wait_until(socket.exists, "its socket")

@@ -27,9 +27,8 @@ class ClipCamera:
 
 def clip_camera(stage: Stage, clip: Path) -> ClipCamera:
     """A camera that begins to play when a device opens it."""
-    name = stage.name("camera")
-    fifo, log = stage.folder / f"{name}.y4m", stage.folder / f"{name}.txt"
+    fifo, log = stage.path("camera.y4m"), stage.path("camera.txt")
     os.mkfifo(fifo)
     log.touch()
-    feeder = stage.start(f"{name}-feeder", [program("feeder"), str(clip), str(fifo), f"--log={log}"])
+    feeder = stage.start("feeder", [program("feeder"), str(clip), str(fifo), f"--log={log}"])
     return ClipCamera(f"file:{fifo}", clip, feeder, log)

@@ -204,14 +204,24 @@ class Device:
                 return int(line.split()[1])
         raise AssertionError(f"no {field} of {self.name}")
 
-    def wakeups(self) -> int:
-        """How often its threads went to sleep so far, of their own will."""
-        total = 0
+    def sleeps(self) -> dict[str, int]:
+        """How often each of its threads went to sleep so far, of its own will: by thread id and name."""
+        found = {}
         for task in Path(f"/proc/{self.program.pid}/task").iterdir():
-            for line in (task / "status").read_text().splitlines():
+            try:
+                name, text = (task / "comm").read_text().strip(), (task / "status").read_text()
+            except FileNotFoundError:
+                continue  # it ended just now
+            for line in text.splitlines():
                 if line.startswith("voluntary_ctxt_switches"):
-                    total += int(line.split()[1])
-        return total
+                    found[f"{task.name} {name}"] = int(line.split()[1])
+        return found
+
+    def wakeups(self, seconds: float) -> int:
+        """How often its threads are woken up in the next `seconds`. Idle helpers that end meanwhile do not count."""
+        before = self.sleeps()
+        time.sleep(seconds)
+        return sum(count - before.get(thread, 0) for thread, count in self.sleeps().items())
 
     def cpu_seconds(self) -> float:
         """User and system time of the process so far."""
@@ -251,10 +261,10 @@ def configuration(
 ) -> str:
     """The text of a `zegod.toml`."""
     bitrate = f"bitrate_kbps = {bitrate_kbps}\n" if bitrate_kbps else ""
+    room = f'[room]\nserver = "{server}"\n\n' if server else ""
     names = ", ".join(f'"{name}"' for name in interfaces)
     return (
-        f'[room]\nserver = "{server}"\n\n'
-        f'[camera]\nsource = "{camera}"\nwidth = {width}\nheight = {height}\nfps = {fps}\n\n'
+        f'{room}[camera]\nsource = "{camera}"\nwidth = {width}\nheight = {height}\nfps = {fps}\n\n'
         f'[microphone]\nsource = "{microphone}"\n\n[speaker]\nsink = "{speaker}"\n\n'
         f"[video]\nwidth = {width}\nheight = {height}\nfps = {fps}\n{bitrate}\n"
         f'[network]\ninterfaces = [{names}]\n\n[log]\nlevel = "{log_level}"\n{extra}'
@@ -275,11 +285,11 @@ def start_device(
 
     `speaker="wav"` lets it write a WAV file on the stage, `Device.speaker`. `wishes` are those of `configuration`.
     """
-    wav = stage.folder / f"{stage.name(name + '-speaker')}.wav" if speaker == "wav" else None
+    wav = stage.path(f"{name}-speaker.wav") if speaker == "wav" else None
     if namespace:
         wishes.setdefault("interfaces", ())
     text = configuration(speaker=f"file:{wav}" if wav else speaker, server=hub.url if hub else "", **wishes)
-    file = stage.folder / f"{stage.name(name)}.toml"
+    file = stage.path(f"{name}.toml")
     file.write_text(text)
     address = start_bus(stage, f"{name}-bus")
     daemon = stage.start(

@@ -37,7 +37,7 @@ def start_hub(
     """Starts a hub that knows the tests' app, and waits until it is ready. `extra` is added to its configuration."""
     # A namespace of our own has every port free.
     port = port or (7880 if namespace else free_port())
-    file = stage.folder / f"{stage.name('zegohub')}.toml"
+    file = stage.path("zegohub.toml")
     file.write_text(
         f'listen = "{address}:{port}"\nudp_port = {port + 2 if namespace else port}\n{extra}\n'
         f'[[app]]\nid = {tokens.APP_ID}\nsecret = "{tokens.SECRET}"\n\n[log]\nlevel = "{log_level}"\n'

@@ -72,7 +72,7 @@ class Recorder:
 
 def record_texture(stage: Stage, texture: Texture, *, clip: Path | None = None) -> Recorder:
     """Records the frames of an opened texture view. `clip` is the Y4M that the camera plays, to compare with."""
-    log = stage.folder / f"{stage.name('shown')}.txt"
+    log = stage.path("shown.txt")
     memory, wakeup = os.dup(texture.memory), os.dup(texture.wakeup)
     try:
         argv = [program("probe"), "texture", str(memory), str(wakeup), f"--log={log}"]
@@ -88,7 +88,7 @@ def record_texture(stage: Stage, texture: Texture, *, clip: Path | None = None) 
 
 def record_pipe(stage: Stage, read_end: int, *, clip: Path | None = None) -> Recorder:
     """Records the frames of a Y4M pipe, whose read end it takes over."""
-    log = stage.folder / f"{stage.name('shown')}.txt"
+    log = stage.path("shown.txt")
     argv = [program("probe"), "y4m", f"--log={log}", *([f"--clip={clip}"] if clip else [])]
     log.touch()
     probe = stage.start("probe", argv, stdin=read_end)

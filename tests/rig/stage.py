@@ -21,14 +21,16 @@ class Stage:
         self._endings: list[tuple[str, Callable[[], Any]]] = []
         self._names: dict[str, int] = {}
 
-    def name(self, wish: str) -> str:
-        """`wish`, or `wish-2`, … when it is taken on this stage."""
-        count = self._names[wish] = self._names.get(wish, 0) + 1
-        return wish if count == 1 else f"{wish}-{count}"
+    def path(self, name: str) -> Path:
+        """A path in the stage's folder for a file `name`; another one each time."""
+        stem, dot, suffix = name.partition(".")
+        count = self._names[name] = self._names.get(name, 0) + 1
+        return self.folder / (name if count == 1 else f"{stem}-{count}{dot}{suffix}")
 
     def start(self, name: str, argv: list[str], **options: Any) -> Program:
-        """Starts a program that ends with the stage; options are those of `Program`."""
-        name = self.name(name)
+        """Starts a program that ends with the stage; options are those of `Program`. A second `door` is `door-2`."""
+        count = self._names[name] = self._names.get(name, 0) + 1
+        name = name if count == 1 else f"{name}-{count}"
         program = Program(name, argv, self.folder / f"{name}.log", **options)
         self.programs.append(program)
         self.at_end(name, program.end)

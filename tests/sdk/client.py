@@ -93,7 +93,7 @@ def start_peer(
     wait: bool = True,
 ) -> SdkPeer:
     """Starts a participant and waits until it is in the room (and publishes, if it is to)."""
-    folder = stage.folder / stage.name(f"sdk-{user}")
+    folder = stage.path(f"sdk-{user}")
     folder.mkdir()
     argv = [sys.executable, str(PEER), "--url", hub.url, "--token", token or hub.token(user, room)]
     argv += ["--folder", str(folder), "--publish", publish, "--codec", codec]
