@@ -104,10 +104,12 @@ def test_a_browser_and_a_device_see_and_hear_each_other(stage, hub, island, visi
     check_heard(beeps, SECONDS)
     assert anna.figure("door-cam", "codec") == "H264"
     assert anna.number("door-cam", "kbps") > 50
+    assert anna.page.inner_text("#people li[data-user=door] .quality-word") in ("excellent", "good", "poor")
+    assert "RTT" in anna.page.inner_text("#quality") and f"UDP {island.address}" in anna.page.inner_text("#quality")
 
     # Chromium's camera makes 20 pictures a second: a green ground, on which something moves.
     assert shown > 15, f"the device showed {shown:.1f} pictures a second of the browser's"
-    assert door.get(player, "Player", "VideoCodec").upper() == codec.upper()
+    assert door.get(player, "Player", "VideoCodec") == codec.upper()
     last = texture.next(after=texture.newest)
     assert (last.source_width, last.source_height) == (640, 480)
     for frame in (first, last):

@@ -14,7 +14,9 @@ setLogLevel(LogLevel.error);
 const button = (id: string) => byId(id, HTMLButtonElement);
 const form = new Form();
 const journal = new Journal(byId('log', HTMLOListElement));
-const stage = new Stage(byId('tiles', HTMLDivElement), (sums) => void showQuality(sums));
+const stage = new Stage(byId('tiles', HTMLDivElement), (sums) => void showFigures(sums));
+/** Worst loss of each user's streams in the last second. */
+let losses = new Map<string, number>();
 let session: Session | undefined;
 /** What is being waited for; the buttons that would disturb it are disabled. */
 let busy: 'join' | 'publish' | undefined;
@@ -58,13 +60,19 @@ function show(): void {
   showPeople(session?.people() ?? []);
 }
 
+let peopleShown = '';
+
 function showPeople(people: Person[]): void {
+  const all = JSON.stringify(people.map((person) => [person, qualityWord(person.quality, losses.get(person.user))]));
+  if (all === peopleShown) {
+    return;
+  }
+  peopleShown = all;
   byId('people-card', HTMLElement).hidden = people.length === 0;
   byId('people', HTMLUListElement).replaceChildren(
     ...people.map((person) => {
       const item = document.createElement('li');
       item.dataset['user'] = person.user;
-      item.dataset['quality'] = person.quality;
       const name = document.createElement('span');
       name.textContent = person.local ? `${person.name} (you)` : person.name;
       item.append(name);
@@ -73,7 +81,8 @@ function showPeople(people: Person[]): void {
         user.textContent = person.user;
         item.append(user);
       }
-      const quality = qualityWord(person.quality);
+      const quality = qualityWord(person.quality, losses.get(person.user));
+      item.dataset['quality'] = quality;
       if (quality) {
         const word = document.createElement('span');
         word.className = 'quality-word';
@@ -86,7 +95,9 @@ function showPeople(people: Person[]): void {
   );
 }
 
-async function showQuality(sums: Sums): Promise<void> {
+async function showFigures(sums: Sums): Promise<void> {
+  losses = sums.losses;
+  showPeople(session?.people() ?? []);
   const line = byId('quality', HTMLParagraphElement);
   const report = await session?.connectionReport();
   line.hidden = !report;
@@ -146,6 +157,7 @@ async function join(): Promise<void> {
 function over(text: string, byUs: boolean): void {
   session = undefined;
   busy = undefined;
+  losses = new Map();
   journal.add(text, byUs ? 'plain' : 'bad');
   showError('join-error', byUs ? undefined : text);
   showError('publish-error', undefined);

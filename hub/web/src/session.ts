@@ -84,9 +84,6 @@ export class Session {
     this.#abort.signal.throwIfAborted();
     this.#joined = true;
     this.publisher.attach();
-    const people = this.room.remoteParticipants.size;
-    const others = people === 0 ? 'nobody else is here' : people === 1 ? 'one other is here' : `${people} others are here`;
-    this.#events.journal(`Joined room ${this.room.name || place.room} as ${place.user}; ${others}`, 'good');
     this.#events.soundBlocked(!this.room.canPlaybackAudio);
     this.#events.changed();
   }
@@ -159,6 +156,7 @@ export class Session {
       streamOf(publication as RemoteTrackPublication, owner as RemoteParticipant).streamId;
     this.room
       .on(RoomEvent.ConnectionStateChanged, (state) => this.#events.state(state))
+      .on(RoomEvent.SignalConnected, () => this.#admitted())
       .on(RoomEvent.SignalReconnecting, () => journal('The link to the server broke; trying again', 'bad'))
       .on(RoomEvent.Reconnecting, () => journal('The connection broke; trying again', 'bad'))
       .on(RoomEvent.Reconnected, () => {
@@ -210,6 +208,15 @@ export class Session {
         const way = kind === DataPacket_Kind.LOSSY ? 'lossy' : 'reliable';
         journal(`Message from ${sender?.identity ?? 'the server'} (${topic || 'no topic'}, ${way}): ${readable(payload)}`);
       });
+  }
+
+  /** The server let us in; media follows. Also after each reconnection. */
+  #admitted(): void {
+    if (!this.#joined) {
+      const people = this.room.remoteParticipants.size;
+      const others = people === 0 ? 'nobody else is here' : people === 1 ? 'one other is here' : `${people} others are here`;
+      this.#events.journal(`Joined room ${this.room.name} as ${this.room.localParticipant.identity}; ${others}`, 'good');
+    }
   }
 
   #muted(publication: TrackPublication, owner: Participant, word: string): void {

@@ -4,10 +4,14 @@ import { Tile } from './tile';
 
 const MEASURE_EVERY_MS = 1000;
 
-/** The sums over all tiles, in kbit/s. */
+/** What was measured over all tiles. */
 export interface Sums {
+  /** kbit/s. */
   received: number;
+  /** kbit/s. */
   sent: number;
+  /** The worst loss of each user's streams, 0 to 1; a user without figures is not in it. */
+  losses: Map<string, number>;
 }
 
 /** Keeps one tile per stream, and their figures up to date while there are any. */
@@ -65,11 +69,17 @@ export class Stage {
   }
 
   async #measure(): Promise<void> {
-    const sums: Sums = { received: 0, sent: 0 };
+    const sums: Sums = { received: 0, sent: 0, losses: new Map() };
     for (const tile of [...this.#tiles.values()]) {
       const { video, audio } = await tile.measure();
       const kbps = (video.kbps ?? 0) + (audio.kbps ?? 0);
       sums[tile.root.dataset['local'] === 'true' ? 'sent' : 'received'] += kbps;
+      const user = tile.root.dataset['user'] ?? '';
+      for (const loss of [video.loss, audio.loss]) {
+        if (loss !== undefined) {
+          sums.losses.set(user, Math.max(sums.losses.get(user) ?? 0, loss));
+        }
+      }
     }
     this.#timer = undefined;
     if (this.#tiles.size > 0) {
