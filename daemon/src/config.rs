@@ -55,7 +55,7 @@ pub struct EngineSection {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RoomSection {
-    /// The room server, a `ws://` or `wss://` URL, for logins that name none.
+    /// The room server, a `ws://` or `wss://` URL, for logins that name none; empty = every login names one.
     pub server: String,
     /// How long a lost connection is tried again, in seconds.
     pub retry_time_s: u32,
@@ -226,7 +226,8 @@ impl Config {
                 faults.push((section, key, "must be even".to_owned()));
             }
         }
-        if !is_room_server(&self.room.server) {
+        // An empty one means that every login names its own.
+        if !self.room.server.is_empty() && !is_room_server(&self.room.server) {
             let text = format!("\"{}\" is not a room server; allowed is a ws:// or wss:// URL", self.room.server);
             faults.push(("room", "server", text));
         }

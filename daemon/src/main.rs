@@ -37,7 +37,11 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::load(arguments.config.as_deref())?;
     service::start_logging(config.log.level.filter());
     // One thread: control is little work, and media has threads of its own.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Devices are opened on threads that may block; one that has nothing more to do is gone at once.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .thread_keep_alive(std::time::Duration::from_millis(200))
+        .build()?;
     let result = runtime.block_on(serve(config, &arguments.bus));
     // A device that hangs in its driver must not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));

@@ -9,8 +9,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Sends the logs to the journal under systemd, else to stderr, from `level` on.
 ///
-/// Crates below tell much that concerns nobody but their authors; of them only warnings and errors are logged, unless
-/// every detail is asked for.
+/// Crates below tell much that concerns nobody but their authors; of them only errors are logged, with `debug` warnings
+/// too, with `trace` everything.
 pub fn start_logging(level: LevelFilter) {
     if systemd_journal_logger::connected_to_journal()
         && let Ok(journal) = systemd_journal_logger::JournalLog::new()
@@ -33,8 +33,8 @@ fn install(logger: impl Log + 'static, level: LevelFilter) {
 const fn limit_of_others(level: LevelFilter) -> LevelFilter {
     match level {
         LevelFilter::Trace => LevelFilter::Trace,
-        LevelFilter::Debug | LevelFilter::Info | LevelFilter::Warn => LevelFilter::Warn,
-        LevelFilter::Error => LevelFilter::Error,
+        LevelFilter::Debug => LevelFilter::Warn,
+        LevelFilter::Info | LevelFilter::Warn | LevelFilter::Error => LevelFilter::Error,
         LevelFilter::Off => LevelFilter::Off,
     }
 }
@@ -144,7 +144,9 @@ mod tests {
         let info = logger(LevelFilter::Info);
         assert!(enabled(&info, "zegod::engine", log::Level::Info));
         assert!(!enabled(&info, "webrtc::ice", log::Level::Info));
-        assert!(enabled(&info, "webrtc::ice", log::Level::Warn));
+        assert!(!enabled(&info, "webrtc::ice", log::Level::Warn));
+        assert!(enabled(&info, "webrtc::ice", log::Level::Error));
+        assert!(enabled(&logger(LevelFilter::Debug), "webrtc::ice", log::Level::Warn));
         assert!(enabled(&logger(LevelFilter::Trace), "webrtc::ice", log::Level::Trace));
     }
 }

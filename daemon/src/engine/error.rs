@@ -62,9 +62,7 @@ impl EngineError {
     #[must_use]
     pub fn from_signal(failure: &SignalError, what: &str, unreachable: i32) -> Self {
         match failure {
-            SignalError::Refused { code, message } => {
-                Self::new(*code, &format!("{what}: {}", message.trim_end_matches('.')))
-            }
+            SignalError::Refused { code, message } => Self::told(*code, &format!("{what}: {message}")),
             SignalError::BadAddress(_) => Self::argument(&format!("{what}: {failure}")),
             SignalError::Unreachable { .. } | SignalError::Timeout(_) | SignalError::Protocol(_) => {
                 Self::new(unreachable, &format!("{what}: {failure}"))
@@ -109,11 +107,10 @@ mod tests {
 
     #[test]
     fn a_refusal_of_the_server_keeps_its_code() {
-        let refused = SignalError::Refused { code: 1_003_028, message: "The stream is taken".to_owned() };
+        let refused = SignalError::Refused { code: 1_003_028, message: "It is taken; use another id".to_owned() };
         let error = EngineError::from_signal(&refused, "Stream 'door'", 1_003_099);
         assert_eq!((error.code, error.name), (1_003_028, ErrorName::StreamExists));
-        assert!(error.message.starts_with("Stream 'door': The stream is taken; "), "{error}");
-        assert!(error.message.ends_with(" [1003028]"), "{error}");
+        assert_eq!(error.message, "Stream 'door': It is taken; use another id [1003028]");
     }
 
     #[test]

@@ -32,6 +32,10 @@ impl Core {
         id::user_id(&login.user_id)?;
         id::user_name(&login.user_name)?;
         let server = if login.server.is_empty() { self.config.room.server.clone() } else { login.server.clone() };
+        if server.is_empty() {
+            let message = "No room server is known; give 'server' a ws:// or wss:// URL, or set [room] server";
+            return Err(EngineError::argument(message));
+        }
         if !is_room_server(&server) {
             return Err(EngineError::argument(&format!("'{server}' is not a room server; give a ws:// or wss:// URL")));
         }

@@ -131,7 +131,8 @@ impl Device {
         let process = Process(zegod(&file, &bus.address).stderr(out).spawn().unwrap());
         let connection = bus.connect().await;
         let rule = MatchRule::builder().msg_type(Type::Signal).sender(NAME).build().unwrap();
-        let signals = MessageStream::for_match_rule(rule, &connection, std::num::NonZeroUsize::new(4096)).await.unwrap();
+        let signals =
+            MessageStream::for_match_rule(rule, &connection, std::num::NonZeroUsize::new(4096)).await.unwrap();
         let dbus = zbus::fdo::DBusProxy::new(&connection).await.unwrap();
         let began = Instant::now();
         while !dbus.name_has_owner(NAME.try_into().unwrap()).await.unwrap() {
@@ -150,7 +151,7 @@ impl Device {
     pub async fn call<A, R>(&self, method: &str, arguments: &A) -> Result<R, zbus::Error>
     where
         A: serde::Serialize + zbus::DynamicType,
-        R: for<'d> zbus::DynamicDeserialize<'d>,
+        R: for<'d> zbus::wire::DynamicDeserialize<'d>,
     {
         self.engine().await.call(method, arguments).await
     }
@@ -182,7 +183,7 @@ impl Device {
         let wanted = format!("org.zegod1.{interface}");
         let mut found: Vec<_> =
             managed.into_iter().filter(|(_, all)| all.contains_key(&wanted)).map(|(path, _)| path).collect();
-        found.sort();
+        found.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         found
     }
 

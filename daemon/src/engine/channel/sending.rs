@@ -8,7 +8,7 @@ use crate::clock::Monotonic;
 use crate::engine::error::EngineError;
 use crate::engine::event::{EngineEvent, FirstFrame};
 use crate::engine::quality::{PublishReading, publish_quality};
-use crate::media::send::{AudioSend, VideoSend};
+use crate::media::send::{AudioSend, VideoConfig, VideoSend};
 use crate::media::{MediaEvent, MediaEvents};
 use crate::rtc::MediaKind;
 
@@ -21,12 +21,11 @@ impl ChannelTask {
         if publisher.video_send.is_none()
             && let (Some(sender), Slot::Open(camera)) = (publication.video, &self.camera)
         {
-            let wish = self.video.wish;
-            let format = camera.capture().format();
-            let size = format.map_or((wish.width, wish.height), |format| (format.width, format.height));
-            let config = self.video.encoder(size, wish.fps);
-            match VideoSend::start(camera.capture(), config, sender, events.clone()) {
-                Ok(send) => self.publisher_mut(|publisher| publisher.video_send = Some(send)),
+            match VideoSend::start(camera.capture(), self.encoder_config(), sender, events.clone()) {
+                Ok(send) => {
+                    self.publisher_mut(|publisher| publisher.video_send = Some(send));
+                    self.tell_encoder();
+                }
                 Err(error) => return self.refuse(EngineError::internal(&format!("The encoder failed: {error}"))),
             }
         }
@@ -82,14 +81,24 @@ impl ChannelTask {
         }
     }
 
+    /// How the pictures of the camera that is open are encoded.
+    fn encoder_config(&self) -> VideoConfig {
+        let wish = self.video.wish;
+        let format = self.camera.open().and_then(|camera| camera.capture().format());
+        let size = format.map_or((wish.width, wish.height), |format| (format.width, format.height));
+        self.video.encoder(size, wish.fps)
+    }
+
+    fn encoder_size(&self) -> (u32, u32) {
+        let config = self.encoder_config();
+        (config.width, config.height)
+    }
+
     /// Encodes with other settings from the next picture on.
     pub(super) fn apply_video_settings(&mut self) {
-        let Slot::Open(camera) = &self.camera else { return };
-        let Some(send) = self.publisher.as_ref().and_then(|publisher| publisher.video_send.as_ref()) else { return };
-        let wish = self.video.wish;
-        let format = camera.capture().format();
-        let size = format.map_or((wish.width, wish.height), |format| (format.width, format.height));
-        send.set_config(self.video.encoder(size, wish.fps));
+        if let Some(send) = self.publisher.as_ref().and_then(|publisher| publisher.video_send.as_ref()) {
+            send.set_config(self.encoder_config());
+        }
     }
 
     pub(super) fn media_event(&mut self, serial: u64, event: MediaEvent) {
@@ -116,10 +125,15 @@ impl ChannelTask {
     fn tell_encoder(&mut self) {
         let Some(send) = self.publisher.as_ref().and_then(|publisher| publisher.video_send.as_ref()) else { return };
         let statistics = send.statistics();
+        let size = match (statistics.width, statistics.height) {
+            // Before the first picture: what the encoder was told.
+            (0, _) | (_, 0) => self.encoder_size(),
+            size => size,
+        };
         self.tell_info(|info| {
             "H264".clone_into(&mut info.video_codec);
             statistics.encoder.clone_into(&mut info.video_encoder);
-            (info.width, info.height) = (statistics.width, statistics.height);
+            (info.width, info.height) = size;
         });
     }
 

@@ -322,8 +322,8 @@ impl PlayerTask {
         self.subscription = match result {
             Ok(()) => Subscription::There,
             Err(SignalError::Refused { code, message }) => {
-                let detail = format!("Stream '{}': {}", self.info.stream_id, message.trim_end_matches('.'));
-                self.step(Input::Refused(code), &detail);
+                let what = format!("Stream '{}': {message}", self.info.stream_id);
+                self.step(Input::Refused(code), &EngineError::told(code, &what).message);
                 Subscription::None
             }
             // The stream went or the link broke meanwhile: the room tells when they are back.

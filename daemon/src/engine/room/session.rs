@@ -12,6 +12,7 @@ use super::roster::Step;
 use super::state::{Input, Phase};
 use super::task::RoomTask;
 use crate::clock::Monotonic;
+use crate::engine::error::EngineError;
 use crate::engine::event::{Change, EngineEvent, Message, StreamInfo, User};
 use crate::engine::request::MessageKind;
 use crate::engine::retry::Retry;
@@ -65,7 +66,8 @@ impl RoomTask {
         match result {
             Ok(entry) => self.joined(entry),
             Err(SignalError::Refused { code, message }) => {
-                self.step(Input::Refused(code), &format!("{room}: {}", message.trim_end_matches('.')));
+                // The server has said what to do.
+                self.step(Input::Refused(code), &EngineError::told(code, &format!("{room}: {message}")).message);
             }
             Err(error @ SignalError::BadAddress(_)) => {
                 self.step(Input::Refused(1_000_017), &format!("{room}: {error}"));
@@ -165,7 +167,9 @@ impl RoomTask {
             DisconnectReason::DuplicateIdentity => format!("{room}: user '{}' logged in elsewhere", self.info.user.id),
             DisconnectReason::Removed => format!("{room}: user '{}' was put out by the server", self.info.user.id),
             DisconnectReason::RoomDeleted => format!("{room} was closed by the server"),
-            DisconnectReason::Refused { message, .. } => format!("{room}: {}", message.trim_end_matches('.')),
+            DisconnectReason::Refused { code, message } => {
+                EngineError::told(*code, &format!("{room}: {message}")).message
+            }
             DisconnectReason::ConnectionLost(why) | DisconnectReason::Other(why) => {
                 format!("The link to room '{}' broke: {why}", self.info.room_id)
             }

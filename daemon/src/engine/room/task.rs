@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use zego_protocol::error::code_of;
 use zego_protocol::state::{ZegoRoomState, ZegoRoomStateChangedReason as Reason};
 
 use super::follower::{Follower, RoomNews};
@@ -258,7 +259,9 @@ impl RoomTask {
         let (next, announced) = self.phase.next(input);
         self.phase = next;
         let Some((reason, code)) = announced else { return };
-        let message = if code == 0 { String::new() } else { EngineError::new(code, message).message };
+        // A refusal whose code is told as another one is told in that one's words.
+        let detail = if code_of(message).is_some_and(|other| other != code) { "" } else { message };
+        let message = if code == 0 { String::new() } else { EngineError::new(code, detail).message };
         if next == Phase::Ended {
             self.end(reason, code, &message);
         } else {
