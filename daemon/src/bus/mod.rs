@@ -96,7 +96,10 @@ impl Bus {
         tokio::spawn(pump.run(events, handled));
         // The devices are objects before the name is there, too.
         engine.look_for_devices().await;
-        connection.request_name(names::BUS_NAME).await.map_err(|source| BusError::Name { source })?;
+        // Not in the queue for it: a second daemon ends, and says why.
+        let alone = zbus::fdo::RequestNameFlags::DO_NOT_QUEUE;
+        let taken = connection.request_name_with_flags(names::BUS_NAME, alone).await;
+        taken.map_err(|source| BusError::Name { source })?;
         Ok(Self { connection })
     }
 
