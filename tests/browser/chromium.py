@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from urllib.parse import urlencode
 
-from playwright.sync_api import Browser, Page, Playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright
 
 from rig import tokens
 from rig.hub import Hub
@@ -49,8 +49,12 @@ class HubPage:
         self.console: list[str] = []
         """What the page wrote to the console as an error, and every exception that nobody caught."""
         self.page: Page = browser.new_context(viewport={"width": size[0], "height": size[1]}).new_page()
-        self.page.on("console", lambda m: self.console.append(m.text) if m.type == "error" else None)
+        self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda e: self.console.append(str(e)))
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.console.append(f"{message.text} ({message.location['url'].split('?')[0]})")
 
     def open(self, **query: str | int) -> None:
         """Opens the page with its fields filled, a good token included."""
