@@ -23,7 +23,9 @@ class CommandFailed(Exception):
     """A command ended with another status than 0."""
 
     def __init__(self, command: str, outcome: Outcome):
-        super().__init__(f"`{command}` ended with status {outcome.status}\n{outcome.output}{outcome.errors}".rstrip())
+        # Not all of it: it may hold a token.
+        what = command if len(command) < 100 else command[:100] + " …"
+        super().__init__(f"`{what}` ended with status {outcome.status}\n{outcome.output}{outcome.errors}".rstrip())
         self.outcome = outcome
 
 

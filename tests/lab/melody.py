@@ -5,7 +5,7 @@ import io
 import math
 import wave
 
-NOTES = [500, 800, 1300]
+NOTES = [400, 500, 620, 780, 980, 1220, 1520, 1900]
 RATE = 48000
 NOTE_SAMPLES = RATE // 2
 WINDOW = RATE // 20
@@ -45,7 +45,8 @@ def loudness(window) -> float:
 
 
 def judge(wav: bytes, least: int) -> str:
-    """What was heard, in words: at least `least` changes of note, all in the melody's order. Raises AssertionError otherwise."""
+    """What was heard, in words: at least `least` changes of note, all in the melody's order; an emulated sound card may lose a
+    note or two now and then. Raises AssertionError otherwise."""
     heard = []
     for window in windows(wav):
         if loudness(window) < QUIET:
@@ -54,10 +55,10 @@ def judge(wav: bytes, least: int) -> str:
         # A window with the end of one note and the beginning of the next has neither.
         if note and heard[-1:] != [note]:
             heard.append(note)
-    changes = list(zip(heard, heard[1:]))
-    wrong = [pair for pair in changes if NOTES[(NOTES.index(pair[0]) + 1) % len(NOTES)] != pair[1]]
-    seen = f"{len(changes)} changes of note heard, {len(wrong)} against the melody's order"
-    if len(changes) < least or wrong:
+    steps = [(NOTES.index(after) - NOTES.index(before)) % len(NOTES) for before, after in zip(heard, heard[1:])]
+    wrong, lost = sum(step > 3 for step in steps), sum(step - 1 for step in steps if step <= 3)
+    seen = f"{len(steps)} changes of note heard, {wrong} against the melody's order, {lost} notes lost"
+    if len(steps) < least or wrong:
         raise AssertionError(f"{seen}; expected at least {least}, all in order; heard {heard}")
     return seen
 

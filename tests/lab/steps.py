@@ -55,8 +55,8 @@ class Steps:
     def explain(self) -> None:
         """What the services said, for whoever has to find out why."""
         print("== What the services said")
-        said = self.guest.run("journalctl -u zegod -u zegohub -u 'lab-*' -o short-precise --no-pager | tail -80; "
-                              "dmesg | tail -5; uptime")
+        said = self.guest.run("journalctl -u zegod -u zegohub -u lab-desk -o short-precise --no-pager | "
+                              "grep -v pam_unix | tail -100; uptime")
         print(said.output + said.errors)
 
     def keep(self, folder: Path) -> None:
