@@ -321,6 +321,40 @@ async fn tracks_come_and_go_by_renegotiation() {
 }
 
 #[tokio::test]
+async fn candidates_written_into_an_inactive_section_count() {
+    let (tell_a, mut events_a) = unbounded_channel();
+    let (tell_b, mut events_b) = unbounded_channel();
+    let a = Peer::new(&loopback(), tell_a).await.unwrap();
+    let b = Peer::new(&loopback(), tell_b).await.unwrap();
+    // Somebody who joins a room: sections to receive on, and nobody sends yet.
+    a.open_data_channels().await.unwrap();
+    a.add_receivers(1, 1).await.unwrap();
+    let answer = b.accept_offer(&a.create_offer(false).await.unwrap()).await.unwrap();
+    let candidate = loop {
+        if let Some(PeerEvent::LocalCandidate(json)) = events_b.recv().await {
+            let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+            break json["candidate"].as_str().unwrap().to_owned();
+        }
+    };
+    assert!(answer.contains("m=audio") && !answer.contains("a=candidate"));
+    let answer = answer.replacen("a=mid:0\r\n", &format!("a=mid:0\r\na={candidate}\r\n"), 1);
+    let answer = answer.replacen("a=recvonly", "a=inactive", 1);
+    a.accept_answer(&answer).await.unwrap();
+    let connected = async {
+        loop {
+            if let Some(PeerEvent::State(PeerState::Connected)) = events_a.recv().await {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(2), connected).await.expect("connected without any trickled candidate");
+    // The channels open right after that, not with some later timer.
+    let start = Instant::now();
+    a.send_data(true, Bytes::from_static(b"x")).await.unwrap();
+    assert!(start.elapsed() < Duration::from_millis(100), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
 async fn an_ice_restart_takes_media_to_new_sockets() {
     let (a, b) = sides(None).await;
     let video = a.peer.add_sender(MediaKind::Video, "door", "cam").await.unwrap();

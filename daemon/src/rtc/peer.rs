@@ -412,8 +412,16 @@ impl Peer {
             // Nobody listens any more: then nothing is lost.
             let _ = self.inner.events.send(event);
         }
-        for candidate in std::mem::take(&mut *self.inner.early_candidates.lock().await) {
-            self.inner.connection.add_ice_candidate(candidate).await?;
+        // The crate overlooks candidates in inactive sections, where a server puts them that has nothing to send yet. Those that it
+        // knows are not added again.
+        let written = sdp::candidates(remote)
+            .map(|candidate| RTCIceCandidateInit { candidate: candidate.to_owned(), ..RTCIceCandidateInit::default() });
+        let early = std::mem::take(&mut *self.inner.early_candidates.lock().await);
+        for candidate in written.chain(early) {
+            // One that cannot be used leaves the others.
+            if let Err(error) = self.inner.connection.add_ice_candidate(candidate).await {
+                log::debug!("a candidate is not used: {error}");
+            }
         }
         // The driver waits until its next timer otherwise.
         self.inner.plane.wake.wake();

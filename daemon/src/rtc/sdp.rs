@@ -91,6 +91,14 @@ pub(super) fn sections(sdp: &str) -> Vec<Section> {
     sections
 }
 
+/// The candidates in a description, of all its sections.
+pub(super) fn candidates(sdp: &str) -> impl Iterator<Item = &str> {
+    sdp.lines()
+        .filter_map(|line| line.strip_prefix("a="))
+        .filter(|value| value.starts_with("candidate:"))
+        .map(str::trim_end)
+}
+
 fn direction(word: &str) -> Option<Direction> {
     Some(match word {
         "sendrecv" => Direction::SendRecv,
@@ -314,6 +322,14 @@ mod tests {
         assert_eq!((video.stream_id.as_str(), video.track_id.as_str()), ("", "cam"));
         let codecs: Vec<_> = video.codecs.iter().map(|c| (c.payload_type, c.mime, c.rtx, c.nack)).collect();
         assert_eq!(codecs, [(96, Mime::Vp8, Some(97), false), (125, Mime::H264, Some(107), true)], "no mode 0");
+    }
+
+    #[test]
+    fn candidates_are_found_in_every_section() {
+        let sdp = "v=0\r\nm=audio 9 X 111\r\na=inactive\r\na=candidate:1 1 udp 5 127.0.0.1 7882 typ host\r\na=mid:0\r\n\
+            m=application 9 X d\r\na=candidate:2 1 udp 4 ::1 7882 typ host\r\na=end-of-candidates\r\n";
+        let found: Vec<&str> = candidates(sdp).collect();
+        assert_eq!(found, ["candidate:1 1 udp 5 127.0.0.1 7882 typ host", "candidate:2 1 udp 4 ::1 7882 typ host"]);
     }
 
     #[test]
