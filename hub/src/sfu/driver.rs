@@ -20,11 +20,11 @@ use str0m::{Event, IceConnectionState, Input, Output};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::keyframes::Want;
-use super::peer::{ChannelKind, Peer, PeerError};
+use super::peer::{ChannelKind, Peer};
 use super::sockets::Sockets;
 use super::timing::Report;
 use super::tracks::{Tracks, Verdict};
-use super::{Command, Notice, PeerId, TrackKind, Use, codec, data};
+use super::{Command, Notice, PeerId, TrackKey, TrackKind, codec, data};
 
 /// Datagrams taken from one socket before the others and the timers get their turn.
 const BATCH: usize = 64;
@@ -33,16 +33,16 @@ const FOREVER: Duration = Duration::from_secs(3600);
 
 /// State of the media thread.
 pub struct Driver {
-    sockets: Sockets,
+    pub(super) sockets: Sockets,
     commands: Receiver<Command>,
     wake: Arc<OwnedFd>,
-    notices: UnboundedSender<Notice>,
-    peers: Vec<Option<Peer>>,
-    slots: HashMap<PeerId, usize>,
+    pub(super) notices: UnboundedSender<Notice>,
+    pub(super) peers: Vec<Option<Peer>>,
+    pub(super) slots: HashMap<PeerId, usize>,
     sources: HashMap<SocketAddr, usize>,
-    tracks: Tracks,
+    pub(super) tracks: Tracks,
     /// Peers that were changed and whose output is to be taken.
-    changed: Vec<usize>,
+    pub(super) changed: Vec<usize>,
     events: Vec<Event>,
 }
 
@@ -175,7 +175,7 @@ impl Driver {
     }
 
     /// Drives all changed peers until nothing is left to do.
-    fn settle(&mut self, now: Instant) {
+    pub(super) fn settle(&mut self, now: Instant) {
         while let Some(slot) = self.changed.pop() {
             let Some(peer) = &mut self.peers[slot] else { continue };
             match guarded(|| peer.rtc.handle_input(Input::Timeout(now))) {
@@ -302,7 +302,7 @@ impl Driver {
         self.want_key_frame(track, Want::Repair);
     }
 
-    fn want_key_frame(&mut self, key: super::TrackKey, want: Want) {
+    pub(super) fn want_key_frame(&mut self, key: TrackKey, want: Want) {
         let Some(track) = self.tracks.get_mut(key) else { return };
         if track.kind != TrackKind::Video {
             return;
@@ -316,7 +316,7 @@ impl Driver {
     }
 
     /// Whoever begins to receive needs a key frame, as soon as it can take one.
-    fn first_key_frames(&mut self, slot: usize) {
+    pub(super) fn first_key_frames(&mut self, slot: usize) {
         let Some(peer) = self.peers[slot].as_ref().filter(|p| p.connected) else { return };
         for delivery in peer.deliveries.iter().filter(|d| d.on && !d.has_started()) {
             if let Some(track) = self.tracks.get_mut(delivery.track).filter(|t| t.kind == TrackKind::Video) {
@@ -358,143 +358,14 @@ impl Driver {
         }
     }
 
-    fn command(&mut self, command: Command, now: Instant) {
-        match command {
-            Command::Open(id, member) => self.open(id, member, now),
-            Command::Offer { peer, id, sdp, uses } => {
-                let sdp = self.offer(peer, &sdp, &uses, now).map_err(|e| e.to_string());
-                self.notify(Notice::Answer { peer, id, sdp });
-                if let Some(slot) = self.slots.get(&peer).copied() {
-                    self.first_key_frames(slot);
-                }
-            }
-            Command::MakeOffer { peer, id, changes, ice_restart } => {
-                let made = self.with(peer, |p| p.make_offer(&changes, ice_restart));
-                let (sdp, added) = match made {
-                    Ok((sdp, added)) => (Ok(sdp), added),
-                    Err(error) => (Err(error.to_string()), Vec::new()),
-                };
-                self.notify(Notice::Offer { peer, id, sdp, added });
-            }
-            Command::Answer { peer, sdp } => {
-                if let Err(error) = self.with(peer, |p| p.accept_answer(&sdp, now)) {
-                    log::info!("{peer:?}: {error}");
-                }
-                self.subscribe(peer);
-                if let Some(slot) = self.slots.get(&peer).copied() {
-                    self.first_key_frames(slot);
-                }
-            }
-            Command::Candidate(peer, line) => drop(self.with(peer, |p| {
-                p.add_candidate(&line);
-                Ok(())
-            })),
-            Command::SetForwarding { peer, track, on } => {
-                let Some(slot) = self.slots.get(&peer).copied() else { return };
-                let Some(peer) = &mut self.peers[slot] else { return };
-                let delivery = peer.deliveries.iter_mut().find(|d| d.track == track);
-                if let Some(delivery) = delivery.filter(|d| d.on != on) {
-                    delivery.on = on;
-                    if on {
-                        self.want_key_frame(track, Want::First);
-                    }
-                }
-            }
-            Command::SetMayData(peer, may) => {
-                if let Some(peer) = self.slots.get(&peer).and_then(|slot| self.peers[*slot].as_mut()) {
-                    Arc::make_mut(&mut peer.member).may_send_data = may;
-                }
-            }
-            Command::Close(peer) => {
-                if let Some(slot) = self.slots.get(&peer).copied() {
-                    self.close(slot);
-                }
-            }
-        }
-        // Twice: a stream's first report is made at the second turn, and is to carry the time of its declaration.
-        let changed = self.changed.clone();
-        self.settle(now);
-        self.changed.extend(changed);
-        self.settle(now);
-    }
-
-    fn open(&mut self, id: PeerId, member: super::Member, now: Instant) {
-        self.sockets.refresh();
-        let peer = Peer::new(id, member, self.sockets.addresses(), now);
-        let slot = match self.peers.iter().position(Option::is_none) {
-            Some(free) => {
-                self.peers[free] = Some(peer);
-                free
-            }
-            None => {
-                self.peers.push(Some(peer));
-                self.peers.len() - 1
-            }
-        };
-        self.slots.insert(id, slot);
-    }
-
-    fn offer(&mut self, id: PeerId, sdp: &str, uses: &[(String, Use)], now: Instant) -> Result<String, PeerError> {
-        let before: Vec<_> = self.published(id);
-        let answer = self.with(id, |p| p.accept_offer(sdp, uses, now))?;
-        let kinds = crate::sdp::sections(sdp);
-        if let Some(slot) = self.slots.get(&id).copied() {
-            for (mid, used) in uses {
-                if let Use::Publish(track) = used {
-                    let video = kinds.iter().any(|s| s.mid == *mid && s.kind == crate::sdp::SectionKind::Video);
-                    let kind = if video { TrackKind::Video } else { TrackKind::Audio };
-                    self.tracks.publish(*track, slot, Mid::from(mid.as_str()), kind);
-                }
-            }
-        }
-        for track in before {
-            if !uses.iter().any(|(_, used)| *used == Use::Publish(track)) {
-                self.tracks.unpublish(track);
-            }
-        }
-        self.subscribe(id);
-        Ok(answer)
-    }
-
-    fn published(&self, id: PeerId) -> Vec<super::TrackKey> {
-        let peer = self.slots.get(&id).and_then(|slot| self.peers[*slot].as_ref());
-        peer.map(|p| p.publishing.iter().map(|(_, track)| *track).collect()).unwrap_or_default()
-    }
-
-    /// Brings the tracks' lists of subscribers in line with the peer's deliveries.
-    fn subscribe(&mut self, id: PeerId) {
-        let Some(slot) = self.slots.get(&id).copied() else { return };
-        let Some(peer) = &self.peers[slot] else { return };
-        let wanted: Vec<_> = peer.deliveries.iter().map(|d| d.track).collect();
-        self.tracks.set_subscriptions(slot, &wanted);
-    }
-
-    fn with<T>(&mut self, id: PeerId, f: impl FnOnce(&mut Peer) -> Result<T, PeerError>) -> Result<T, PeerError> {
-        let slot = self.slots.get(&id).copied();
-        let Some((slot, peer)) = slot.and_then(|slot| Some((slot, self.peers[slot].as_mut()?))) else {
-            return Err(PeerError::Gone);
-        };
-        let result = guarded(|| f(peer));
-        match result {
-            Some(result) => {
-                self.changed.push(slot);
-                result
-            }
-            None => {
-                self.fail(slot);
-                Err(PeerError::Gone)
-            }
-        }
-    }
-
     /// A peer ended by itself, or its state machine can't be used any more.
-    fn fail(&mut self, slot: usize) {
+    pub(super) fn fail(&mut self, slot: usize) {
         if let Some(peer) = self.remove(slot) {
             self.notify(Notice::Closed(peer.id));
         }
     }
 
-    fn close(&mut self, slot: usize) {
+    pub(super) fn close(&mut self, slot: usize) {
         let Some(peer) = &mut self.peers[slot] else { return };
         // The client is told by DTLS, which costs one datagram; it does not have to be heard.
         let closed = guarded(|| peer.rtc.close());
@@ -521,13 +392,13 @@ impl Driver {
         Some(peer)
     }
 
-    fn notify(&self, notice: Notice) {
+    pub(super) fn notify(&self, notice: Notice) {
         // Nobody listens any more when the hub is ending.
         let _ = self.notices.send(notice);
     }
 }
 
 /// Runs a peer's state machine; `None` when it met a bug of its own. A bug in one peer must not end all others.
-fn guarded<T>(f: impl FnOnce() -> T) -> Option<T> {
+pub(super) fn guarded<T>(f: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(f)).ok()
 }

@@ -5,6 +5,7 @@
 
 pub mod addresses;
 mod codec;
+mod commands;
 mod data;
 mod driver;
 mod forward;
