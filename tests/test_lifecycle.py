@@ -128,7 +128,7 @@ def test_several_players_at_once_are_mixed(hub, device):
     time.sleep(4)
     for name, recorder in recorders.items():
         flow = judge(recorder.stop(), begin=begin, end=begin + 3.5)
-        assert flow.corrupt == 0 and flow.in_order and flow.share >= 0.97, f"{name}: {flow}"
+        assert flow.corrupt == 0 and flow.in_order and flow.share >= 0.85, f"{name}: {flow}"
     assert len(desk.objects("Player")) == 2
     desk.call("LogoutRoom", "")
     samples = read_wav(desk.speaker)
@@ -210,7 +210,7 @@ def test_pipe_and_null_views(stage, hub, device):
     desk.play("door", view=view)
     recorder.wait_for_frames(60)
     flow = judge(recorder.frames(), begin=0, end=time.monotonic())
-    assert flow.corrupt == 0 and flow.in_order and flow.share >= 0.97, flow
+    assert flow.corrupt == 0 and flow.in_order and flow.share >= 0.85, flow
     desk.call("StopPlaying", "door")
     desk.call("DestroyPlatformView", view)
     assert recorder.program.wait(3) == 0, "the pipe ends with its view"
