@@ -1,6 +1,7 @@
 //! The call between the two devices: how it does each second, and whether it was one.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use zbus::{OwnedObjectPath, Variant};
@@ -20,7 +21,7 @@ struct Direction {
     meter: Arc<Meter>,
     fps: f64,
     frames: u64,
-    sound: bool,
+    sound: Arc<AtomicBool>,
 }
 
 /// The call.
@@ -42,10 +43,10 @@ pub struct Status {
     pub fps: Vec<(String, f64)>,
     /// Milliseconds from the making of a frame to its showing, of both directions: median and 95th percentile.
     pub latency: Option<(u16, u16)>,
-    /// Of both directions together, in kbit/s.
-    pub kbps: f64,
+    /// Of both directions together, in kbit/s; unknown until the devices measured it, in the first seconds.
+    pub kbps: Option<f64>,
     /// The worse direction's share of lost packets, 0 to 1.
-    pub loss: f64,
+    pub loss: Option<f64>,
 }
 
 impl Call {
@@ -82,9 +83,11 @@ impl Call {
             latencies.extend(sight.latencies);
             status.fps.push((direction.from.clone(), fps));
             let quality = player.quality(&direction.player).await?;
-            direction.sound |= number(&quality, "audio_recv_fps") > 0.0;
-            status.kbps += number(&quality, "video_kbps") + number(&quality, "audio_kbps");
-            status.loss = status.loss.max(number(&quality, "packet_lost_rate"));
+            for key in ["video_kbps", "audio_kbps"] {
+                status.kbps = number(&quality, key).map(|kbps| status.kbps.unwrap_or(0.0) + kbps).or(status.kbps);
+            }
+            status.loss =
+                number(&quality, "packet_lost_rate").map(|loss| status.loss.unwrap_or(0.0).max(loss)).or(status.loss);
         }
         latencies.sort_unstable();
         let at = |share: usize| latencies.get(latencies.len() * share / 100).copied();
@@ -99,7 +102,7 @@ impl Call {
             .iter()
             .filter_map(|direction| {
                 let Direction { from, fps, frames, sound, .. } = direction;
-                match (*fps >= MOVES, *sound) {
+                match (*fps >= MOVES, sound.load(Ordering::Relaxed)) {
                     (true, true) => None,
                     (false, true) => Some(format!("no moving picture of {from} arrives ({frames} frames in all)")),
                     (true, false) => Some(format!("no sound of {from} arrives")),
@@ -115,15 +118,17 @@ impl Call {
 
 impl Direction {
     async fn new(from: &Participant, to: &Participant) -> Result<Self, DeviceError> {
-        let (player, meter) = to.play(&from.device.name).await?;
-        Ok(Self { from: from.device.name.clone(), player, meter, fps: 0.0, frames: 0, sound: false })
+        let stream = from.device.name.clone();
+        let sound = to.hears(&stream).await?;
+        let (player, meter) = to.play(&stream).await?;
+        Ok(Self { from: stream, player, meter, fps: 0.0, frames: 0, sound })
     }
 }
 
-/// A rate or ratio of a quality dictionary; 0 when it could not be measured.
-fn number(quality: &Details, key: &str) -> f64 {
+/// A rate or ratio of a quality dictionary; `None` when it could not be measured.
+fn number(quality: &Details, key: &str) -> Option<f64> {
     match quality.get(key).map(|value| &**value) {
-        Some(Variant::F64(number)) => *number,
-        _ => 0.0,
+        Some(Variant::F64(number)) => Some(*number),
+        _ => None,
     }
 }

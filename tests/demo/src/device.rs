@@ -1,7 +1,9 @@
 //! One device: a bus of its own, `zegod` on it, and the D-Bus calls that a user interface would make.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::StreamExt;
 use zbus::fdo::DBusProxy;
 use zbus::names::BusName;
 use zbus::proxy::CacheProperties;
@@ -158,6 +160,22 @@ impl Participant {
         let canvas = Options::from([("view", Variant::from(view))]);
         let (player, _) = engine.start_playing(stream, canvas).await.map_err(failed("cannot play the other device"))?;
         Ok((player, meter))
+    }
+
+    /// Whether sound of a stream has arrived, from now on; asked for before it is played.
+    pub async fn hears(&self, stream: &str) -> Result<Arc<AtomicBool>, DeviceError> {
+        let news = self.device.engine.receive_player_first_frame().await;
+        let mut news = news.map_err(self.device.failed("cannot be listened to"))?;
+        let heard = Arc::new(AtomicBool::new(false));
+        let (hearing, stream) = (Arc::clone(&heard), stream.to_owned());
+        tokio::spawn(async move {
+            while let Some(signal) = news.next().await {
+                if signal.args().is_ok_and(|args| args.stream_id == stream && args.kind == "audio_received") {
+                    hearing.store(true, Ordering::Relaxed);
+                }
+            }
+        });
+        Ok(heard)
     }
 
     /// How many people are in the room, itself included.

@@ -63,15 +63,17 @@ fn line(seconds: u64, status: &Status) -> String {
     let latency = status
         .latency
         .map_or_else(|| "latency unknown".to_owned(), |(p50, p95)| format!("latency p50 {p50} ms p95 {p95} ms"));
+    let measured =
+        |value: Option<f64>, digits| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"));
     format!(
-        "{:02}:{:02}  {} people  {} streams  {}  {latency}  {:.2} Mbit/s  {:.1} % lost",
+        "{:02}:{:02}  {} people  {} streams  {}  {latency}  {} Mbit/s  {} % lost",
         seconds / 60,
         seconds % 60,
         status.people,
         status.streams,
         fps.join("  "),
-        status.kbps / 1000.0,
-        status.loss * 100.0
+        measured(status.kbps.map(|kbps| kbps / 1000.0), 2),
+        measured(status.loss.map(|loss| loss * 100.0), 1)
     )
 }
 
@@ -92,8 +94,8 @@ mod tests {
             streams: 2,
             fps: vec![("door".to_owned(), 29.97), ("desk".to_owned(), 30.02)],
             latency: Some((12, 18)),
-            kbps: 1640.0,
-            loss: 0.004,
+            kbps: Some(1640.0),
+            loss: Some(0.004),
         };
         assert_eq!(
             line(65, &status),
