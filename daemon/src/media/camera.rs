@@ -16,8 +16,8 @@ use crate::views::View;
 
 /// How long the thread may be deaf to commands while a camera gives nothing.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// Unused picture buffers that are kept: one being filled, one in the mailbox, one being encoded.
-const POOL: usize = 3;
+/// Unused picture buffers that are kept: one being filled, two in the mailbox, one being encoded.
+const POOL: usize = 4;
 
 /// Counters of a camera.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -19,6 +19,8 @@ const CAPACITY: usize = 2048;
 const SEARCH_DEPTH: usize = 64;
 /// A sequence number this far from the newest one belongs to another stream.
 const FAR: i64 = 3000;
+/// A packet that comes so soon after one that overtook it was not repaired.
+const OUT_OF_ORDER: Duration = Duration::from_millis(15);
 /// A gap is given up after this time.
 const GIVE_UP: Duration = Duration::from_secs(1);
 
@@ -125,6 +127,11 @@ pub struct VideoBuffer {
     /// A number from far away: when the next one follows it, the sender has started anew.
     stray: Option<u16>,
     last_request: Option<Monotonic>,
+    /// How long repairs take: the longest of late, slowly forgotten. A room server asks on our behalf for what was lost before it, so
+    /// this can be far longer than the round trip.
+    repair: Duration,
+    /// The first packet of the newest gap that a key frame ended, and when the gap was noticed.
+    skipped: Option<(i64, Monotonic)>,
     last_picture_id: Option<(u16, u8)>,
     last_dropped: Option<u32>,
     counters: VideoBufferCounters,
@@ -149,6 +156,8 @@ impl VideoBuffer {
             slots: VecDeque::new(),
             stray: None,
             last_request: None,
+            repair: Duration::ZERO,
+            skipped: None,
             last_picture_id: None,
             last_dropped: None,
             counters: VideoBufferCounters { released: 0, withheld: 0, late: 0, requests: 0 },
@@ -191,6 +200,11 @@ impl VideoBuffer {
         self.newest = self.newest.max(number);
         if number < self.base {
             if self.state == State::Following || self.base - number > SEARCH_DEPTH as i64 {
+                // What comes for a gap that was not waited for tells how long the next one should be.
+                if let Some((since, noticed)) = self.skipped.filter(|&(since, _)| number >= since) {
+                    self.learn(packet.arrived.since(noticed));
+                    self.skipped = Some((since.max(number + 1), noticed));
+                }
                 self.counters.late += 1;
                 return false;
             }
@@ -211,6 +225,9 @@ impl VideoBuffer {
         if self.slots[index].is_some() {
             self.counters.late += 1;
             return false;
+        }
+        if let Some(next) = self.slots.iter().skip(index + 1).flatten().next() {
+            self.learn(packet.arrived.since(next.arrived));
         }
         self.slots[index] = Some(Slot::new(packet));
         news
@@ -271,13 +288,15 @@ impl VideoBuffer {
         let waited = now.since(noticed);
         let asked = self.last_request.is_some_and(|request| request >= noticed);
         // One retransmission is on its way for a round trip and the pause of who asks for it.
-        let one_repair = (rtt * 3 / 2 + Duration::from_millis(40)).min(Duration::from_millis(400));
+        let one_repair = (rtt * 3 / 2).max(self.repair * 5 / 4) + Duration::from_millis(40);
+        let one_repair = one_repair.clamp(Duration::from_millis(120), Duration::from_millis(500));
         if asked || waited >= one_repair {
             let key = (hole..self.slots.len()).find(|&start| {
                 self.slots[start].as_ref().is_some_and(|slot| slot.key)
                     && matches!(self.frame_at(start), Extent::Complete(_))
             });
             if let Some(key) = key {
+                self.skipped = Some((self.base, noticed));
                 self.drop_slots(key);
                 return None;
             }
@@ -301,6 +320,13 @@ impl VideoBuffer {
             }
         };
         Some(Next::Wait(Some(wake)))
+    }
+
+    /// A missing packet came so long after it was missed.
+    fn learn(&mut self, took: Duration) {
+        if took > OUT_OF_ORDER {
+            self.repair = took.max((self.repair * 15 + took) / 16);
+        }
     }
 
     fn request(&mut self, now: Monotonic, rtt: Duration) -> Next {
@@ -407,6 +433,7 @@ impl VideoBuffer {
         self.drop_slots(self.slots.len());
         self.lose_track();
         self.sequences.reset();
+        self.skipped = None;
         self.stray = None;
     }
 

@@ -93,11 +93,12 @@ struct Rig {
     frames: Vec<u32>,
     requests: Vec<Monotonic>,
     wake: Option<Monotonic>,
+    rtt: Duration,
 }
 
 impl Rig {
     fn new(codec: VideoCodec) -> Self {
-        Self { buffer: VideoBuffer::new(), codec, frames: Vec::new(), requests: Vec::new(), wake: None }
+        Self { buffer: VideoBuffer::new(), codec, frames: Vec::new(), requests: Vec::new(), wake: None, rtt: RTT }
     }
 
     fn give(&mut self, at: u64, packets: impl IntoIterator<Item = VideoPacket>) {
@@ -113,7 +114,7 @@ impl Rig {
     fn ask(&mut self, at: u64) {
         let mut unit = Vec::new();
         loop {
-            match self.buffer.next(ms(at), RTT, &mut unit) {
+            match self.buffer.next(ms(at), self.rtt, &mut unit) {
                 Next::Frame(frame) => {
                     let content = match self.codec {
                         VideoCodec::H264 => nal_units(&unit).last().expect("a slice").to_vec(),
@@ -214,6 +215,28 @@ fn a_gap_that_stays_leads_to_a_key_frame_and_nothing_broken_is_shown() {
         rig.give(453, stream.frame(false, 3000));
         assert_eq!(rig.frames, [0, 11, 12]);
         assert_eq!(rig.buffer.counters().withheld, 10);
+    });
+}
+
+#[test]
+fn repairs_that_take_longer_than_the_round_trip_are_waited_for() {
+    both(|codec| {
+        let (mut stream, mut rig) = (Stream::new(codec, 10), Rig::new(codec));
+        rig.rtt = Duration::from_millis(1);
+        rig.give(0, stream.frame(true, 3000));
+        // Each frame loses a packet that comes 200 ms later, and a key frame that nobody asked for follows.
+        for n in 0..6_u64 {
+            let at = 1000 * n;
+            let mut packets = stream.frame(false, 3000);
+            let missing = packets.remove(1);
+            rig.give(at, packets);
+            rig.give(at + 33, stream.frame(true, 3000));
+            (1..20).for_each(|n| rig.ask(at + 33 + 8 * n));
+            rig.give(at + 233, [missing]);
+        }
+        assert!(rig.requests.is_empty(), "{:?}", rig.requests);
+        let early = 12 - (rig.frames.len() - 1);
+        assert!(early <= 1, "the first one may be given up too early: {:?}", rig.frames);
     });
 }
 

@@ -1,5 +1,6 @@
 //! Camera pictures to H.264 packets.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -17,6 +18,9 @@ use crate::media::{FirstFrame, MediaEvent, MediaEvents, join, spawn};
 use crate::picture::PictureBuffer;
 use crate::rtc::{self, OutgoingRtp, SendOutcome, SenderFeedback};
 
+/// Pictures that wait for the encoder. After a hiccup of the system a camera gives two or three in a row, which the encoder soon works off;
+/// one that is too slow for the camera loses the older ones.
+const MAILBOX: usize = 2;
 /// The least that the network's estimate can bring the bit rate down to.
 const LEAST_BITS: u64 = 60_000;
 
@@ -42,8 +46,8 @@ struct Shared {
 
 struct State {
     config: VideoConfig,
-    /// The newest picture, until the encoder takes it.
-    mailbox: Option<(Arc<PictureBuffer>, Monotonic)>,
+    /// The newest pictures, until the encoder takes them.
+    mailbox: VecDeque<(Arc<PictureBuffer>, Monotonic)>,
     thinner: Thinner,
     keys: KeyFrames,
     /// Whether packets are taken, as far as the capture thread and the feedback know. The connection itself is never asked under
@@ -93,7 +97,7 @@ impl VideoSend {
         keys.restart();
         let state = State {
             config,
-            mailbox: None,
+            mailbox: VecDeque::with_capacity(MAILBOX + 1),
             thinner: Thinner::default(),
             keys,
             ready: false,
@@ -132,7 +136,7 @@ impl VideoSend {
         if self.shared.muted.swap(muted, Ordering::AcqRel) == muted {
             return;
         }
-        state.mailbox = None;
+        state.mailbox.clear();
         state.keys.restart();
         lock(&self.shared.passthrough).0.interrupt();
     }
@@ -240,8 +244,12 @@ impl PictureOutlet for Shared {
             self.counters.thinned.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        if state.mailbox.replace((picture, captured_at)).is_some() && ready {
-            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+        // Before anybody listens only the newest picture is of use.
+        let room = if ready { MAILBOX } else { 1 };
+        state.mailbox.push_back((picture, captured_at));
+        while state.mailbox.len() > room {
+            state.mailbox.pop_front();
+            self.counters.dropped.fetch_add(u64::from(ready), Ordering::Relaxed);
         }
         drop(state);
         if ready {
@@ -308,7 +316,7 @@ fn run(shared: &Shared, mut encoder: Encoder) {
                     return;
                 }
                 if state.ready
-                    && let Some((picture, captured_at)) = state.mailbox.take()
+                    && let Some((picture, captured_at)) = state.mailbox.pop_front()
                 {
                     let config = state.config;
                     let wanted = u64::from(config.bitrate_kbps) * 1000;
