@@ -19,7 +19,7 @@ use crate::media::codec::{CodecError, OpusDecoder};
 /// Sound that is bridged at most before the voice counts as stopped: 60 ms.
 const LONGEST_BRIDGE: usize = 2_880;
 /// Delay above the target at which a period is left out, and below it at which one is repeated, in microseconds.
-const SURPLUS: i64 = 15_000;
+const SURPLUS: i64 = 11_000;
 /// Delay above the target at which whole packets are left out.
 const GROSS_SURPLUS: i64 = 150_000;
 /// Least time between two corrections.
