@@ -103,7 +103,7 @@ pub enum Command {
     },
     /// Set the volume of microphone, speaker or a stream.
     Volume {
-        /// microphone, speaker, or the id of a published or played stream.
+        /// microphone (all that is published), speaker (all that is played), or the id of a published or played stream.
         target: String,
         /// 0 (silent) to 200; 100 is as it comes.
         #[arg(value_parser = clap::value_parser!(i32).range(0..=200))]

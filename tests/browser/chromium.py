@@ -60,7 +60,8 @@ class HubPage:
         """Opens the page with its fields filled, a good token included."""
         fields = {"app_id": tokens.APP_ID, "room": self.room, "user": self.user, "server": self.hub.url}
         fields["token"] = self.hub.token(self.user, self.room)
-        self.page.goto(f"{self.hub.http}/?{urlencode(fields | query)}")
+        reply = self.page.goto(f"{self.hub.http}/?{urlencode(fields | query)}")
+        assert "join-form" in reply.text(), f"this zegohub was built without its web page (run `make build`): {reply.text()}"
 
     def join(self) -> None:
         """Presses Join and waits until the room is joined."""

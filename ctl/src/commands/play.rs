@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use zbus::Variant;
 use zego_protocol::state::ZegoPlayerState;
 
-use super::{ended, view::Prepared};
+use super::ended;
+use super::view::{Prepared, reader_gone};
 use crate::arguments::{BusChoice, Play, Preview, ViewTarget};
 use crate::bus::Daemon;
 use crate::failure::Failure;
@@ -16,7 +17,7 @@ use crate::output::Output;
 /// Kinds of view that `play` makes and that stay when it ends; `stop` frees them with the player.
 const LASTING_KINDS: [&str; 3] = ["kms", "v4l2", "null"];
 
-/// Plays a stream. With a pipe it stays until it is ended, because the view does not outlive it.
+/// Plays a stream. With a pipe it stays until it is ended or the reader is gone, because the view does not outlive it.
 pub async fn play(bus: &BusChoice, options: Play, output: Output) -> Result<(), Failure> {
     let prepared = Prepared::of(&options.view, output)?;
     let daemon = Daemon::on(bus).await?;
@@ -58,6 +59,7 @@ pub async fn play(bus: &BusChoice, options: Play, output: Output) -> Result<(), 
     };
     tokio::select! {
         outcome = ended() => outcome?,
+        () = reader_gone(&prepared) => {}
         () = stopped => {
             destroy(&daemon, view).await;
             return Ok(());
@@ -108,6 +110,7 @@ pub async fn preview(bus: &BusChoice, options: Preview, output: Output) -> Resul
     output.remark("Ctrl-C ends it.");
     tokio::select! {
         outcome = ended() => outcome?,
+        () = reader_gone(&prepared) => {}
         outcome = gone(&daemon) => return outcome,
     }
     let stopped = daemon.engine.stop_preview(options.channel).await;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use zbus::proxy::CacheProperties;
-use zego_protocol::proxy::{DeviceProxy, PlayerProxy, PublisherProxy};
+use zego_protocol::proxy::{PlayerProxy, PublisherProxy};
 
 use crate::arguments::Switch;
 use crate::bus::{Daemon, Object, Objects};
@@ -64,33 +64,25 @@ pub async fn mute(daemon: &Daemon, name: &str, state: Switch, video: bool, outpu
     output.answer(&json!({"target": name, "video": video, "muted": muted}), || format!("{name}{part} is {word}."))
 }
 
-/// Sets a volume. The microphone's is that of everything that is published, else its device's.
+/// Sets a volume. The microphone's is that of everything that is published, the speaker's of everything that is played.
 pub async fn volume(daemon: &Daemon, name: &str, volume: i32, output: Output) -> Result<(), Failure> {
     let objects = daemon.objects().await?;
-    match Target::find(name, &objects)? {
-        Target::Microphone => {
-            let mut publishers = objects.of("Publisher").peekable();
-            if publishers.peek().is_none() {
-                set_device(daemon, &objects, "microphone", volume).await?;
-            }
-            for publisher in publishers {
-                proxy!(PublisherProxy, daemon, publisher).set_capture_volume(volume).await?;
-            }
-        }
-        Target::Speaker => set_device(daemon, &objects, "speaker", volume).await?,
+    let everything = |kind: &'static str, code: i32| {
+        let all: Vec<&Object> = objects.of(kind).collect();
+        if all.is_empty() { Err(Failure::refused(code, "")) } else { Ok(all) }
+    };
+    let (publishers, players) = match Target::find(name, &objects)? {
+        Target::Microphone => (everything("Publisher", 1_003_001)?, Vec::new()),
+        Target::Speaker => (Vec::new(), everything("Player", 1_004_011)?),
         Target::Camera => return Err(Failure::Usage("a camera has no volume".to_string())),
-        Target::Published(object) => proxy!(PublisherProxy, daemon, object).set_capture_volume(volume).await?,
-        Target::Played(object) => proxy!(PlayerProxy, daemon, object).set_volume(volume).await?,
+        Target::Published(object) => (vec![object], Vec::new()),
+        Target::Played(object) => (Vec::new(), vec![object]),
+    };
+    for publisher in publishers {
+        proxy!(PublisherProxy, daemon, publisher).set_capture_volume(volume).await?;
+    }
+    for player in players {
+        proxy!(PlayerProxy, daemon, player).set_volume(volume).await?;
     }
     output.answer(&json!({"target": name, "volume": volume}), || format!("The volume of {name} is {volume}."))
-}
-
-/// Sets the volume of the device of a kind that is in use, else of the default one.
-async fn set_device(daemon: &Daemon, objects: &Objects, kind: &str, volume: i32) -> Result<(), Failure> {
-    let of_kind = || objects.of("Device").filter(|device| device.text("kind") == kind);
-    let device = of_kind()
-        .find(|device| device.text("state") == "in_use")
-        .or_else(|| of_kind().find(|device| crate::value::flag(&device.fields, "default")))
-        .ok_or_else(|| Failure::refused(1_006_002, &format!("There is no {kind}")))?;
-    Ok(proxy!(DeviceProxy, daemon, device).set_volume(volume).await?)
 }

@@ -7,6 +7,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
+use tokio::io::Interest;
+use tokio::net::unix::pipe;
 use zbus::{Fd, Variant};
 
 use crate::arguments::ViewTarget;
@@ -72,6 +74,20 @@ impl Prepared {
     }
 }
 
+/// Waits until nobody reads the other end of a pipe any more; forever, when it is no pipe.
+pub async fn reader_gone(view: &Prepared) {
+    // A regular file cannot be waited for, and its reader cannot go. Nothing is written here, so a blocking pipe is fine, and
+    // it must stay one: the daemon shares its flags.
+    if let Prepared::Pipe(fd) = view
+        && let Ok(fd) = fd.try_clone()
+        && let Ok(waiting) = pipe::Sender::from_owned_fd_unchecked(fd)
+        && waiting.ready(Interest::ERROR).await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
+}
+
 fn open(path: &Path, output: Output) -> io::Result<OwnedFd> {
     if path.as_os_str() == "-" {
         return io::stdout().as_fd().try_clone_to_owned();
@@ -93,6 +109,25 @@ mod tests {
         let failure = Prepared::of(&ViewTarget::Pipe("/nonexistent/x.y4m".into()), OUTPUT).unwrap_err();
         assert_eq!(failure.status(), 1);
         assert!(failure.text(false).contains("/nonexistent/x.y4m"), "{}", failure.text(false));
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_goes_is_noticed() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let pipe = Prepared::Pipe(writer.into());
+        let mut gone = std::pin::pin!(reader_gone(&pipe));
+        let moment = std::time::Duration::from_millis(50);
+        assert!(tokio::time::timeout(moment, &mut gone).await.is_err(), "it is still there");
+        drop(reader);
+        assert!(tokio::time::timeout(moment * 100, gone).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_file_has_no_reader_that_could_go() {
+        let file = std::fs::File::open("/proc/self/exe").unwrap();
+        let pipe = Prepared::Pipe(file.into());
+        let moment = std::time::Duration::from_millis(50);
+        assert!(tokio::time::timeout(moment, reader_gone(&pipe)).await.is_err());
     }
 
     #[test]
