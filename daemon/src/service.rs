@@ -1,11 +1,15 @@
 //! The service side of the process: logs, readiness, watchdog, and the signals that end it.
 
+mod memory;
+
 use std::io::Write;
 use std::time::Duration;
 
 use log::{LevelFilter, Log, Metadata, Record};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
+
+pub use memory::give_memory_back;
 
 /// Sends the logs to the journal under systemd, else to stderr, from `level` on.
 ///

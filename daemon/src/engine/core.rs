@@ -22,10 +22,14 @@ use crate::devices::registry::DeviceSource;
 use crate::media::MediaEvent;
 use crate::media::playback::Playback;
 use crate::media::send::AudioConfig;
+use crate::service::give_memory_back;
 use crate::views::Views;
 
 /// How long the end of everything may take before it is not waited for any more.
 const END_TIME: Duration = Duration::from_millis(1500);
+
+/// How long after the last thing that ran memory is given back: its threads have ended by then.
+const REST_TIME: Duration = Duration::from_millis(500);
 
 /// A room and who we are in it.
 pub(super) struct RoomEntry {
@@ -103,6 +107,16 @@ impl Core {
             })
         };
         let captures = Captures::new(table.clone(), report);
+        let audio = &config.audio;
+        for (key, wanted) in [
+            ("echo_cancellation", audio.echo_cancellation),
+            ("noise_suppression", audio.noise_suppression),
+            ("gain_control", audio.gain_control),
+        ] {
+            if wanted {
+                log::warn!("[audio] {key} is not in this version: sound is sent as the microphone gives it");
+            }
+        }
         let scenario = config.engine.scenario.number();
         Ok(Self {
             config,
@@ -240,6 +254,7 @@ impl Core {
         }
         self.views.destroy_all();
         self.info = EngineInfo::default();
+        self.rest_if_idle();
         let news = self.news.clone();
         let info = self.info.clone();
         tokio::spawn(async move {
@@ -248,6 +263,17 @@ impl Core {
             news.tell(EngineEvent::Engine(info));
             let _ = reply.send(Ok(()));
         });
+    }
+
+    /// Gives memory back when nothing runs any more: standby is small also after a call.
+    pub(super) fn rest_if_idle(&self) {
+        let is_idle = self.rooms.is_empty() && !self.channels.values().any(|entry| entry.previewing);
+        if is_idle {
+            tokio::spawn(async {
+                tokio::time::sleep(REST_TIME).await;
+                let _ = tokio::task::spawn_blocking(give_memory_back).await;
+            });
+        }
     }
 
     /// The speaker, prepared when it is needed first.

@@ -211,6 +211,7 @@ impl Core {
             entry.previewing = false;
             let freed = entry.preview.take();
             self.view_is_free(freed);
+            self.rest_if_idle();
         }
     }
 

@@ -41,6 +41,9 @@ impl Core {
         }
         self.ensure_created();
         self.check_room_is_free(&login)?;
+        if login.max_members != 0 {
+            log::warn!("room '{}': max_member_count is the server's to keep, and is not sent", login.room_id);
+        }
         if login.token.is_empty() {
             let detail = format!("Room '{}' needs a token and none was given", login.room_id);
             return Err(EngineError::new(1_002_067, &detail));
@@ -56,6 +59,7 @@ impl Core {
             if core.rooms.get(&room_id).is_some_and(|entry| entry.room.number == number) {
                 core.rooms.remove(&room_id);
             }
+            core.rest_if_idle();
         });
         let setup = RoomSetup {
             number,

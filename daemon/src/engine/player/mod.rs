@@ -1,6 +1,7 @@
 //! One player: a task that subscribes to a stream whenever it is there, and shows and plays it.
 
 mod inputs;
+mod receiving;
 mod state;
 mod task;
 

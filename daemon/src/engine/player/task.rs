@@ -7,20 +7,19 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, WeakUnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
-use zego_protocol::state::{ZegoPlayerMediaEvent, ZegoPlayerState as State};
+use zego_protocol::state::ZegoPlayerState as State;
 
 use super::inputs::{Player, PlayerInput, Reply};
+use super::receiving::percent;
 use super::state::{Input, Phase};
-use crate::clock::Monotonic;
 use crate::engine::error::EngineError;
 use crate::engine::event::{Change, EngineEvent, FirstFrame, News, PlayerInfo, VideoLayer};
-use crate::engine::quality::{PlayReading, play_quality};
+use crate::engine::quality::PlayReading;
 use crate::engine::room::{Follower, Room, RoomInput, RoomNews};
 use crate::media::playback::Playback;
 use crate::media::receive::{AudioPlay, VideoPlay};
 use crate::media::sync::LipSync;
-use crate::media::{MediaEvent, MediaEvents};
-use crate::rtc::{MediaKind, MediaReceiver, Mime};
+use crate::rtc::{MediaKind, MediaReceiver};
 use crate::signal::{RemoteStream, Session, SignalError};
 use crate::views::View;
 
@@ -105,35 +104,35 @@ pub(in crate::engine) fn start(setup: PlayerSetup) -> (Player, JoinHandle<()>) {
 
 /// Whether the server was asked for the stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Subscription {
+pub(super) enum Subscription {
     None,
     Asked(u64),
     There,
 }
 
-struct PlayerTask {
-    info: PlayerInfo,
-    told: Option<PlayerInfo>,
-    wants: (bool, bool),
-    room: Room,
-    view: Option<Arc<dyn View>>,
-    playback: Playback,
-    sync: LipSync,
-    news: News,
-    outcome: Option<Reply<State>>,
-    phase: Phase,
-    session: Option<Session>,
-    stream: Option<RemoteStream>,
-    subscription: Subscription,
-    serial: u64,
-    audio: Option<MediaReceiver>,
-    video: Option<MediaReceiver>,
-    audio_play: Option<AudioPlay>,
-    video_play: Option<VideoPlay>,
-    first_frames: HashSet<FirstFrame>,
-    reading: Option<PlayReading>,
-    ticks: Option<Interval>,
-    inputs: WeakUnboundedSender<PlayerInput>,
+pub(super) struct PlayerTask {
+    pub(super) info: PlayerInfo,
+    pub(super) told: Option<PlayerInfo>,
+    pub(super) wants: (bool, bool),
+    pub(super) room: Room,
+    pub(super) view: Option<Arc<dyn View>>,
+    pub(super) playback: Playback,
+    pub(super) sync: LipSync,
+    pub(super) news: News,
+    pub(super) outcome: Option<Reply<State>>,
+    pub(super) phase: Phase,
+    pub(super) session: Option<Session>,
+    pub(super) stream: Option<RemoteStream>,
+    pub(super) subscription: Subscription,
+    pub(super) serial: u64,
+    pub(super) audio: Option<MediaReceiver>,
+    pub(super) video: Option<MediaReceiver>,
+    pub(super) audio_play: Option<AudioPlay>,
+    pub(super) video_play: Option<VideoPlay>,
+    pub(super) first_frames: HashSet<FirstFrame>,
+    pub(super) reading: Option<PlayReading>,
+    pub(super) ticks: Option<Interval>,
+    pub(super) inputs: WeakUnboundedSender<PlayerInput>,
 }
 
 /// The next tick; waits forever when nothing is measured.
@@ -295,7 +294,7 @@ impl PlayerTask {
     }
 
     /// What is to be received now: sound, pictures.
-    const fn wanted(&self) -> (bool, bool) {
+    pub(super) const fn wanted(&self) -> (bool, bool) {
         (self.wants.0 && !self.info.audio_muted, self.wants.1 && !self.info.video_muted)
     }
 
@@ -334,30 +333,6 @@ impl PlayerTask {
         };
     }
 
-    /// Starts what has media and is wanted, stops what is not wanted any more.
-    fn play(&mut self) {
-        let (wants_audio, wants_video) = self.wanted();
-        if !wants_audio {
-            self.audio_play = None;
-        } else if let (None, Some(receiver)) = (&self.audio_play, self.audio.clone()) {
-            match AudioPlay::start(receiver, &self.playback, &self.sync, self.media_events(MediaKind::Audio)) {
-                Ok(play) => {
-                    play.set_volume(percent(self.info.volume));
-                    self.audio_play = Some(play);
-                }
-                Err(error) => log::error!("stream '{}' has no sound: {error}", self.info.stream_id),
-            }
-        }
-        if !wants_video {
-            self.video_play = None;
-        } else if let (None, Some(receiver)) = (&self.video_play, self.video.clone()) {
-            match VideoPlay::start(receiver, self.view.clone(), &self.sync, self.media_events(MediaKind::Video)) {
-                Ok(play) => self.video_play = Some(play),
-                Err(error) => log::error!("stream '{}' has no pictures: {error}", self.info.stream_id),
-            }
-        }
-    }
-
     fn change_view(&mut self, view: Option<Arc<dyn View>>) {
         let id = view.as_ref().map(|view| view.id());
         if let Some(old) = self.view.as_ref().filter(|old| Some(old.id()) != id) {
@@ -377,59 +352,6 @@ impl PlayerTask {
             self.subscribe();
         }
         self.info.view = id;
-        self.tell_info();
-    }
-
-    fn media_events(&self, kind: MediaKind) -> MediaEvents {
-        let inputs = self.inputs.clone();
-        Arc::new(move |event| {
-            if let Some(inputs) = inputs.upgrade() {
-                let _ = inputs.send(PlayerInput::Media(kind, event));
-            }
-        })
-    }
-
-    fn media_event(&mut self, _kind: MediaKind, event: MediaEvent) {
-        let stream_id = self.info.stream_id.clone();
-        match event {
-            MediaEvent::FirstFrame(first) => {
-                let kind = FirstFrame::from(first);
-                self.tell_decoder();
-                if self.first_frames.insert(kind) {
-                    self.news.tell(EngineEvent::PlayerFirstFrame { stream_id, kind });
-                }
-            }
-            MediaEvent::SizeChanged { width, height } => {
-                (self.info.width, self.info.height) = (width, height);
-                self.tell_decoder();
-                self.news.tell(EngineEvent::PlayerVideoSize { stream_id, width, height });
-            }
-            MediaEvent::VideoBreak(broken) => {
-                let event =
-                    if broken { ZegoPlayerMediaEvent::VideoBreakOccur } else { ZegoPlayerMediaEvent::VideoBreakResume };
-                self.news.tell(EngineEvent::PlayerMedia { stream_id, event });
-            }
-            MediaEvent::AudioBreak(broken) => {
-                let event =
-                    if broken { ZegoPlayerMediaEvent::AudioBreakOccur } else { ZegoPlayerMediaEvent::AudioBreakResume };
-                self.news.tell(EngineEvent::PlayerMedia { stream_id, event });
-            }
-            // The speaker tells of itself.
-            MediaEvent::DeviceFailed(_) => {}
-        }
-    }
-
-    /// Shows in the player's object what really decodes.
-    fn tell_decoder(&mut self) {
-        if let Some(statistics) = self.video_play.as_ref().map(VideoPlay::statistics) {
-            let codec = match statistics.codec {
-                Some(Mime::H264) => "H264",
-                Some(Mime::Vp8) => "VP8",
-                Some(Mime::Opus) | None => "",
-            };
-            codec.clone_into(&mut self.info.video_codec);
-            statistics.decoder.clone_into(&mut self.info.video_decoder);
-        }
         self.tell_info();
     }
 
@@ -478,7 +400,7 @@ impl PlayerTask {
         self.news.tell(EngineEvent::PlayerState { stream_id, state, code, message });
     }
 
-    fn tell_info(&mut self) {
+    pub(super) fn tell_info(&mut self) {
         if self.told.as_ref() != Some(&self.info) {
             let info = self.info.clone();
             let change = match self.told.replace(info.clone()) {
@@ -488,23 +410,4 @@ impl PlayerTask {
             self.news.tell(EngineEvent::Player(change));
         }
     }
-
-    /// Tells what was measured since the last time.
-    fn measure(&mut self) {
-        self.tell_decoder();
-        let now = PlayReading {
-            at: Monotonic::now(),
-            video: self.video_play.as_ref().map(VideoPlay::statistics),
-            audio: self.audio_play.as_ref().map(AudioPlay::statistics),
-        };
-        let before = self.reading.replace(now);
-        let quality = play_quality(before.as_ref(), &now, (self.info.audio_muted, self.info.video_muted));
-        let (number, stream_id) = (self.info.number, self.info.stream_id.clone());
-        self.news.tell(EngineEvent::PlayerQuality { number, stream_id, quality });
-    }
-}
-
-/// A volume of the API, 0 to 200, as the pipelines take it.
-fn percent(volume: i32) -> u8 {
-    u8::try_from(volume).unwrap_or(100)
 }

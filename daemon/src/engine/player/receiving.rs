@@ -1,0 +1,112 @@
+//! A player's media: starting and stopping what receives, its news and what is measured of it.
+
+use std::sync::Arc;
+
+use zego_protocol::state::ZegoPlayerMediaEvent;
+
+use super::inputs::PlayerInput;
+use super::task::PlayerTask;
+use crate::clock::Monotonic;
+use crate::engine::event::{EngineEvent, FirstFrame};
+use crate::engine::quality::{PlayReading, play_quality};
+use crate::media::receive::{AudioPlay, VideoPlay};
+use crate::media::{MediaEvent, MediaEvents};
+use crate::rtc::{MediaKind, Mime};
+
+impl PlayerTask {
+    /// Starts what has media and is wanted, stops what is not wanted any more.
+    pub(super) fn play(&mut self) {
+        let (wants_audio, wants_video) = self.wanted();
+        if !wants_audio {
+            self.audio_play = None;
+        } else if let (None, Some(receiver)) = (&self.audio_play, self.audio.clone()) {
+            match AudioPlay::start(receiver, &self.playback, &self.sync, self.media_events(MediaKind::Audio)) {
+                Ok(play) => {
+                    play.set_volume(percent(self.info.volume));
+                    self.audio_play = Some(play);
+                }
+                Err(error) => log::error!("stream '{}' has no sound: {error}", self.info.stream_id),
+            }
+        }
+        if !wants_video {
+            self.video_play = None;
+        } else if let (None, Some(receiver)) = (&self.video_play, self.video.clone()) {
+            match VideoPlay::start(receiver, self.view.clone(), &self.sync, self.media_events(MediaKind::Video)) {
+                Ok(play) => self.video_play = Some(play),
+                Err(error) => log::error!("stream '{}' has no pictures: {error}", self.info.stream_id),
+            }
+        }
+    }
+
+    pub(super) fn media_events(&self, kind: MediaKind) -> MediaEvents {
+        let inputs = self.inputs.clone();
+        Arc::new(move |event| {
+            if let Some(inputs) = inputs.upgrade() {
+                let _ = inputs.send(PlayerInput::Media(kind, event));
+            }
+        })
+    }
+
+    pub(super) fn media_event(&mut self, _kind: MediaKind, event: MediaEvent) {
+        let stream_id = self.info.stream_id.clone();
+        match event {
+            MediaEvent::FirstFrame(first) => {
+                let kind = FirstFrame::from(first);
+                self.tell_decoder();
+                if self.first_frames.insert(kind) {
+                    self.news.tell(EngineEvent::PlayerFirstFrame { stream_id, kind });
+                }
+            }
+            MediaEvent::SizeChanged { width, height } => {
+                (self.info.width, self.info.height) = (width, height);
+                self.tell_decoder();
+                self.news.tell(EngineEvent::PlayerVideoSize { stream_id, width, height });
+            }
+            MediaEvent::VideoBreak(broken) => {
+                let event =
+                    if broken { ZegoPlayerMediaEvent::VideoBreakOccur } else { ZegoPlayerMediaEvent::VideoBreakResume };
+                self.news.tell(EngineEvent::PlayerMedia { stream_id, event });
+            }
+            MediaEvent::AudioBreak(broken) => {
+                let event =
+                    if broken { ZegoPlayerMediaEvent::AudioBreakOccur } else { ZegoPlayerMediaEvent::AudioBreakResume };
+                self.news.tell(EngineEvent::PlayerMedia { stream_id, event });
+            }
+            // The speaker tells of itself.
+            MediaEvent::DeviceFailed(_) => {}
+        }
+    }
+
+    /// Shows in the player's object what really decodes.
+    pub(super) fn tell_decoder(&mut self) {
+        if let Some(statistics) = self.video_play.as_ref().map(VideoPlay::statistics) {
+            let codec = match statistics.codec {
+                Some(Mime::H264) => "H264",
+                Some(Mime::Vp8) => "VP8",
+                Some(Mime::Opus) | None => "",
+            };
+            codec.clone_into(&mut self.info.video_codec);
+            statistics.decoder.clone_into(&mut self.info.video_decoder);
+        }
+        self.tell_info();
+    }
+
+    /// Tells what was measured since the last time.
+    pub(super) fn measure(&mut self) {
+        self.tell_decoder();
+        let now = PlayReading {
+            at: Monotonic::now(),
+            video: self.video_play.as_ref().map(VideoPlay::statistics),
+            audio: self.audio_play.as_ref().map(AudioPlay::statistics),
+        };
+        let before = self.reading.replace(now);
+        let quality = play_quality(before.as_ref(), &now, (self.info.audio_muted, self.info.video_muted));
+        let (number, stream_id) = (self.info.number, self.info.stream_id.clone());
+        self.news.tell(EngineEvent::PlayerQuality { number, stream_id, quality });
+    }
+}
+
+/// A volume of the API, 0 to 200, as the pipelines take it.
+pub(super) fn percent(volume: i32) -> u8 {
+    u8::try_from(volume).unwrap_or(100)
+}
