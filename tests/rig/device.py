@@ -256,15 +256,22 @@ def configuration(
     fps: int = 30,
     bitrate_kbps: int | None = None,
     interfaces: Sequence[str] = ("lo",),
+    retry_time_s: int | None = None,
+    more_cameras: Sequence[str] = (),
     log_level: str = "info",
     extra: str = "",
 ) -> str:
     """The text of a `zegod.toml`."""
     bitrate = f"bitrate_kbps = {bitrate_kbps}\n" if bitrate_kbps else ""
-    room = f'[room]\nserver = "{server}"\n\n' if server else ""
+    settings = [f'server = "{server}"'] if server else []
+    if retry_time_s is not None:
+        settings.append(f"retry_time_s = {retry_time_s}")
+    room = "\n".join(["[room]", *settings, "", ""]) if settings else ""
     names = ", ".join(f'"{name}"' for name in interfaces)
+    others = ", ".join(f'"{name}"' for name in more_cameras)
+    more = f"more = [{others}]\n" if others else ""
     return (
-        f'{room}[camera]\nsource = "{camera}"\nwidth = {width}\nheight = {height}\nfps = {fps}\n\n'
+        f'{room}[camera]\nsource = "{camera}"\nwidth = {width}\nheight = {height}\nfps = {fps}\n{more}\n'
         f'[microphone]\nsource = "{microphone}"\n\n[speaker]\nsink = "{speaker}"\n\n'
         f"[video]\nwidth = {width}\nheight = {height}\nfps = {fps}\n{bitrate}\n"
         f'[network]\ninterfaces = [{names}]\n\n[log]\nlevel = "{log_level}"\n{extra}'
