@@ -18,14 +18,14 @@ STATUS = re.compile(r"2 people +2 streams .*door.*fps.*desk.*fps")
 
 
 def running() -> set[str]:
-    """Commands of the demo's kind that run now, with their pids."""
+    """Programs of a demo that run now: all of them are told a path in its folder."""
     found = set()
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            command = (entry / "cmdline").read_bytes().split(b"\0")[0].decode()
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if Path(command).name in ("demo", "zegod", "zegohub", "dbus-daemon"):
+        if "/tmp/zego-demo-" in command and "zegoctl" not in command:
             found.add(f"{entry.name} {command}")
     return found
 
