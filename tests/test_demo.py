@@ -40,18 +40,25 @@ def demo(*words: str, listen: str | None = None) -> list[str]:
 
 def test_it_runs_shows_and_ends_by_itself():
     before, left = running(), files()
-    done = subprocess.run(
-        ["make", "--silent", "run", "DURATION=12", f"LISTEN=127.0.0.1:{free_port()}"],
-        cwd=ROOT, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL,
+    words = ["make", "--silent", "run", "DURATION=12", f"LISTEN=127.0.0.1:{free_port()}"]
+    make = subprocess.Popen(
+        words, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    lines = done.stdout.splitlines()
+    try:
+        output, errors = make.communicate(timeout=300)
+    except BaseException:
+        os.killpg(make.pid, signal.SIGTERM)  # whatever make is doing just now
+        make.communicate()
+        raise
+    assert make.returncode == 0, output + errors
+    lines = output.splitlines()
     assert [line for line in lines if re.search(r"http://127\.0\.0\.1:\d+/\?\S*room=lobby\S*token=\S+", line)]
     assert [line for line in lines if re.search(r"zegoctl --bus unix:\S+ status", line)]
     status = [line for line in lines if STATUS.search(line)]
-    assert len(status) >= 8, done.stdout
+    assert len(status) >= 8, output
     assert re.search(r"p50 +\d+ ms", status[-1]) and "Mbit/s" in status[-1] and "lost" in status[-1]
-    assert "\r" not in done.stdout and "\x1b" not in done.stdout, "plain lines where there is no terminal"
+    assert "\r" not in output and "\x1b" not in output, "plain lines where there is no terminal"
     assert running() == before
     assert files() == left
 
