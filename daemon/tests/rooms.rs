@@ -2,6 +2,8 @@
 //!
 //! `cargo build --release -p zegohub` first. With `LIVEKIT_SERVER=/path/to/livekit-server` and `--ignored`, the same is asked of it.
 
+#![allow(clippy::unwrap_used, reason = "a test ends with its first failure")]
+
 mod network;
 
 use std::net::TcpListener;
@@ -154,14 +156,12 @@ impl Member {
 
     async fn media(&self, stream: &str, kind: MediaKind) -> MediaReceiver {
         for _ in 0..1000 {
-            let events = self.events.lock().unwrap();
-            let found = events.iter().rev().find_map(|event| match event {
+            let found = self.events.lock().unwrap().iter().rev().find_map(|event| match event {
                 SessionEvent::Media { stream_id, receiver } if stream_id == stream && receiver.kind() == kind => {
                     Some(receiver.clone())
                 }
                 _ => None,
             });
-            drop(events);
             if let Some(receiver) = found {
                 return receiver;
             }

@@ -104,7 +104,6 @@ impl EngineInterface {
     /// Errors: InvalidArgument, AlreadyLoggedIn, AuthenticationFailed, LoggedInElsewhere, RoomFull, ServerUnreachable.
     /// Command: zegoctl login.
     #[zbus(out_args("room", "state"))]
-    #[expect(clippy::too_many_arguments, reason = "the call has them")]
     async fn login_room(
         &self,
         #[zbus(header)] header: Header<'_>,

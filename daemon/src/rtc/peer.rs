@@ -371,7 +371,7 @@ impl Peer {
     /// # Errors
     /// [`RtcError::Closed`], [`RtcError::Engine`].
     pub async fn create_offer(&self, ice_restart: bool) -> Result<String, RtcError> {
-        let options = RTCOfferOptions { ice_restart, ..RTCOfferOptions::default() };
+        let options = RTCOfferOptions { ice_restart };
         let mut negotiation = self.inner.negotiation.lock().await;
         let offer = self.inner.connection.create_offer(Some(options)).await?;
         let sdp = offer.sdp.clone();

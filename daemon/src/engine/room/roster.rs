@@ -16,7 +16,7 @@ pub(super) enum Step {
     /// Streams went.
     StreamsWent(Vec<StreamInfo>),
     /// A stream is different; before and now.
-    StreamChanged(StreamInfo, StreamInfo),
+    StreamChanged(Box<(StreamInfo, StreamInfo)>),
 }
 
 /// The others in a room.
@@ -65,7 +65,7 @@ impl Roster {
             }
             let before = info.clone();
             info.stream = stream;
-            return Some(Step::StreamChanged(before, info.clone()));
+            return Some(Step::StreamChanged(Box::new((before, info.clone()))));
         }
         let info = StreamInfo { number: number(), room, stream };
         self.streams.insert(info.stream.stream_id.clone(), info.clone());
@@ -190,7 +190,8 @@ mod tests {
                     assert_eq!(came[0].id, "c");
                     "users came"
                 }
-                Step::StreamChanged(before, now) => {
+                Step::StreamChanged(change) => {
+                    let (before, now) = &**change;
                     assert!(!before.stream.audio_muted && now.stream.audio_muted);
                     "stream changed"
                 }
@@ -211,7 +212,7 @@ mod tests {
         assert_eq!(roster.stream_is(stream("s", "a"), 1, || 5), None);
         let mut more = stream("s", "a");
         more.has_video = true;
-        assert!(matches!(roster.stream_is(more, 1, || 6), Some(Step::StreamChanged(_, now)) if now.number == 4));
+        assert!(matches!(roster.stream_is(more, 1, || 6), Some(Step::StreamChanged(change)) if change.1.number == 4));
         assert!(matches!(roster.stream_went("s"), Some(Step::StreamsWent(_))));
         assert_eq!(roster.stream_went("s"), None);
         assert!(roster.user_came(user("a")).is_some() && roster.user_came(user("a")).is_none());

@@ -222,7 +222,10 @@ impl RoomTask {
                     self.news.tell(EngineEvent::Stream(Change::Removed(info.number)));
                 }
             }
-            Step::StreamChanged(before, now) => self.stream_changed(room_id, &before, now),
+            Step::StreamChanged(change) => {
+                let (before, now) = *change;
+                self.stream_changed(room_id, &before, now);
+            }
         }
     }
 
