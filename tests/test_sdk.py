@@ -71,7 +71,7 @@ def check_beeps(wav, seconds: float) -> None:
 def test_two_sdks_see_and_hear_each_other(peer, codec, connections):
     two = connections == "two"
     anna = peer("anna", publish="anna-cam", codec=codec, two_connections=two)
-    ben = peer("ben", publish="ben-cam", codec=codec, two_connections=two)
+    ben = peer("ben", publish="ben-cam", codec=codec, two_connections=two, sees="anna-cam")
     for who, stream in ((anna, "ben-cam"), (ben, "anna-cam")):
         for kind in ("video", "audio"):
             who.wait("track", stream=stream, kind=kind)
@@ -138,7 +138,7 @@ def test_an_sdk_and_a_device_see_and_hear_each_other(stage, hub, island, peer):
     door = start_device(stage, "door", hub=hub, namespace=island.namespace, speaker="wav")
     door.login(ROOM)
     door.publish("door-cam")
-    anna = peer("anna", publish="anna-cam")
+    anna = peer("anna", publish="anna-cam", sees="door-cam")
     for kind in ("video", "audio"):
         anna.wait("track", user="door", stream="door-cam", kind=kind)
     texture = door.texture(640, 480)

@@ -7,7 +7,7 @@ everything that it receives. A program of its own, because it has to run in the 
 
 Each line of its output is one JSON object with `event` (`connected`, `refused`, `published`, `track`, `ended`, `data`,
 `left`). Each line of its input is a command: `data TOPIC [TO] TEXT` sends a reliable packet (TO `*` = everybody), `mute
-video|audio`, `unmute video|audio`, `unpublish`; its end ends the program. Of a received stream S it writes `DIR/S.frames` (monotonic
+video|audio`, `unmute video|audio`, `unpublish`, `decoded STREAM` (answered by the event `decoded`); its end ends the program. Of a received stream S it writes `DIR/S.frames` (monotonic
 seconds, bar's counter or -, width, height) and `DIR/S.wav`.
 """
 
@@ -60,6 +60,7 @@ class Peer:
         self.folder = Path(wishes.folder)
         self.tasks: set[asyncio.Task] = set()
         self.tracks: dict[str, rtc.LocalTrack] = {}
+        self.pictures: dict[str, rtc.Track] = {}
         self.over = asyncio.Event()
 
     def spawn(self, work) -> None:
@@ -139,6 +140,8 @@ class Peer:
             await source.capture_frame(rtc.AudioFrame(samples.tobytes(), RATE, 1, len(samples)))
 
     def on_track(self, track: rtc.Track, publication: rtc.RemoteTrackPublication, owner: rtc.RemoteParticipant) -> None:
+        if kind(track) == "video":
+            self.pictures[publication.name] = track
         tell("track", user=owner.identity, stream=publication.name, kind=kind(track))
         self.spawn(self.watch(track, publication.name) if kind(track) == "video" else self.hear(track, publication.name))
 
@@ -178,6 +181,9 @@ class Peer:
                 case ["unpublish"]:
                     for publication in list(me.track_publications.values()):
                         await me.unpublish_track(publication.sid)
+                case ["decoded", stream]:
+                    found = [s.inbound_rtp.inbound for s in await self.pictures[stream].get_stats() if s.HasField("inbound_rtp")]
+                    tell("decoded", stream=stream, frames=max([s.frames_decoded for s in found], default=0))
                 case _:
                     tell("unknown", line=line)
         self.over.set()
