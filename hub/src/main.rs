@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use axum::serve::ListenerExt as _;
 use clap::Parser;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -96,6 +97,13 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let settings = Settings { heartbeat_timeout: config.heartbeat_timeout };
     let (core, inbox) = Core::new(settings, sfu, received);
     let router = http::router(config.apps, inbox);
+    // A join and its answer are two small writes: held together until the first is acknowledged, the second would be
+    // 40 ms late.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            log::debug!("a connection sends late: {error}");
+        }
+    });
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
     eprintln!("zegohub: ready on http://{address}");
     service::notify_ready();
