@@ -34,7 +34,7 @@ use super::negotiation::{Negotiation, Sending};
 use super::packet::MediaKind;
 use super::plane::Plane;
 use super::receiver::MediaReceiver;
-use super::runtime::PeerRuntime;
+use super::runtime::{PeerRuntime, Tasks};
 use super::sdp;
 use super::sender::{MediaSender, Outlet};
 use super::statistics::PeerStatistics;
@@ -55,6 +55,8 @@ const KEEPALIVE: Duration = Duration::from_secs(2);
 /// than its candidate counts as found on the way: that must not make it wait.
 const PATIENCE: (Duration, Duration, Duration) =
     (Duration::from_millis(150), Duration::ZERO, Duration::from_millis(400));
+/// For the driver to end after it was told to.
+const CLOSE_TIME: Duration = Duration::from_secs(1);
 /// Bytes that may wait in a data channel.
 const DATA_BUFFER: usize = 1 << 20;
 
@@ -182,6 +184,7 @@ impl PeerConnectionEventHandler for Handler {
 
 struct Inner {
     connection: Arc<dyn PeerConnection>,
+    tasks: Tasks,
     plane: Arc<Plane>,
     events: UnboundedSender<PeerEvent>,
     channels: Arc<Channels>,
@@ -213,7 +216,8 @@ impl Peer {
     pub async fn new(config: &NetworkConfig, events: UnboundedSender<PeerEvent>) -> Result<Self, RtcError> {
         let addresses: Vec<SocketAddr> = interfaces::addresses(&config.interfaces)?;
         let plane = Arc::new(Plane::default());
-        let runtime = PeerRuntime::new(plane.wake.clone())
+        let tasks = Tasks::default();
+        let runtime = PeerRuntime::new(plane.wake.clone(), tasks.clone())
             .map_err(|error| RtcError::Engine(format!("no driver thread: {error}")))?;
         let channels = Arc::new(Channels::new(events.clone()));
         let handler = Handler {
@@ -254,6 +258,7 @@ impl Peer {
         Ok(Self {
             inner: Arc::new(Inner {
                 connection: Arc::new(connection),
+                tasks,
                 plane,
                 events,
                 channels,
@@ -469,11 +474,13 @@ impl Peer {
         for outlet in self.inner.plane.table().outlets {
             outlet.close();
         }
-        self.inner.plane.wake.wake();
         if let Err(error) = self.inner.connection.close().await {
             log::debug!("closing a peer connection: {error}");
         }
         self.inner.channels.clear();
+        if tokio::time::timeout(CLOSE_TIME, self.inner.tasks.ended()).await.is_err() {
+            log::warn!("a peer connection's driver does not end");
+        }
     }
 }
 

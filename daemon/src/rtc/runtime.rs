@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use webrtc::runtime::{
     AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, RecvMeta, Runtime, TokioRuntime,
     Transmit,
@@ -36,17 +36,45 @@ impl Wake {
     }
 }
 
+/// How many of a connection's tasks there are. A task counts until its future is dropped, sockets and all: the crate's own `close`
+/// returns when its driver said that it is about to end.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tasks(Arc<watch::Sender<usize>>);
+
+impl Tasks {
+    fn begin(&self) -> Task {
+        self.0.send_modify(|tasks| *tasks += 1);
+        Task(self.clone())
+    }
+
+    /// Waits until all of them ended.
+    pub(super) async fn ended(&self) {
+        // The sender is ours, so waiting cannot fail.
+        let _ = self.0.subscribe().wait_for(|tasks| *tasks == 0).await;
+    }
+}
+
+/// One of them.
+struct Task(Tasks);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|tasks| *tasks -= 1);
+    }
+}
+
 /// The runtime of one connection.
 pub(super) struct PeerRuntime {
     driver: Handle,
     wake: Wake,
+    tasks: Tasks,
 }
 
 impl PeerRuntime {
     /// # Errors
     /// The driver thread cannot be started.
-    pub(super) fn new(wake: Wake) -> io::Result<Self> {
-        Ok(Self { driver: driver_thread()?, wake })
+    pub(super) fn new(wake: Wake, tasks: Tasks) -> io::Result<Self> {
+        Ok(Self { driver: driver_thread()?, wake, tasks })
     }
 }
 
@@ -121,9 +149,9 @@ impl AsyncUdpSocket for Attentive {
     }
 }
 
-struct Task(tokio::task::JoinHandle<()>);
+struct Spawned(tokio::task::JoinHandle<()>);
 
-impl JoinHandle for Task {
+impl JoinHandle for Spawned {
     fn detach(&self) {}
 
     fn abort(&self) {
@@ -137,7 +165,11 @@ impl JoinHandle for Task {
 
 impl Runtime for PeerRuntime {
     fn spawn(&self, future: Pin<Box<dyn Future<Output = ()> + Send>>) -> Box<dyn JoinHandle> {
-        Box::new(Task(self.driver.spawn(future)))
+        let task = self.tasks.begin();
+        Box::new(Spawned(self.driver.spawn(async move {
+            let _task = task;
+            future.await;
+        })))
     }
 
     fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
