@@ -236,7 +236,7 @@ async fn losses_are_repaired_in_time_and_nothing_comes_twice() {
         .map(|(timestamp, (_, at))| at.duration_since(sent[timestamp]))
         .collect();
     delays.sort_unstable();
-    let in_time = delays.iter().filter(|delay| **delay <= Duration::from_millis(300)).count();
+    let in_time = delays.iter().filter(|delay| **delay <= Duration::from_millis(250)).count();
     let receiver = receiver.statistics();
     let sender = video.statistics();
     println!(

@@ -25,6 +25,7 @@ mod resend;
 mod runtime;
 mod sdp;
 mod sender;
+mod socket;
 mod statistics;
 
 pub use config::{IceServer, NetworkConfig};

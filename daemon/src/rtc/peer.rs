@@ -37,6 +37,7 @@ use super::receiver::MediaReceiver;
 use super::runtime::{PeerRuntime, Tasks};
 use super::sdp;
 use super::sender::{MediaSender, Outlet};
+use super::socket::Gate;
 use super::statistics::PeerStatistics;
 
 /// Packets of one source that may be overtaken: repairs on the media's own source come late (RFC 3711 §3.3.2).
@@ -185,6 +186,7 @@ impl PeerConnectionEventHandler for Handler {
 struct Inner {
     connection: Arc<dyn PeerConnection>,
     tasks: Tasks,
+    gate: Gate,
     plane: Arc<Plane>,
     events: UnboundedSender<PeerEvent>,
     channels: Arc<Channels>,
@@ -216,8 +218,8 @@ impl Peer {
     pub async fn new(config: &NetworkConfig, events: UnboundedSender<PeerEvent>) -> Result<Self, RtcError> {
         let addresses: Vec<SocketAddr> = interfaces::addresses(&config.interfaces)?;
         let plane = Arc::new(Plane::default());
-        let tasks = Tasks::default();
-        let runtime = PeerRuntime::new(plane.wake.clone(), tasks.clone())
+        let (tasks, gate) = (Tasks::default(), Gate::default());
+        let runtime = PeerRuntime::new(plane.wake.clone(), tasks.clone(), gate.clone())
             .map_err(|error| RtcError::Engine(format!("no driver thread: {error}")))?;
         let channels = Arc::new(Channels::new(events.clone()));
         let handler = Handler {
@@ -259,6 +261,7 @@ impl Peer {
             inner: Arc::new(Inner {
                 connection: Arc::new(connection),
                 tasks,
+                gate,
                 plane,
                 events,
                 channels,
@@ -381,6 +384,9 @@ impl Peer {
         let offer = self.inner.connection.create_offer(Some(options)).await?;
         let sdp = offer.sdp.clone();
         self.inner.connection.set_local_description(offer).await?;
+        if ice_restart {
+            self.inner.gate.close();
+        }
         negotiation.offered(&sdp::sections(&sdp));
         Ok(sdp)
     }
@@ -394,6 +400,7 @@ impl Peer {
             RTCSessionDescription::answer(sdp.to_owned()).map_err(|error| RtcError::Description(error.to_string()))?;
         let mut negotiation = self.inner.negotiation.lock().await;
         self.inner.connection.set_remote_description(answer).await.map_err(description)?;
+        self.inner.gate.open();
         self.negotiated(&mut negotiation, sdp).await
     }
 
@@ -409,6 +416,7 @@ impl Peer {
         let answer = self.inner.connection.create_answer(None).await?;
         let ours = answer.sdp.clone();
         self.inner.connection.set_local_description(answer).await?;
+        self.inner.gate.open();
         self.negotiated(&mut negotiation, sdp).await?;
         Ok(ours)
     }

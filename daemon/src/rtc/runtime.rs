@@ -7,19 +7,19 @@
 
 use std::fmt;
 use std::future::Future;
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use webrtc::runtime::{
-    AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, RecvMeta, Runtime, TokioRuntime,
-    Transmit,
+    AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, Runtime, TokioRuntime,
 };
+
+use super::socket::{Gate, PeerSocket};
 
 /// Bytes the kernel holds for a socket until the driver thread gets the processor: half a second of 8 Mbit/s. The kernel
 /// counts its own overhead too and may grant less (`net.core.rmem_max`).
@@ -68,13 +68,14 @@ pub(super) struct PeerRuntime {
     driver: Handle,
     wake: Wake,
     tasks: Tasks,
+    gate: Gate,
 }
 
 impl PeerRuntime {
     /// # Errors
     /// The driver thread cannot be started.
-    pub(super) fn new(wake: Wake, tasks: Tasks) -> io::Result<Self> {
-        Ok(Self { driver: driver_thread()?, wake, tasks })
+    pub(super) fn new(wake: Wake, tasks: Tasks, gate: Gate) -> io::Result<Self> {
+        Ok(Self { driver: driver_thread()?, wake, tasks, gate })
     }
 }
 
@@ -102,51 +103,6 @@ fn driver_thread() -> io::Result<Handle> {
         runtime.shutdown_background();
     }
     Ok(ours)
-}
-
-/// A socket whose driver takes one more turn after a packet of ICE or DTLS.
-///
-/// The driver writes first and looks at events after that. What an event gives rise to (the handshake, once ICE has a path; the
-/// opening of the data channels, once SCTP is up) would wait for the next timer, up to 200 ms.
-#[derive(Debug)]
-struct Attentive {
-    socket: Arc<dyn AsyncUdpSocket>,
-    wake: Wake,
-}
-
-impl AsyncUdpSocket for Attentive {
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
-    }
-
-    fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
-        self.socket.poll_send(cx, transmit)
-    }
-
-    fn poll_recv(
-        &self,
-        cx: &mut Context<'_>,
-        bufs: &mut [IoSliceMut<'_>],
-        meta: &mut [RecvMeta],
-    ) -> Poll<io::Result<usize>> {
-        let result = self.socket.poll_recv(cx, bufs, meta);
-        if let Poll::Ready(Ok(1..)) = &result
-            && let Some(first) = bufs.first().and_then(|buffer| buffer.first())
-            && !(128..192).contains(first)
-        {
-            // Not RTP or RTCP, RFC 7983.
-            self.wake.wake();
-        }
-        result
-    }
-
-    fn max_gso_segments(&self) -> usize {
-        self.socket.max_gso_segments()
-    }
-
-    fn max_gro_segments(&self) -> usize {
-        self.socket.max_gro_segments()
-    }
 }
 
 struct Spawned(tokio::task::JoinHandle<()>);
@@ -180,7 +136,8 @@ impl Runtime for PeerRuntime {
         if let Err(error) = rustix::net::sockopt::set_socket_send_buffer_size(&socket, SOCKET_BUFFER) {
             log::debug!("the send buffer of {:?} stays small: {error}", socket.local_addr());
         }
-        Ok(Arc::new(Attentive { socket: TokioRuntime.wrap_udp_socket(socket)?, wake: self.wake.clone() }))
+        let socket = TokioRuntime.wrap_udp_socket(socket)?;
+        Ok(Arc::new(PeerSocket::new(socket, self.wake.clone(), self.gate.clone())))
     }
 
     fn wrap_tcp_listener(&self, listener: std::net::TcpListener) -> io::Result<Arc<dyn AsyncTcpListener>> {
