@@ -64,7 +64,7 @@ def check_watched(seen: list[tuple[float, int | None, int, int]], seconds: float
     """At least 95 % of the pictures that the page presented carried an intact bar, and the counters only went up."""
     counters = [counter for _, counter, _, _ in seen]
     intact = [counter for counter in counters if counter is not None]
-    assert len(seen) >= seconds * 5, f"only {len(seen)} pictures in {seconds:g} s"
+    assert len(seen) >= seconds * 10, f"only {len(seen)} pictures in {seconds:g} s"
     assert seen[-1][0] - seen[0][0] >= 0.9 * seconds, f"the picture stopped after {seen[-1][0]:.1f} s"
     assert len(intact) >= 0.95 * len(seen), f"{len(seen) - len(intact)} of {len(seen)} bars are damaged"
     steps = np.diff(unwrap(intact))
@@ -72,7 +72,7 @@ def check_watched(seen: list[tuple[float, int | None, int, int]], seconds: float
     assert (steps >= 0).all(), f"pictures out of order: {intact}"
     # Two encoders, three decoders and a browser's compositor share this machine: how many pictures a second are made
     # and presented depends on it, that they go on does not.
-    assert unwrap(intact)[-1] - intact[0] >= 10 * seconds, f"{intact[0]} to {intact[-1]} in {seconds:g} s"
+    assert unwrap(intact)[-1] - intact[0] >= 20 * seconds, f"{intact[0]} to {intact[-1]} in {seconds:g} s"
     assert {(width, height) for _, _, width, height in seen} == {size}
 
 
@@ -109,7 +109,7 @@ def test_a_browser_and_a_device_see_and_hear_each_other(stage, hub, island, visi
     assert "RTT" in anna.page.inner_text("#quality") and f"UDP {island.address}" in anna.page.inner_text("#quality")
 
     # Chromium's camera makes 20 pictures a second: a green ground, on which something moves.
-    assert shown > 8, f"the device showed {shown:.1f} pictures a second of the browser's"
+    assert shown > 12, f"the device showed {shown:.1f} pictures a second of the browser's"
     assert door.get(player, "Player", "VideoCodec") == codec.upper()
     last = texture.next(after=texture.newest)
     assert (last.source_width, last.source_height) == (640, 480)

@@ -128,7 +128,7 @@ def test_several_players_at_once_are_mixed(hub, device):
     time.sleep(4)
     for name, recorder in recorders.items():
         flow = judge(recorder.stop(), begin=begin, end=begin + 3.5)
-        assert flow.corrupt == 0 and flow.in_order and flow.share >= 0.85, f"{name}: {flow}"
+        assert flow.corrupt == 0 and flow.in_order and flow.share >= 0.97, f"{name}: {flow}"
     assert len(desk.objects("Player")) == 2
     desk.call("LogoutRoom", "")
     samples = read_wav(desk.speaker)
@@ -210,7 +210,7 @@ def test_pipe_and_null_views(stage, hub, device):
     desk.play("door", view=view)
     recorder.wait_for_frames(60)
     flow = judge(recorder.frames(), begin=0, end=time.monotonic())
-    assert flow.corrupt == 0 and flow.in_order and flow.share >= 0.85, flow
+    assert flow.corrupt == 0 and flow.in_order and flow.share >= 0.97, flow
     desk.call("StopPlaying", "door")
     desk.call("DestroyPlatformView", view)
     assert recorder.program.wait(3) == 0, "the pipe ends with its view"
@@ -272,3 +272,25 @@ def test_the_first_frame_comes_at_once(hub, device, measured):
         time.sleep(0.7)
     measured(f"first frame after StartPlaying, ms: {', '.join(f'{t:.0f}' for t in times)}")
     assert sorted(times)[2] <= 400
+
+
+def test_the_first_frame_comes_at_once_after_a_login(hub, device, measured):
+    """400 ms at most from the call of StartPlaying straight after LoginRoom, while the connection is still being made."""
+    door, desk = device("door"), device("desk")
+    door.login("lobby")
+    door.publish("door")
+    times = []
+    for _ in range(7):
+        view = desk.texture()
+        recorder = desk.record(view)
+        desk.login("lobby")
+        begin = time.monotonic()
+        desk.call("StartPlaying", "door", options(view=view.view))
+        first = recorder.wait_for_frames(1)[0]
+        times.append((first.at - begin) * 1000)
+        recorder.stop()
+        desk.call("LogoutRoom", "lobby")
+        desk.call("DestroyTextureRenderer", view.view)
+        time.sleep(0.7)  # who asks for key frames all the time gets fewer
+    measured(f"first frame after a login and StartPlaying, ms: {', '.join(f'{t:.0f}' for t in times)}")
+    assert sorted(times)[3] <= 400
