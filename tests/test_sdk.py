@@ -155,6 +155,12 @@ def test_an_sdk_and_a_device_see_and_hear_each_other(stage, hub, island, peer):
     check_picture([Seen(frame.at, frame.counter, 640, 480) for frame in shown], SECONDS)
     check_beeps(door.speaker, SECONDS)
 
+    door.call("SendBroadcastMessage", ROOM, "the door is open")
+    anna.wait("data", user="door", topic="zego.broadcast", text="the door is open", reliable=True)
+    anna.tell("data zego.broadcast * I come in")
+    room, messages = door.wait("BroadcastMessageReceived").args
+    assert (room, messages[0][:2]) == (ROOM, ["I come in", "anna"])
+
 
 def test_an_sdk_joins_a_device_that_publishes_h264_and_is_seen_in_h264(stage, hub, island, peer):
     door = start_device(stage, "door", hub=hub, namespace=island.namespace)
