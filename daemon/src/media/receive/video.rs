@@ -24,6 +24,9 @@ const REFRESH: Duration = Duration::from_millis(500);
 const USUAL_RTT: Duration = Duration::from_millis(100);
 /// Least time between two pictures while a backlog is worked off: a view's reader gets to see each of them.
 const CATCH_UP: Duration = Duration::from_millis(4);
+/// Smaller pictures are not shown. No camera makes them: LiveKit's server ends a stream with a black one of 2x2 (H.264) or 8x8 (VP8),
+/// which would make a view of the source's size that small.
+const LEAST_SIDE: usize = 16;
 /// Key frames that are asked for while nothing at all arrives, with doubling pauses from [`FIRST_REMINDER`] on.
 const REMINDERS: u32 = 4;
 const FIRST_REMINDER: Duration = Duration::from_millis(400);
@@ -319,6 +322,9 @@ impl<'a> Player<'a> {
         let show = |picture: &Picture<'_>| {
             let decoded = Monotonic::now();
             counters.decode_nanos.fetch_add(decoded.since(start).as_nanos() as u64, Ordering::Relaxed);
+            if picture.width.min(picture.height) < LEAST_SIDE {
+                return;
+            }
             shown_at = Some(decoded);
             size = (picture.width as u32, picture.height as u32);
             if let Some(view) = &view {
