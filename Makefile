@@ -15,7 +15,7 @@ LISTEN ?= 127.0.0.1:7880
 # Where `make install` puts the files.
 DESTDIR ?=
 
-.PHONY: help run build test unit system lab bench deb install format clean
+.PHONY: help run build test unit system livekit-server lab bench deb install format clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -36,9 +36,12 @@ unit: build ## the crates' own tests
 	@echo "== Testing the crates"
 	@cargo test --release --workspace --quiet
 
-system: build $(STAMPS)/packages-run $(STAMPS)/packages-test $(STAMPS)/venv ## the tests across real processes (tests/)
+system: build $(STAMPS)/packages-run $(STAMPS)/packages-test $(STAMPS)/venv livekit-server ## the tests across real processes (tests/)
 	@echo "== Testing the whole system"
 	@$(PYTHON) -m pytest tests
+
+livekit-server:
+	@$(SETUP)/livekit-server
 
 lab: deb $(STAMPS)/packages-lab ## installs the packages in a virtual device with real cameras and sound cards, and makes a call
 	@echo "== Testing in the virtual device"

@@ -20,9 +20,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from rig.device import Device, start_device  # noqa: E402
-from rig.hub import Hub, start_hub  # noqa: E402
+from rig.hub import Hub  # noqa: E402
 from rig.network import leftover_namespaces  # noqa: E402
 from rig.places import program  # noqa: E402
+from rig.servers import SERVERS  # noqa: E402
 from rig.stage import Stage  # noqa: E402
 
 _STAGE = pytest.StashKey[Stage]()
@@ -31,6 +32,7 @@ _MEASURED = pytest.StashKey[list[str]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "root: makes network namespaces, so it needs root")
+    config.addinivalue_line("markers", "any_server: runs on the hub, and again on LiveKit's own server")
     config.stash[_MEASURED] = []
     # Ended by a time limit, it cleans up as it does after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -42,6 +44,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("measured")
         for line in lines:
             terminalreporter.line(line)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.definition.get_closest_marker("any_server"):
+        metafunc.parametrize("hub", SERVERS, indirect=True)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -98,9 +105,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def hub(stage: Stage) -> Hub:
-    """A hub on loopback."""
-    return start_hub(stage)
+def hub(stage: Stage, request: pytest.FixtureRequest) -> Hub:
+    """A hub on loopback; for a test with the mark `any_server`, LiveKit's server in its second run."""
+    return SERVERS[getattr(request, "param", "zegohub")](stage)
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from rig.device import Device, wait_until
 from rig.flow import judge
 from rig.sound import WavWatch
@@ -21,6 +23,7 @@ def call_each_other(door: Device, desk: Device, room: str = "lobby"):
     return views
 
 
+@pytest.mark.any_server
 def test_frames_and_beeps_arrive_both_ways(hub, device, measured):
     """640x480 at 30 fps for 15 s: at least 99 % of the frames made, intact and in order; sound and picture together."""
     door, desk = device("door", speaker="wav"), device("desk", speaker="wav")
@@ -55,6 +58,7 @@ def test_frames_and_beeps_arrive_both_ways(hub, device, measured):
         assert abs(lengths[len(lengths) // 2] - 0.1) < 0.02, "the beeps came through whole"
 
 
+@pytest.mark.any_server
 def test_what_the_other_side_is_told(hub, device):
     """The signals and objects that belong to a call, from login to logout."""
     door, desk = device("door"), device("desk")
@@ -108,6 +112,7 @@ def test_what_the_other_side_is_told(hub, device):
     assert door.signals("RoomStateUpdate")[-1].args[1] == 0
 
 
+@pytest.mark.any_server
 def test_muting_is_seen_and_heard(hub, device):
     """A muted microphone is silent at the other side, which is told; the picture goes on."""
     door, desk = device("door"), device("desk", speaker="wav")

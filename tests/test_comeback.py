@@ -2,11 +2,13 @@
 
 import time
 
+import pytest
 from dbus_fast import Variant
 
 from rig.device import options, wait_until
 from rig.hub import start_hub
 from rig.network import free_port
+from rig.servers import SERVERS
 
 
 def states(device, member, after=0):
@@ -14,10 +16,11 @@ def states(device, member, after=0):
     return [(s.args[1], s.args[2]) for s in device.signals(member, after)]
 
 
-def test_a_server_that_restarts_is_joined_again(stage, device, measured):
+@pytest.mark.parametrize("start", SERVERS.values(), ids=SERVERS)
+def test_a_server_that_restarts_is_joined_again(stage, device, measured, start):
     """Login, publishing and playing are restored without any call, also with a new server that remembers nothing."""
     port = free_port()
-    hub = start_hub(stage, port=port)
+    hub = start(stage, port=port)
     door, desk = device("door", hub=hub), device("desk", hub=hub)
     for d in (door, desk):
         d.login("lobby")
@@ -34,7 +37,7 @@ def test_a_server_that_restarts_is_joined_again(stage, device, measured):
     desk.wait("PublisherStateUpdate", lambda s: s.args[1:3] == [1, 1003020], after=mark)
     time.sleep(2)
     down = time.monotonic()
-    start_hub(stage, port=port)
+    start(stage, port=port)
     for d, m in ((door, gate), (desk, mark)):
         d.wait("RoomStateUpdate", lambda s: s.args[1:3] == [2, 0], after=m, timeout=30)
         d.wait("PublisherStateUpdate", lambda s: s.args[1:3] == [2, 0], after=m, timeout=30)
@@ -64,6 +67,7 @@ def test_retries_end(stage, device):
     wait_until(lambda: not door.objects("Room") and not door.objects("Publisher"), "the objects to go")
 
 
+@pytest.mark.any_server
 def test_a_stream_that_returns_is_played_again(hub, device):
     """The publisher stops and starts again; the player waits, and goes on with the new stream."""
     door, desk = device("door"), device("desk")
@@ -84,6 +88,7 @@ def test_a_stream_that_returns_is_played_again(hub, device):
     assert list(desk.objects("Player")) == [player]
 
 
+@pytest.mark.any_server
 def test_two_rooms_at_once(hub, device):
     """With room_mode 1: a stream in each room, each room with its own people."""
     door, desk = device("door"), device("desk")
@@ -103,6 +108,7 @@ def test_two_rooms_at_once(hub, device):
     assert [p["StreamID"] for p in door.objects("Publisher").values()] == ["up"]
 
 
+@pytest.mark.any_server
 def test_messages_reach_the_others(hub, device):
     """A broadcast goes to everybody else, a command to whom it is for; two at once are too many."""
     door, desk, gate = device("door"), device("desk"), device("gate")
@@ -123,6 +129,7 @@ def test_messages_reach_the_others(hub, device):
     assert door.refusal("SendBroadcastMessage", "cellar", "x").code == 1002002
 
 
+@pytest.mark.any_server
 def test_another_camera_in_the_middle_of_a_call(hub, device):
     """UseDevice and EnableCamera while publishing: the stream stays, its pictures change, stop and go on."""
     door, desk = device("door", more_cameras=("pattern:2",)), device("desk")

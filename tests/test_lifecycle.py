@@ -110,6 +110,7 @@ def test_a_power_cut_is_noticed_by_the_others(stage, device):
     assert desk.wait("RoomUserUpdate", lambda s: s.args[1] == 1, after=mark, timeout=15).args[2] == [["door", "door"]]
 
 
+@pytest.mark.any_server
 def test_several_players_at_once_are_mixed(hub, device):
     """One device plays two others while it publishes: each in its own view, both voices on one speaker."""
     door, gate = device("door", microphone="tone"), device("gate", microphone="tone:1700")
@@ -236,6 +237,7 @@ def test_pipe_and_null_views(stage, hub, device):
     wait_until(lambda: frames_shown() > 30, "frames in the null view", 5)
 
 
+@pytest.mark.any_server
 def test_a_stream_is_waited_for(hub, device, measured):
     """Playing what is not there yet is no error: it plays as soon as somebody publishes it."""
     door, desk = device("door"), device("desk")
@@ -251,6 +253,7 @@ def test_a_stream_is_waited_for(hub, device, measured):
     desk.call("StopPlaying", "door")  # of a known, stopped stream: no error
 
 
+@pytest.mark.any_server
 def test_the_first_frame_comes_at_once(hub, device, measured):
     """400 ms at most from the call of StartPlaying to the first picture in the view."""
     door, desk = device("door"), device("desk")
@@ -274,6 +277,7 @@ def test_the_first_frame_comes_at_once(hub, device, measured):
     assert sorted(times)[2] <= 400
 
 
+@pytest.mark.any_server
 def test_the_first_frame_comes_at_once_after_a_login(hub, device, measured):
     """400 ms at most from the call of StartPlaying straight after LoginRoom, while the connection is still being made."""
     door, desk = device("door"), device("desk")
