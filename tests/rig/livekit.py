@@ -1,7 +1,7 @@
 """LiveKit's own room server, for what a device must do there as it does on the hub."""
 
-import json
 import os
+import re
 import urllib.request
 from pathlib import Path
 
@@ -16,45 +16,47 @@ from rig.stage import Stage
 PROGRAM = Path(os.environ.get("LIVEKIT_SERVER", ROOT / "build" / "livekit" / "livekit-server"))
 """Installed by `tests/setup/livekit-server`."""
 
+NODE = ROOT / "docs" / "guide" / "examples" / "cluster" / "node.yaml"
+"""The configuration that the guide gives to people."""
 
-def start_livekit(
-    stage: Stage, *, port: int | None = None, redis: str | None = None, room: dict[str, object] | None = None
-) -> Hub:
+
+def start_livekit(stage: Stage, *, port: int | None = None, redis: str | None = None) -> Hub:
     """Starts a `livekit-server` on loopback with the tests' key, and waits until it is ready.
 
-    `redis` (`IP:PORT`) makes it a node of a cluster. It asks nobody outside: its STUN server is an address of this machine.
+    `redis` (`IP:PORT`) makes it a node of a cluster; without it, it is alone.
     """
     if not PROGRAM.exists():
         pytest.skip("livekit-server is not installed: install Go, then run tests/setup/livekit-server")
     port = port or free_port()
-    settings = {
-        "port": port,
-        "bind_addresses": ["127.0.0.1"],
-        "keys": {str(tokens.APP_ID): tokens.SECRET},
-        "rtc": {
-            "tcp_port": free_port(),
-            "udp_port": free_port(),
-            "use_external_ip": False,
-            "node_ip": "127.0.0.1",
-            "enable_loopback_candidate": True,
-            "interfaces": {"includes": ["lo"]},
-            "stun_servers": ["127.0.0.1:3478"],
-        },
-        "room": room or {},
-        "logging": {"level": "warn"},
-    }
-    if redis:
-        settings["redis"] = {"address": redis}
     file = stage.path("livekit.yaml")
-    file.write_text(json.dumps(settings))  # JSON is YAML
+    file.write_text(configuration(port, redis))
     server = stage.start("livekit-server", [str(PROGRAM), "--config", str(file)])
     # Asked to end, it waits until nobody is there any more.
     stage.at_end(server.name, server.kill)
-    server.wait_until(lambda: _answers(port), "an answer on its port", timeout=20)
+    server.wait_until(lambda: answers(port), "an answer on its port", timeout=20)
     return Hub(server, f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}")
 
 
-def _answers(port: int) -> bool:
+def configuration(port: int, redis: str | None) -> str:
+    """The guide's configuration, with this machine's loopback and the tests' key in it."""
+    text = NODE.read_text()
+    for pattern, value in (
+        (r"^port: .*$", f"port: {port}"),
+        (r"^bind_addresses: .*$", "bind_addresses: [127.0.0.1]"),
+        (r"^redis:\n  address: .*$", f"redis:\n  address: {redis}" if redis else ""),
+        (r'^  "1234567890": .*$', f'  "{tokens.APP_ID}": {tokens.SECRET}'),
+        (r"^  node_ip: .*$", "  node_ip: 127.0.0.1\n  enable_loopback_candidate: true\n  interfaces: {includes: [lo]}"),
+        (r"^  udp_port: .*$", f"  udp_port: {free_port()}"),
+        (r"^  tcp_port: .*$", f"  tcp_port: {free_port()}"),
+        (r"^  stun_servers: .*$", '  stun_servers: ["127.0.0.1:3478"]'),
+    ):
+        text, count = re.subn(pattern, value, text, flags=re.MULTILINE)
+        assert count == 1, f"{NODE.name} has {count} lines {pattern}"
+    return text
+
+
+def answers(port: int) -> bool:
+    """Whether a server there says that it is well."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1) as answer:
             return answer.status == 200

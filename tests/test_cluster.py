@@ -1,0 +1,89 @@
+"""Beyond one machine: devices on the nodes of a LiveKit cluster, of which one is drained and one is killed."""
+
+import signal
+import time
+
+from rig.cluster import start_cluster
+from rig.device import start_device
+from rig.flow import judge
+
+SECONDS = 4
+
+
+def call_each_other(stage, cluster, servers):
+    """A door and a desk, each with the address that it was given; the views in which they see each other."""
+    devices = [start_device(stage, name, hub=server) for name, server in zip(("door", "desk"), servers, strict=True)]
+    for d in devices:
+        d.login("lobby")
+        d.publish(d.name)
+    views = {}
+    for d, other in (devices, reversed(devices)):
+        views[d.name] = d.texture()
+        d.play(other.name, view=views[d.name].view)
+    for view in views.values():
+        view.next()
+    return (*devices, views)
+
+
+def check_flow(devices, views):
+    """Both see each other for some seconds."""
+    recorders = {d.name: d.record(views[d.name]) for d in devices}
+    for recorder in recorders.values():
+        recorder.wait_for_frames(10)
+    begin = time.monotonic()
+    time.sleep(SECONDS + 0.5)
+    for recorder in recorders.values():
+        flow = judge(recorder.stop(), begin=begin, end=begin + SECONDS)
+        assert flow.corrupt == 0 and flow.in_order and flow.share >= 0.97, flow
+        assert flow.made >= SECONDS * 25, flow
+
+
+def test_devices_on_different_nodes_meet_in_one_room(stage):
+    cluster = start_cluster(stage)
+    door, desk, views = call_each_other(stage, cluster, cluster.nodes)
+    check_flow((door, desk), views)
+    assert desk.get(next(iter(desk.objects("Room"))), "Room", "Users") == [["door", "door"]]
+
+
+def test_a_node_that_is_killed_is_left_and_the_call_goes_on(stage, measured):
+    cluster = start_cluster(stage)
+    door, desk, views = call_each_other(stage, cluster, (cluster.front, cluster.front))
+    node = cluster.node_of("lobby")
+    marks = {d.name: d.mark() for d in (door, desk)}
+    node.program.kill()
+    down = time.monotonic()
+    moved(door, desk, views, marks)
+    measured(f"both see each other again {time.monotonic() - down:.1f} s after their node was killed")
+    assert cluster.node_of("lobby") is not node
+    check_flow((door, desk), views)
+
+
+def test_a_node_that_is_drained_keeps_its_rooms_until_it_is_ended(stage, measured):
+    cluster = start_cluster(stage)
+    door, desk, views = call_each_other(stage, cluster, (cluster.front, cluster.front))
+    node = cluster.node_of("lobby")
+    marks = {d.name: d.mark() for d in (door, desk)}
+    node.program.process.send_signal(signal.SIGTERM)
+    time.sleep(1)
+    check_flow((door, desk), views)
+    for d in (door, desk):
+        assert not d.signals("RoomStateUpdate", marks[d.name]), "draining disturbs nobody"
+    gate = start_device(stage, "gate", hub=cluster.front)
+    gate.login("cellar")
+    assert cluster.node_of("cellar") is not node, "new rooms go elsewhere"
+
+    node.program.process.send_signal(signal.SIGTERM)
+    down = time.monotonic()
+    moved(door, desk, views, marks)
+    measured(f"both see each other again {time.monotonic() - down:.1f} s after their drained node was ended")
+    assert node.program.process.wait(15) == 0
+    check_flow((door, desk), views)
+
+
+def moved(door, desk, views, marks):
+    """Waits until both are in their room again and see new pictures."""
+    for d in (door, desk):
+        d.wait("RoomStateUpdate", lambda s: s.args[1:3] == [1, 1002051], after=marks[d.name], timeout=30)
+        d.wait("RoomStateUpdate", lambda s: s.args[1:3] == [2, 0], after=marks[d.name], timeout=30)
+    for view in views.values():
+        view.next(view.newest + 1, timeout=30)
