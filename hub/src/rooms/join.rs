@@ -80,6 +80,10 @@ pub struct Join {
 impl Rooms {
     /// Whether a client with a good token may come in now. The error is a sentence with its code.
     pub fn may_join(&self, join: &Join) -> Result<(), String> {
+        // Whether it may go on with its session is decided when it tries: it may be told to come back instead.
+        if join.resume.is_some() {
+            return Ok(());
+        }
         let Some((key, room)) = self.rooms.iter().find(|(_, room)| is_room_of(room, join)) else { return Ok(()) };
         match self.find(*key, &join.claims.user_id) {
             // A newcomer has the place: whoever was away must not put it out. What is left of its own session is no newcomer.
