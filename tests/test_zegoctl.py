@@ -129,3 +129,27 @@ def test_preview_by_hand(hub, device):
     ctl.run("preview", "--view", "none")
     camera = next(d for d in ctl.json("devices")["devices"] if d["kind"] == "camera")
     assert camera["state"] == "in_use"
+
+
+def test_rooms_by_hand(hub, device):
+    """Extra information, messages, a new token, another room."""
+    door, desk = device("door"), device("desk")
+    at_door = ctl_of(door)
+    for ctl, d in ((at_door, door), (ctl_of(desk), desk)):
+        login(ctl, d)
+    assert "night" in at_door.run("extra-info", "lobby", "mode", "night").stdout
+    desk.wait("RoomExtraInfoUpdate", lambda s: s.args[1][0][:2] == ["mode", "night"])
+    assert at_door.json("status")["rooms"][0]["extra_info"] == {"mode": "night"}
+    assert "1002017" in at_door.run("extra-info", "lobby", "other", "x", expect=1).stderr
+    at_door.run("publish", "door")
+    at_door.run("stream-info", "door", "front")
+    desk.wait("RoomStreamExtraInfoUpdate", lambda s: s.args == ["lobby", [["door", "front"]]])
+    sent = at_door.json("message", "lobby", "hello")
+    assert desk.wait("BroadcastMessageReceived").args[1][0][3] == sent["message_id"]
+    at_door.run("message", "lobby", "open", "--to", "desk")
+    desk.wait("CustomCommandReceived", lambda s: s.args[3] == "open")
+    at_door.run("message", "lobby", "wow", "--barrage")
+    at_door.run("renew-token", "lobby", "--token", hub.token("door", "lobby"))
+    assert "1002077" in at_door.run("renew-token", "lobby", "--token", hub.token("desk", "lobby"), expect=1).stderr
+    at_door.run("switch", "lobby", "cellar", "--token", hub.token("door", "cellar"))
+    assert [room["room_id"] for room in at_door.json("status")["rooms"]] == ["cellar"]

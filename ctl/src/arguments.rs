@@ -65,6 +65,43 @@ pub enum Command {
         /// The room; all of them when left out.
         room: Option<String>,
     },
+    /// Leave a room for another one, as the same user; the preview goes on.
+    Switch {
+        /// The room that is left.
+        from: String,
+        /// The room that is entered.
+        to: String,
+        /// The token for the new room, as for `login`.
+        #[arg(long)]
+        token: Option<String>,
+        /// The new room's server, ws:// or wss://; the old room's when left out.
+        #[arg(long, value_name = "URL")]
+        server: Option<String>,
+    },
+    /// Give a room a new token, before the old one expires.
+    RenewToken {
+        /// The room.
+        room: String,
+        /// The token, as for `login`.
+        #[arg(long)]
+        token: Option<String>,
+    },
+    /// Set the extra information of a room: one key with a value, for everybody there.
+    ExtraInfo {
+        /// The room.
+        room: String,
+        /// The key, under 128 bytes.
+        key: String,
+        /// The value, up to 128 bytes.
+        value: String,
+    },
+    /// Set the extra information of a stream that is published here.
+    StreamInfo {
+        /// The stream.
+        stream: String,
+        /// The text, under 1024 bytes.
+        text: String,
+    },
     /// List the other people in the rooms.
     Users {
         /// Only this room's.
@@ -171,6 +208,9 @@ pub struct Login {
     /// The room server, ws:// or wss://; from zegod's configuration when left out.
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
+    /// Most people in the room, if nobody is there yet (zegohub); 0 = no limit.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub max_members: u32,
 }
 
 /// `publish`.
@@ -336,6 +376,8 @@ mod tests {
             "zegoctl play s --view pipe:",
             "zegoctl preview --stop --view null",
             "zegoctl message r t --to a --barrage",
+            "zegoctl switch lobby",
+            "zegoctl extra-info lobby mode",
             "zegoctl token --app-id 1 --secret s --user u --ttl 0",
             "zegoctl token --app-id 1 --secret s --user u --kind jwt",
             "zegoctl status --color",

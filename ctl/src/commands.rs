@@ -40,6 +40,16 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
                 Command::Status => status::status(&daemon, output).await,
                 Command::Login(options) => room::login(&daemon, options, output).await,
                 Command::Logout { room } => room::logout(&daemon, room, output).await,
+                Command::Switch { from, to, token, server } => {
+                    room::switch(&daemon, &from, &to, token.as_deref(), server.as_deref(), output).await
+                }
+                Command::RenewToken { room, token } => {
+                    room::renew_token(&daemon, &room, token.as_deref(), output).await
+                }
+                Command::ExtraInfo { room, key, value } => {
+                    room::extra_info(&daemon, &room, &key, &value, output).await
+                }
+                Command::StreamInfo { stream, text } => publish::stream_info(&daemon, &stream, &text, output).await,
                 Command::Users { room } => room::users(&daemon, room, output).await,
                 Command::Streams { room } => room::streams(&daemon, room, output).await,
                 Command::Publish(options) => publish::publish(&daemon, options, output).await,

@@ -22,7 +22,7 @@ use zegod::rtc::{
     IncomingRtp, MediaKind, MediaReceiver, MediaSender, Mime, NetworkConfig, OutgoingRtp, RtpSink, SendOutcome,
     SenderFeedback,
 };
-use zegod::signal::{JoinOptions, Joined, PublishRequest, Session, SessionEvent, SignalError};
+use zegod::signal::{DataMessage, JoinOptions, Joined, PublishRequest, Session, SessionEvent, SignalError};
 
 const KEY: &str = "1234567890";
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -114,7 +114,18 @@ fn options(address: &str, room: &str, user: &str) -> JoinOptions {
         room_id: room.to_owned(),
         user_id: user.to_owned(),
         user_name: user.to_uppercase(),
+        membership: Default::default(),
         network: NetworkConfig { interfaces: vec!["127.0.0.1".to_owned()], ..NetworkConfig::default() },
+    }
+}
+
+fn message(topic: &str, text: &str, reliable: bool, to: &[&str]) -> DataMessage {
+    DataMessage {
+        topic: topic.to_owned(),
+        payload: text.as_bytes().to_vec(),
+        reliable,
+        to: to.iter().map(|user| (*user).to_owned()).collect(),
+        ..DataMessage::default()
     }
 }
 
@@ -186,10 +197,12 @@ fn word(event: &SessionEvent) -> String {
         SessionEvent::UserLeft(user) => format!("-@{}", user.id),
         SessionEvent::StreamAdded(added) => stream("+", added),
         SessionEvent::StreamChanged(changed) => stream("~", changed),
-        SessionEvent::StreamRemoved(removed) => format!("-{}", removed.stream_id),
+        SessionEvent::StreamRemoved(removed, _) => format!("-{}", removed.stream_id),
+        SessionEvent::Others(others) => format!("others {others}"),
+        SessionEvent::RoomExtraInfo(info) => format!("extra info {}={} by {}", info.key, info.value, info.user_id),
         SessionEvent::Media { stream_id, receiver } => format!("media {stream_id} {}", receiver.kind().word()),
         SessionEvent::MediaEnded { stream_id, kind } => format!("end {stream_id} {}", kind.word()),
-        SessionEvent::Data { from, topic, payload, reliable } => {
+        SessionEvent::Data { from, topic, payload, reliable, .. } => {
             format!("data {} {topic} {} {reliable}", from.id, String::from_utf8_lossy(payload))
         }
         SessionEvent::Reconnecting => "reconnecting".to_owned(),
@@ -332,9 +345,9 @@ async fn a_call(server: &Server) {
     door.session.mute("door-1", MediaKind::Audio, true).await;
     desk.wait("~door-1@door:aV").await;
     door.session.mute("door-1", MediaKind::Audio, false).await;
-    door.session.send_data("zego.broadcast", b"hello".to_vec(), true, vec![]).await.unwrap();
+    door.session.send_data(message("zego.broadcast", "hello", true, &[])).await.unwrap();
     desk.wait("data door zego.broadcast hello true").await;
-    desk.session.send_data("zego.barrage", b"hi".to_vec(), false, vec!["door".to_owned()]).await.unwrap();
+    desk.session.send_data(message("zego.barrage", "hi", false, &["door"])).await.unwrap();
     door.wait("data desk zego.barrage hi false").await;
 
     let statistics = desk.session.statistics().await;

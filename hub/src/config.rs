@@ -26,6 +26,8 @@ pub struct Config {
     pub udp_port: u16,
     /// How long a participant that is not heard stays in its room.
     pub heartbeat_timeout: Duration,
+    /// Whoever's token expires in a room is put out; otherwise it stays until it leaves.
+    pub expire_sessions: bool,
     /// AppIDs and their secrets; empty: the hub makes one of its own.
     pub apps: Vec<App>,
     /// What is logged.
@@ -38,6 +40,7 @@ impl Default for Config {
             listen: LISTEN,
             udp_port: UDP_PORT,
             heartbeat_timeout: Duration::from_secs(HEARTBEAT_TIMEOUT_S),
+            expire_sessions: false,
             apps: Vec::new(),
             log_level: LevelFilter::Info,
         }
@@ -75,6 +78,7 @@ struct File {
     listen: Option<toml::Spanned<String>>,
     udp_port: Option<toml::Spanned<i64>>,
     heartbeat_timeout_s: Option<toml::Spanned<i64>>,
+    expire_sessions: Option<bool>,
     #[serde(default)]
     app: Vec<FileApp>,
     tls: Option<toml::Spanned<Tls>>,
@@ -149,6 +153,7 @@ impl Config {
             }
             config.heartbeat_timeout = Duration::from_secs(given.unsigned_abs());
         }
+        config.expire_sessions = parsed.expire_sessions.unwrap_or(false);
         for app in parsed.app {
             let id = match app.id.get_ref() {
                 AppId::Number(number) => number.to_string(),
@@ -208,12 +213,13 @@ mod tests {
     #[test]
     fn everything_can_be_set() {
         let config = parse(
-            "listen = \"127.0.0.1:9000\"\nudp_port = 9001\nheartbeat_timeout_s = 5\n\
+            "listen = \"127.0.0.1:9000\"\nudp_port = 9001\nheartbeat_timeout_s = 5\nexpire_sessions = true\n\
              [[app]]\nid = 1234567890\nsecret = \"s1\"\n[[app]]\nid = \"devkey\"\nsecret = \"s2\"\n[log]\nlevel = \"debug\"\n",
         )
         .expect("good");
         assert_eq!(config.listen.to_string(), "127.0.0.1:9000");
         assert_eq!((config.udp_port, config.heartbeat_timeout), (9001, Duration::from_secs(5)));
+        assert!(config.expire_sessions);
         assert_eq!(config.apps, [App::new("1234567890", "s1"), App::new("devkey", "s2")]);
         assert_eq!(config.log_level, LevelFilter::Debug);
     }
@@ -224,7 +230,7 @@ mod tests {
         assert_eq!(config.listen.to_string(), "0.0.0.0:7880");
         assert_eq!(config.udp_port, 7882);
         assert_eq!(config.heartbeat_timeout, Duration::from_secs(90));
-        assert!(config.apps.is_empty());
+        assert!(config.apps.is_empty() && !config.expire_sessions);
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use livekit_protocol::signal_request::Message as Request;
 use livekit_protocol::signal_response::Message as Response;
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
 
-use crate::rooms::{ConnectionKey, Join, Moment, Output, Rooms, Settings};
+use crate::rooms::{Administration, AdministrationError, ConnectionKey, Join, Moment, Output, Rooms, Settings};
 use crate::sfu::{Notice, Sfu};
 
 /// Messages that may wait for a client before its connection is given up.
@@ -32,6 +32,12 @@ pub enum Outbound {
 /// What a connection reports.
 #[derive(Debug)]
 pub enum Input {
+    /// A client with a good token asks whether it may come in. The answer to a refusal is a sentence.
+    Knock(Box<Join>, oneshot::Sender<Result<(), String>>),
+    /// A client that is in a room shows a new token, which is good. The answer to a refusal is a sentence.
+    Renew(Box<Join>, String, oneshot::Sender<Result<(), String>>),
+    /// An administrator asks for something.
+    Administer(Administration, oneshot::Sender<Result<(), AdministrationError>>),
     /// A client with a good token.
     Join(ConnectionKey, Box<Join>, mpsc::Sender<Outbound>),
     /// A message from it.
@@ -87,7 +93,11 @@ impl Core {
     }
 
     fn take(&mut self, input: Input) {
+        // Whoever asked may be gone when it is answered.
         match input {
+            Input::Knock(join, answer) => drop(answer.send(self.rooms.may_join(&join))),
+            Input::Renew(join, token, answer) => drop(answer.send(self.rooms.renew(&join, token))),
+            Input::Administer(asked, answer) => drop(answer.send(self.rooms.administer(asked, now()))),
             Input::Join(connection, join, outbox) => {
                 self.outboxes.insert(connection, outbox);
                 self.rooms.join(connection, *join, now());

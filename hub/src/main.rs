@@ -94,7 +94,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let (notices, received) = mpsc::unbounded_channel();
     let media = SfuConfig { address: config.listen.ip(), port: config.udp_port };
     let sfu = Sfu::start(&media, notices)?;
-    let settings = Settings { heartbeat_timeout: config.heartbeat_timeout };
+    let settings = Settings { heartbeat_timeout: config.heartbeat_timeout, expire_sessions: config.expire_sessions };
     let (core, inbox) = Core::new(settings, sfu, received);
     let router = http::router(config.apps, inbox);
     // A join and its answer are two small writes: held together until the first is acknowledged, the second would be

@@ -26,6 +26,10 @@ METHODS = {
     "DestroyEngine": "",
     "LoginRoom": "sssa{sv}",
     "LogoutRoom": "s",
+    "SwitchRoom": "ssa{sv}",
+    "RenewToken": "ss",
+    "SetRoomExtraInfo": "sss",
+    "SetStreamExtraInfo": "ss",
     "GetRoomStreamList": "si",
     "StartPublishing": "sa{sv}",
     "StopPublishing": "s",
@@ -45,6 +49,8 @@ METHODS = {
     "UseDevice": "oi",
     "SetVideoConfig": "a{sv}i",
     "SendBroadcastMessage": "ss",
+    "SendBarrageMessage": "ss",
+    "SendCustomCommand": "ssas",
     "GetDiagnostics": "",
 }
 """Arguments of the methods of `org.zegod1.Engine`, as the reference fixes them."""

@@ -6,7 +6,8 @@ everything that it receives. A program of its own, because it has to run in the 
     peer.py --url ws://… --token … --folder DIR [--publish STREAM] [--codec vp8|h264] [--two-connections]
 
 Each line of its output is one JSON object with `event` (`connected`, `refused`, `published`, `track`, `ended`, `data`,
-`left`). Each line of its input is a command: `data TOPIC [TO] TEXT` sends a reliable packet (TO `*` = everybody), `mute
+`text`, `left`). Each line of its input is a command: `data TOPIC [TO] TEXT` sends a reliable packet (TO `*` = everybody),
+`text TOPIC [TO] TEXT` a text stream, `mute
 video|audio`, `unmute video|audio`, `unpublish`, `decoded STREAM` (answered by the event `decoded`); its end ends the program. Of a received stream S it writes `DIR/S.frames` (monotonic
 seconds, bar's counter or -, width, height) and `DIR/S.wav`.
 """
@@ -27,6 +28,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from rig.bar import CELLS, ROWS, pack_bar, read_bar  # noqa: E402
 
 WIDTH, HEIGHT, FPS, RATE = 640, 480, 30, 48_000
+
+TOPICS = ("zego.broadcast", "zego.barrage", "zego.command")
+"""Topics whose text streams are told."""
 
 
 def tell(event: str, **words: object) -> None:
@@ -79,6 +83,8 @@ class Peer:
         self.room.on("track_muted", lambda o, p: tell("muted", user=o.identity, stream=p.name))
         self.room.on("track_unmuted", lambda o, p: tell("unmuted", user=o.identity, stream=p.name))
         self.room.on("data_received", self.on_data)
+        for topic in TOPICS:
+            self.room.register_text_stream_handler(topic, lambda reader, user: self.spawn(self.on_text(reader, user)))
         self.room.on("participant_connected", lambda o: tell("joined", user=o.identity, name=o.name))
         self.room.on("participant_disconnected", lambda o: tell("left", user=o.identity))
         self.room.on("disconnected", lambda reason: (tell("disconnected", reason=int(reason)), self.over.set()))
@@ -166,6 +172,10 @@ class Peer:
         reliable = packet.kind == rtc.DataPacketKind.KIND_RELIABLE
         tell("data", user=user, topic=packet.topic or "", text=packet.data.decode(), reliable=reliable)
 
+    async def on_text(self, reader: rtc.TextStreamReader, user: str) -> None:
+        text, info = await reader.read_all(), reader.info
+        tell("text", user=user, topic=info.topic, text=text, id=info.stream_id, time_ms=info.timestamp)
+
     async def obey(self) -> None:
         reader = asyncio.StreamReader()
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -174,6 +184,9 @@ class Peer:
             match line.split(" ", 3):
                 case ["data", topic, to, text]:
                     await me.publish_data(text, topic=topic, destination_identities=[] if to == "*" else [to])
+                case ["text", topic, to, text]:
+                    info = await me.send_text(text, topic=topic, destination_identities=None if to == "*" else [to])
+                    tell("sent", id=info.stream_id, time_ms=info.timestamp)
                 case ["mute", which]:
                     self.tracks[which].mute()
                 case ["unmute", which]:

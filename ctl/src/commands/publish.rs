@@ -1,4 +1,4 @@
-//! `publish`, `unpublish`.
+//! `publish`, `unpublish`, `stream-info`.
 
 use std::collections::HashMap;
 
@@ -42,4 +42,10 @@ pub async fn unpublish(daemon: &Daemon, stream: Option<String>, output: Output) 
         "" => "Nothing is published on the main channel any more.".to_string(),
         id => format!("Stream {id} is not published any more."),
     })
+}
+
+/// Changes the text of a stream that is published.
+pub async fn stream_info(daemon: &Daemon, stream: &str, text: &str, output: Output) -> Result<(), Failure> {
+    daemon.engine.set_stream_extra_info(stream, text).await?;
+    output.answer(&json!({"stream_id": stream, "extra_info": text}), || format!("Stream {stream} has a new text."))
 }

@@ -1,4 +1,4 @@
-//! `login`, `logout`, `users`, `streams`.
+//! `login`, `logout`, `switch`, `renew-token`, `extra-info`, `users`, `streams`.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -22,6 +22,9 @@ pub async fn login(daemon: &Daemon, options: Login, output: Output) -> Result<()
     }
     if let Some(server) = &options.server {
         config.insert("server", Variant::new(server.as_str()));
+    }
+    if options.max_members != 0 {
+        config.insert("max_member_count", Variant::new(options.max_members));
     }
     let name = options.name.as_deref().unwrap_or_default();
     let outcome = daemon.engine.login_room(&options.room, &options.user, name, config).await;
@@ -67,6 +70,50 @@ pub async fn logout(daemon: &Daemon, room: Option<String>, output: Output) -> Re
         "" => "Logged out of every room.".to_string(),
         id => format!("Logged out of room {id}."),
     })
+}
+
+/// Leaves one room for another.
+pub async fn switch(
+    daemon: &Daemon,
+    from: &str,
+    to: &str,
+    given: Option<&str>,
+    server: Option<&str>,
+    output: Output,
+) -> Result<(), Failure> {
+    let mut config = HashMap::new();
+    let token = token(given)?;
+    if let Some(token) = &token {
+        config.insert("token", Variant::new(token.as_str()));
+    }
+    if let Some(server) = server {
+        config.insert("server", Variant::new(server));
+    }
+    let (path, state) = daemon.engine.switch_room(from, to, config).await?;
+    let state = room_word(state);
+    output.answer(&json!({"room": path.as_str(), "room_id": to, "state": state}), || match state {
+        "connected" => format!("Left room {from}, logged in to room {to}."),
+        _ => format!("Left room {from}. Room {to} is still {state}; zegod goes on trying."),
+    })
+}
+
+/// Replaces a room's token.
+pub async fn renew_token(daemon: &Daemon, room: &str, given: Option<&str>, output: Output) -> Result<(), Failure> {
+    let token = token(given)?.unwrap_or_default();
+    daemon.engine.renew_token(room, &token).await?;
+    output.answer(&json!({"room_id": room}), || format!("Room {room} has a new token."))
+}
+
+/// Sets a room's extra information.
+pub async fn extra_info(
+    daemon: &Daemon,
+    room: &str,
+    key: &str,
+    value: &str,
+    output: Output,
+) -> Result<(), Failure> {
+    daemon.engine.set_room_extra_info(room, key, value).await?;
+    output.answer(&json!({"room_id": room, "key": key, "value": value}), || format!("Room {room}: {key} is {value}."))
 }
 
 /// Lists the other people in the rooms.

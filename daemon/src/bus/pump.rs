@@ -160,6 +160,10 @@ impl Pump {
             EngineEvent::OnlineCount { room_id, count } => {
                 EngineInterface::room_online_user_count_update(to, &room_id, count).await
             }
+            EngineEvent::RoomExtraInfo { room_id, info } => {
+                let list = vec![(info.key, info.value, info.user_id, info.time_ms)];
+                EngineInterface::room_extra_info_update(to, &room_id, list).await
+            }
             EngineEvent::StreamExtraInfo { room_id, streams } => {
                 EngineInterface::room_stream_extra_info_update(to, &room_id, streams).await
             }

@@ -23,6 +23,7 @@ use crate::media::MediaEvent;
 use crate::media::playback::Playback;
 use crate::media::send::AudioConfig;
 use crate::service::give_memory_back;
+use crate::signal::JoinOptions;
 use crate::views::Views;
 
 /// How long the end of everything may take before it is not waited for any more.
@@ -34,8 +35,8 @@ const REST_TIME: Duration = Duration::from_millis(500);
 /// A room and who we are in it.
 pub(super) struct RoomEntry {
     pub(super) room: Room,
-    pub(super) user_id: String,
-    pub(super) token: String,
+    pub(super) options: JoinOptions,
+    pub(super) user_notices: bool,
     pub(super) task: JoinHandle<()>,
 }
 

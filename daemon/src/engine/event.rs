@@ -12,7 +12,7 @@ use zego_protocol::state::{
 use super::error::EngineError;
 use crate::devices::registry::DeviceInfo;
 use crate::media;
-pub use crate::signal::{RemoteStream, User};
+pub use crate::signal::{RemoteStream, RoomExtraInfo, User};
 
 /// Something came, changed or went; objects are known by a number that is never used twice.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,8 +53,10 @@ pub struct RoomInfo {
     pub reason: ZegoRoomStateChangedReason,
     /// The code that came with the reason, 0 = none.
     pub code: i32,
-    /// The others.
+    /// The others who let themselves be seen.
     pub users: Vec<User>,
+    /// How many others there are, seen or not.
+    pub others: usize,
     /// Key, value pairs of the room.
     pub extra_info: Vec<(String, String)>,
     /// When the token expires, Unix seconds, 0 = never or unknown.
@@ -68,7 +70,7 @@ impl RoomInfo {
     #[must_use]
     pub fn online(&self) -> i32 {
         let me = usize::from(self.state == ZegoRoomState::Connected);
-        i32::try_from(self.users.len() + me).unwrap_or(i32::MAX)
+        i32::try_from(self.others + me).unwrap_or(i32::MAX)
     }
 }
 
@@ -339,6 +341,13 @@ pub enum EngineEvent {
         room_id: String,
         /// How many, we among them.
         count: i32,
+    },
+    /// Somebody else changed the room's extra information.
+    RoomExtraInfo {
+        /// The room.
+        room_id: String,
+        /// What it is now.
+        info: RoomExtraInfo,
     },
     /// The text of somebody's streams changed.
     StreamExtraInfo {

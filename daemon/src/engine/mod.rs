@@ -28,7 +28,7 @@ pub use diagnostics::{Diagnostic, network_mode};
 pub use error::EngineError;
 pub use event::{
     Change, DeviceObject, EngineEvent, EngineInfo, FirstFrame, Message, News, PlayerInfo, PublisherInfo, Quality,
-    QualityValue, RemoteStream, RoomInfo, StreamInfo, User, VideoLayer, ViewInfo,
+    QualityValue, RemoteStream, RoomExtraInfo, RoomInfo, StreamInfo, User, VideoLayer, ViewInfo,
 };
 pub use handle::Engine;
 pub use request::{

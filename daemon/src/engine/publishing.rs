@@ -67,7 +67,7 @@ impl Core {
             return Err(EngineError::argument("A stream needs sound or pictures; leave out audio or video"));
         }
         let entry = self.room_entry(&publish.room_id, 1_003_070)?;
-        token::check_publish(&entry.token, &publish.stream_id)?;
+        token::check_publish(&entry.options.token, &publish.stream_id)?;
         let room = entry.room.clone();
         if let Some(other) = self.channels.get(&publish.channel).and_then(|entry| entry.publishing.as_ref()) {
             let detail = format!("Channel {} publishes stream '{}'", publish.channel, other.stream_id);

@@ -16,7 +16,7 @@ use super::room::{RoomInput, RoomSetup, start};
 use super::token;
 use crate::config::is_room_server;
 use crate::rtc::{IceServer, NetworkConfig};
-use crate::signal::JoinOptions;
+use crate::signal::{JoinOptions, Membership, Session, SignalError};
 
 /// How long a call waits for its outcome; after it, the outcome is told by signals.
 pub(super) const PATIENCE: Duration = Duration::from_secs(14);
@@ -37,13 +37,10 @@ impl Core {
             return Err(EngineError::argument(message));
         }
         if !is_room_server(&server) {
-            return Err(EngineError::argument(&format!("'{server}' is not a room server; give a ws:// or wss:// URL")));
+            return Err(not_a_server(&server));
         }
         self.ensure_created();
         self.check_room_is_free(&login)?;
-        if login.max_members != 0 {
-            log::warn!("room '{}': max_member_count is the server's to keep, and is not sent", login.room_id);
-        }
         if login.token.is_empty() {
             let detail = format!("Room '{}' needs a token and none was given", login.room_id);
             return Err(EngineError::new(1_002_067, &detail));
@@ -61,16 +58,23 @@ impl Core {
             }
             core.rest_if_idle();
         });
+        let options = JoinOptions {
+            server,
+            token: login.token,
+            room_id: login.room_id.clone(),
+            user_id: login.user_id,
+            user_name,
+            membership: Membership {
+                login: format!("{:016x}", token::random()),
+                returns: false,
+                quiet: !login.user_notices,
+                max_members: login.max_members,
+            },
+            network: self.network(),
+        };
         let setup = RoomSetup {
             number,
-            options: JoinOptions {
-                server,
-                token: login.token.clone(),
-                room_id: login.room_id.clone(),
-                user_id: login.user_id.clone(),
-                user_name,
-                network: self.network(),
-            },
+            options: options.clone(),
             refusal,
             user_notices: login.user_notices,
             retry_limit: Duration::from_secs(u64::from(self.config.room.retry_time_s)),
@@ -80,7 +84,7 @@ impl Core {
             ended,
         };
         let (room, task) = start(setup);
-        let entry = RoomEntry { room, user_id: login.user_id, token: login.token, task };
+        let entry = RoomEntry { room, options, user_notices: login.user_notices, task };
         self.rooms.insert(login.room_id, entry);
         Ok((number, outcome_is))
     }
@@ -95,14 +99,40 @@ impl Core {
             let detail = format!("Room '{other}' is logged in, and the engine takes one room at a time");
             return Err(EngineError::new(1_002_001, &detail));
         }
-        if entry.user_id != login.user_id {
-            let detail = format!("Room '{other}' is logged in as user '{}', not '{}'", entry.user_id, login.user_id);
+        let user_id = &entry.options.user_id;
+        if *user_id != login.user_id {
+            let detail = format!("Room '{other}' is logged in as user '{user_id}', not '{}'", login.user_id);
             return Err(EngineError::new(1_002_018, &detail));
         }
         if self.rooms.len() >= ROOM_MAX {
             return Err(EngineError::new(1_002_037, &format!("{ROOM_MAX} rooms are logged in")));
         }
         Ok(())
+    }
+
+    /// The login that SwitchRoom makes after it has left `from`, checked as far as it can be before.
+    fn switched(&self, from: &str, to: Login) -> Result<Login, EngineError> {
+        let missing = || EngineError::new(1_002_002, &format!("Room '{from}' is not logged in"));
+        let entry = self.rooms.get(from).ok_or_else(missing)?;
+        if self.rooms.contains_key(&to.room_id) {
+            return Err(EngineError::new(1_002_001, &format!("Room '{}' is logged in already", to.room_id)));
+        }
+        if to.token.is_empty() {
+            let detail = format!("Room '{}' needs a token and none was given", to.room_id);
+            return Err(EngineError::new(1_002_067, &detail));
+        }
+        let old = &entry.options;
+        let server = if to.server.is_empty() { old.server.clone() } else { to.server.clone() };
+        if !is_room_server(&server) {
+            return Err(not_a_server(&server));
+        }
+        Ok(Login {
+            user_id: old.user_id.clone(),
+            user_name: old.user_name.clone(),
+            server,
+            user_notices: to.user_notices || entry.user_notices,
+            ..to
+        })
     }
 
     fn network(&self) -> NetworkConfig {
@@ -188,6 +218,10 @@ impl Core {
     }
 }
 
+fn not_a_server(server: &str) -> EngineError {
+    EngineError::argument(&format!("'{server}' is not a room server; give a ws:// or wss:// URL"))
+}
+
 impl Engine {
     /// LoginRoom: the number of the room's object and the state that was reached. With no answer for a while, or
     /// without `wait`, the state is "connecting" and the login goes on.
@@ -233,45 +267,72 @@ impl Engine {
         .await
     }
 
-    /// SwitchRoom: publishing and playing end, the preview goes on. Who we are stays the same.
+    /// SwitchRoom: publishing and playing end, the preview goes on. Who we are stays the same, and where no server is given, so
+    /// does that.
     ///
     /// # Errors
-    /// As [`Engine::logout`] and [`Engine::login`].
+    /// As [`Engine::logout`] and [`Engine::login`]; a mistake in the arguments leaves the old room as it is.
     pub async fn switch_room(&self, from: &str, to: Login) -> Result<(u64, ZegoRoomState), EngineError> {
         let from = from.to_owned();
         id::room_id(&from)?;
         id::room_id(&to.room_id)?;
-        if to.token.is_empty() {
-            return Err(EngineError::new(
-                1_002_067,
-                &format!("Room '{}' needs a token and none was given", to.room_id),
-            ));
-        }
         let old = from.clone();
-        let user_id = self
-            .with(move |core| {
-                let missing = || EngineError::new(1_002_002, &format!("Room '{old}' is not logged in"));
-                Ok(core.rooms.get(&old).ok_or_else(missing)?.user_id.clone())
-            })
-            .await?;
+        let to = self.with(move |core| core.switched(&old, to)).await?;
         self.ask(move |core, reply| core.logout(&from, true, reply)).await?;
-        self.login(Login { user_id, ..to }).await
+        self.login(to).await
     }
 
     /// RenewToken: it is used from the next login, come-back or publishing on.
     ///
     /// # Errors
-    /// A token that cannot be for this room.
+    /// A token that is not good for this room; 1002082 for one without the right to publish, where there was one.
     pub async fn renew_token(&self, room_id: &str, token: &str) -> Result<(), EngineError> {
         let (room_id, token) = (room_id.to_owned(), token.to_owned());
+        let (number, options) = self
+            .with(move |core| {
+                let app_id = core.info.app_id;
+                let missing = || EngineError::new(1_002_002, &format!("Room '{room_id}' is not logged in"));
+                let entry = core.rooms.get(&room_id).ok_or_else(missing)?;
+                token::check_login(&token, app_id, &entry.options.user_id, &room_id, token::unix_now_s())?;
+                token::check_renewal(&entry.options.token, &token, &room_id)?;
+                Ok((entry.room.number, JoinOptions { token, ..entry.options.clone() }))
+            })
+            .await?;
+        let what = format!("Room '{}'", options.room_id);
+        match Session::renew_token(&options).await {
+            Ok(()) => {}
+            // A server that is away, or has no such address, checks it when we come back.
+            Err(SignalError::Unreachable { .. } | SignalError::Timeout(_)) => {
+                log::info!("{what}: the server could not be asked about the new token");
+            }
+            Err(error) => return Err(EngineError::from_signal(&error, &what, 1_002_030)),
+        }
         self.with(move |core| {
-            let app_id = core.info.app_id;
-            let missing = || EngineError::new(1_002_002, &format!("Room '{room_id}' is not logged in"));
-            let entry = core.rooms.get_mut(&room_id).ok_or_else(missing)?;
-            token::check_login(&token, app_id, &entry.user_id, &room_id, token::unix_now_s())?;
-            entry.token.clone_from(&token);
-            entry.room.tell(RoomInput::RenewToken(token));
+            // A room that was left meanwhile needs no token.
+            if let Some(entry) = core.rooms.values_mut().find(|entry| entry.room.number == number) {
+                entry.options.token.clone_from(&options.token);
+                entry.room.tell(RoomInput::RenewToken(options.token));
+            }
             Ok(())
+        })
+        .await
+    }
+
+    /// SetRoomExtraInfo: returns when the server has taken it.
+    ///
+    /// # Errors
+    /// 1002014 to 1002017 for key and value, 1002002 for the room, 1002071 when it comes too often, 1002052 without a connection,
+    /// 1000006 on a server that does not let the token do that.
+    pub async fn set_room_extra_info(&self, room_id: &str, key: &str, value: &str) -> Result<(), EngineError> {
+        id::room_id(room_id)?;
+        id::room_extra_info_key(key)?;
+        id::room_extra_info_value(value)?;
+        let (room_id, key, value) = (room_id.to_owned(), key.to_owned(), value.to_owned());
+        self.ask(move |core, reply| match core.room_entry(&room_id, 1_002_002) {
+            Ok(entry) => entry.room.tell(RoomInput::SetExtraInfo { key, value, reply }),
+            Err(error) => {
+                let _ = reply.send(Err(error));
+            }
         })
         .await
     }
@@ -287,7 +348,7 @@ impl Engine {
                 let entry = core.room_entry(&room_id, 1_002_002)?;
                 let (reply, others) = oneshot::channel();
                 entry.room.tell(RoomInput::Streams(reply));
-                let user = User { id: entry.user_id.clone(), name: String::new() };
+                let user = User { id: entry.options.user_id.clone(), name: entry.options.user_name.clone() };
                 let number = entry.room.number;
                 let published: Vec<RemoteStream> = core
                     .channels

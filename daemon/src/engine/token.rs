@@ -61,6 +61,28 @@ pub(super) fn expiry(token: &str) -> u64 {
     token::peek_expiry(token).unwrap_or(0)
 }
 
+/// Refuses a new token with which a user who may publish could not any more. `old` is the token in use.
+pub(super) fn check_renewal(old: &str, new: &str, room_id: &str) -> Result<(), EngineError> {
+    match (token::peek(old), token::peek(new)) {
+        (Some(old), Some(new)) if old.can_publish && !new.can_publish => {
+            Err(EngineError::new(1_002_082, &format!("Room '{room_id}' would be left without publishing")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A number that nobody else has: not for secrets. The system seeds it.
+pub(super) fn random() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}
+
+/// Unix milliseconds now.
+pub(super) fn unix_now_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}
+
 /// Unix seconds now.
 pub(super) fn unix_now_s() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs())
@@ -116,5 +138,9 @@ mod tests {
         assert_eq!(check_publish(&silent, "door").unwrap_err().code, 1_003_072);
         assert!(check_publish(&jwt, "door").is_ok());
         assert!(check_publish(&token04, "door").is_ok());
+        assert_eq!(check_renewal(&jwt, &silent, "lobby").unwrap_err().code, 1_002_082);
+        for (old, new) in [(&jwt, &jwt), (&silent, &silent), (&silent, &jwt), (&token04, &silent), (&jwt, &token04)] {
+            assert!(check_renewal(old, new, "lobby").is_ok());
+        }
     }
 }

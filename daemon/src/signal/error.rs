@@ -50,6 +50,8 @@ pub enum DisconnectReason {
     DuplicateIdentity,
     /// An administrator removed us from the room.
     Removed,
+    /// Our own server put us out, for the reason with this code of ZEGO's.
+    PutOut(i32),
     /// The room was deleted or closed.
     RoomDeleted,
     /// The server shuts down.

@@ -3,14 +3,18 @@
 //! A ZEGO stream is the audio and the video track whose `TrackInfo.stream` and `TrackInfo.name` are both the stream id. Tracks of
 //! programs that know nothing of ZEGO get an id made of their participant's identity.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use livekit_protocol as proto;
+use zego_protocol::state::StreamDeleteReason;
 
 use crate::rtc::MediaKind;
 
 /// Prefix of the participant attribute that holds a stream's extra information.
 pub const EXTRA_INFO_ATTRIBUTE: &str = "zego.stream.";
+
+/// Participant attribute of somebody who neither sees nor is seen among the users.
+const QUIET_ATTRIBUTE: &str = "zego.quiet";
 
 /// A participant other than us.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -46,7 +50,7 @@ pub struct RemoteStream {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// The last track of a stream went, or its publisher did.
-    StreamRemoved(RemoteStream),
+    StreamRemoved(RemoteStream, StreamDeleteReason),
     /// Somebody went.
     UserLeft(User),
     /// Somebody came.
@@ -112,22 +116,42 @@ impl Room {
                 None => self.people.push(person.clone()),
             }
         }
-        changes(&users, &self.users(), &streams, &self.streams())
+        let reasons: HashMap<&str, StreamDeleteReason> = update
+            .iter()
+            .filter(|person| person.state() == proto::participant_info::State::Disconnected)
+            .map(|person| (person.identity.as_str(), reason(person.disconnect_reason())))
+            .collect();
+        changes(&users, &self.users(), &streams, &self.streams(), &reasons)
     }
 
     /// Forgets everybody who is not in `present`, the list of a resumed session, and takes over the list.
     pub fn replace(&mut self, present: &[proto::ParticipantInfo]) -> Vec<Change> {
         let (users, streams) = (self.users(), self.streams());
         self.people.retain(|person| present.iter().any(|other| other.identity == person.identity));
-        let mut changes = changes(&users, &self.users(), &streams, &self.streams());
+        let mut changes = changes(&users, &self.users(), &streams, &self.streams(), &HashMap::new());
         changes.extend(self.apply(present));
         changes
     }
 
     /// Everybody, in order of arrival.
     #[must_use]
+    pub fn people(&self) -> &[proto::ParticipantInfo] {
+        &self.people
+    }
+
+    /// Everybody who lets itself be seen, in order of arrival.
+    #[must_use]
     pub fn users(&self) -> Vec<User> {
-        self.people.iter().map(user).collect()
+        self.people.iter().filter(|person| !person.attributes.contains_key(QUIET_ATTRIBUTE)).map(user).collect()
+    }
+
+    /// Who publishes under a stream id of ZEGO's, as far as anybody says.
+    #[must_use]
+    pub fn owner(&self, stream_id: &str) -> Option<&str> {
+        let publishes = |person: &&proto::ParticipantInfo| {
+            person.tracks.iter().any(|track| track.stream == stream_id && track.name == stream_id)
+        };
+        self.people.iter().find(publishes).map(|person| person.identity.as_str())
     }
 
     /// The participant of an identity; an unknown one has only its id.
@@ -235,11 +259,25 @@ fn stream_id(identity: &str, info: &proto::TrackInfo) -> String {
         .collect()
 }
 
+/// Why the streams of somebody who went are gone.
+const fn reason(why: proto::DisconnectReason) -> StreamDeleteReason {
+    use proto::DisconnectReason as Wire;
+    match why {
+        Wire::DuplicateIdentity => StreamDeleteReason::LoggedInAgain,
+        Wire::ParticipantRemoved => StreamDeleteReason::Kicked,
+        Wire::ConnectionTimeout => StreamDeleteReason::HeartbeatTimeout,
+        Wire::RoomDeleted | Wire::RoomClosed | Wire::ServerShutdown => StreamDeleteReason::RemovedByServer,
+        Wire::UnknownReason | Wire::ClientInitiated => StreamDeleteReason::Stopped,
+        _ => StreamDeleteReason::Disconnected,
+    }
+}
+
 fn changes(
     users_before: &[User],
     users_now: &[User],
     streams_before: &[RemoteStream],
     streams_now: &[RemoteStream],
+    reasons: &HashMap<&str, StreamDeleteReason>,
 ) -> Vec<Change> {
     let mut changes = Vec::new();
     let known: HashSet<&str> = users_before.iter().map(|user| user.id.as_str()).collect();
@@ -248,7 +286,10 @@ fn changes(
         streams.iter().find(|stream| stream.stream_id == wanted.stream_id && stream.user.id == wanted.user.id).cloned()
     };
     let removed = streams_before.iter().filter(|stream| find(streams_now, stream).is_none());
-    changes.extend(removed.cloned().map(Change::StreamRemoved));
+    changes.extend(removed.cloned().map(|stream| {
+        let reason = reasons.get(stream.user.id.as_str()).copied().unwrap_or(StreamDeleteReason::Stopped);
+        Change::StreamRemoved(stream, reason)
+    }));
     let left = users_before.iter().filter(|user| !present.contains(user.id.as_str()));
     changes.extend(left.cloned().map(Change::UserLeft));
     let joined = users_now.iter().filter(|user| !known.contains(user.id.as_str()));
@@ -299,7 +340,8 @@ mod tests {
         changes
             .iter()
             .map(|change| match change {
-                Change::StreamRemoved(removed) => format!("-{}", stream(removed)),
+                Change::StreamRemoved(removed, StreamDeleteReason::Stopped) => format!("-{}", stream(removed)),
+                Change::StreamRemoved(removed, reason) => format!("-{} {reason}", stream(removed)),
                 Change::UserLeft(user) => format!("-@{}", user.id),
                 Change::UserJoined(user) => format!("+@{}", user.id),
                 Change::StreamAdded(added) => format!("+{}", stream(added)),

@@ -35,6 +35,11 @@ impl Refusal {
         Refusal { status, message: error.sentence() }
     }
 
+    /// The room does not take it now; `sentence` says why, and ends with its code.
+    pub fn room(sentence: String) -> Refusal {
+        Refusal { status: 403, message: sentence }
+    }
+
     fn id(error: &id::IdError) -> Refusal {
         Refusal { status: 400, message: error.sentence() }
     }
@@ -84,6 +89,7 @@ pub fn admit(
         add_tracks: wishes.add_tracks,
         offer: wishes.offer,
         sync_state: wishes.sync_state,
+        zego: parameters.zego(),
     })
 }
 

@@ -3,6 +3,7 @@
 mod admission;
 mod page;
 mod query;
+mod room_service;
 mod socket;
 
 use std::sync::Arc;
@@ -15,10 +16,11 @@ use axum::extract::{Query, State};
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
+use tokio::sync::oneshot;
 use zego_protocol::token::App;
 
-use crate::core::Inbox;
+use crate::core::{Inbox, Input};
 use crate::rooms::{Join, Path};
 use admission::Refusal;
 use query::Parameters;
@@ -42,6 +44,7 @@ pub fn router(apps: Vec<App>, inbox: Inbox) -> Router {
         .route("/rtc/v1", get(rtc_v1))
         .route("/rtc/validate", get(validate))
         .route("/rtc/v1/validate", get(validate_v1))
+        .route("/twirp/livekit.RoomService/{method}", post(room_service::serve))
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(get(page::serve))
         .with_state(door)
@@ -50,19 +53,19 @@ pub fn router(apps: Vec<App>, inbox: Inbox) -> Router {
 type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 
 async fn rtc(door: State<Door>, headers: HeaderMap, query: Query<Parameters>, upgrade: Upgrade) -> Response {
-    connect(&door, Path::Two, &headers, query.0, upgrade)
+    connect(&door, Path::Two, &headers, query.0, upgrade).await
 }
 
 async fn rtc_v1(door: State<Door>, headers: HeaderMap, query: Query<Parameters>, upgrade: Upgrade) -> Response {
-    connect(&door, Path::One, &headers, query.0, upgrade)
+    connect(&door, Path::One, &headers, query.0, upgrade).await
 }
 
 async fn validate(door: State<Door>, headers: HeaderMap, query: Query<Parameters>) -> Response {
-    answer_validation(admit(&door, Path::Two, &headers, query.0))
+    answer_validation(ask(&door, Path::Two, &headers, query.0).await)
 }
 
 async fn validate_v1(door: State<Door>, headers: HeaderMap, query: Query<Parameters>) -> Response {
-    answer_validation(admit(&door, Path::One, &headers, query.0))
+    answer_validation(ask(&door, Path::One, &headers, query.0).await)
 }
 
 fn answer_validation(outcome: Result<Join, Refusal>) -> Response {
@@ -78,16 +81,36 @@ fn refuse(refusal: &Refusal) -> Response {
     (status, headers, refusal.message.clone()).into_response()
 }
 
-fn admit(door: &Door, path: Path, headers: &HeaderMap, parameters: Parameters) -> Result<Join, Refusal> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    let bearer = headers.get("authorization").and_then(|value| value.to_str().ok());
-    let bearer = bearer.and_then(|value| value.strip_prefix("Bearer ")).map(str::trim);
-    admission::admit(&door.apps, path, bearer, &parameters, now)
+fn unix_now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
-fn connect(door: &Door, path: Path, headers: &HeaderMap, parameters: Parameters, upgrade: Upgrade) -> Response {
+/// The token in a request's header.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get("authorization").and_then(|value| value.to_str().ok())?;
+    value.strip_prefix("Bearer ").map(str::trim)
+}
+
+/// Whether the token is good, and the room takes its user in; or, for a client that is in the room, takes the token.
+async fn ask(door: &Door, path: Path, headers: &HeaderMap, parameters: Parameters) -> Result<Join, Refusal> {
+    let join = admission::admit(&door.apps, path, bearer(headers), &parameters, unix_now_s())?;
+    let (answer, answered) = oneshot::channel();
+    let asked = Box::new(join.clone());
+    let input = if parameters.zego_renew == "1" {
+        let token = bearer(headers).unwrap_or(&parameters.access_token).to_owned();
+        Input::Renew(asked, token, answer)
+    } else {
+        Input::Knock(asked, answer)
+    };
+    let ending = || Refusal::request(503, "The hub is ending");
+    door.inbox.send(input).await.map_err(|_| ending())?;
+    answered.await.map_err(|_| ending())?.map_err(Refusal::room)?;
+    Ok(join)
+}
+
+async fn connect(door: &Door, path: Path, headers: &HeaderMap, parameters: Parameters, upgrade: Upgrade) -> Response {
     // Whoever is refused is to read why, WebSocket or not.
-    let join = match admit(door, path, headers, parameters) {
+    let join = match ask(door, path, headers, parameters).await {
         Ok(join) => join,
         Err(refusal) => {
             log::info!("refused: {}", refusal.message);

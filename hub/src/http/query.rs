@@ -11,8 +11,13 @@ use prost::Message as _;
 use proto::wrapped_join_request::Compression;
 use serde::Deserialize;
 
+use crate::rooms::ZegoClient;
+
 /// A join request may be this large, unpacked.
 const JOIN_REQUEST_LIMIT: u64 = 1 << 20;
+
+/// Longer numbers of logins are cut off.
+const LOGIN_LIMIT: usize = 64;
 
 /// base64url, with or without padding: SDKs differ.
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(
@@ -32,6 +37,16 @@ pub struct Parameters {
     pub zego_user: String,
     /// ZEGO user name.
     pub zego_name: String,
+    /// A ZEGO client's own number for its login.
+    pub zego_login: String,
+    /// `1`: it was in the room before, by this login, and comes back.
+    pub zego_return: String,
+    /// `0`: it neither sees nor is seen among the users.
+    pub zego_notify: String,
+    /// Most people in the room, if it is the first there.
+    pub zego_limit: String,
+    /// `1`: it is in the room and shows a new token.
+    pub zego_renew: String,
     /// Everything else of `/rtc/v1`, packed.
     pub join_request: String,
     /// `/rtc`: `1` or `true`.
@@ -87,6 +102,16 @@ pub struct ClientWishes {
 }
 
 impl Parameters {
+    /// What a ZEGO client says about its login; nothing, for others.
+    pub fn zego(&self) -> ZegoClient {
+        ZegoClient {
+            login: self.zego_login.chars().take(LOGIN_LIMIT).collect(),
+            returns: self.zego_return == "1",
+            quiet: self.zego_notify == "0",
+            max_members: self.zego_limit.parse().unwrap_or(0),
+        }
+    }
+
     /// The wishes of a client of `/rtc`.
     pub fn two_connections(&self) -> Result<ClientWishes, QueryError> {
         let yes = |value: &str| value == "1" || value == "true";

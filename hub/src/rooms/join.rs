@@ -5,11 +5,33 @@ use std::collections::HashMap;
 use livekit_protocol as proto;
 use proto::leave_request::Action;
 use proto::signal_response::Message as Response;
+use zego_protocol::error::sentence;
 use zego_protocol::token::Claims;
 
 use super::participant::Participant;
 use super::{ConnectionKey, Moment, Output, Room, Rooms, message};
 use crate::sfu::{Command, Member, ParticipantKey, PeerId, RoomKey, Side};
+
+/// The room has no more place.
+const ROOM_FULL: i32 = 1_002_034;
+/// Whoever comes back finds its user id taken.
+const LOGGED_IN_ELSEWHERE: i32 = 1_002_086;
+
+/// Participant attribute of somebody who neither sees nor is seen among the users.
+const QUIET_ATTRIBUTE: &str = "zego.quiet";
+
+/// What a client that knows ZEGO says about its login.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ZegoClient {
+    /// A number of its own for the login, the same whenever it comes back; empty for clients that know nothing of this.
+    pub login: String,
+    /// It was in the room before, by the same login, and comes back.
+    pub returns: bool,
+    /// It neither sees nor is seen among the users.
+    pub quiet: bool,
+    /// Most people in the room, if it is the first there; 0 = no limit.
+    pub max_members: u32,
+}
 
 /// How many peer connections a client uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,9 +73,43 @@ pub struct Join {
     pub offer: Option<proto::SessionDescription>,
     /// What it remembers, when it resumes.
     pub sync_state: Option<proto::SyncState>,
+    /// What it says about its login.
+    pub zego: ZegoClient,
 }
 
 impl Rooms {
+    /// Whether a client with a good token may come in now. The error is a sentence with its code.
+    pub fn may_join(&self, join: &Join) -> Result<(), String> {
+        // Whether it may go on with its session is decided when it tries: it may be told to come back instead.
+        if join.resume.is_some() {
+            return Ok(());
+        }
+        let Some((key, room)) = self.rooms.iter().find(|(_, room)| is_room_of(room, join)) else { return Ok(()) };
+        match self.find(*key, &join.claims.user_id) {
+            // A newcomer has the place: whoever was away must not put it out. What is left of its own session is no newcomer.
+            Some(present) if join.zego.returns && !self.is_same_login(present, join) => {
+                let detail = format!("User '{}' logged in to room '{}' meanwhile", join.claims.user_id, join.room);
+                Err(sentence(LOGGED_IN_ELSEWHERE, &detail))
+            }
+            None if room.max_members != 0 && room.members.len() >= room.max_members as usize => {
+                let detail = format!("Room '{}' holds no more than {} people", join.room, room.max_members);
+                Err(sentence(ROOM_FULL, &detail))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a participant is the same login as a client at the door.
+    pub(super) fn is_same_login(&self, key: ParticipantKey, join: &Join) -> bool {
+        !join.zego.login.is_empty() && self.people.get(&key).is_some_and(|person| person.login == join.zego.login)
+    }
+
+    /// The participant that has a client's place already.
+    pub(super) fn present(&self, join: &Join) -> Option<ParticipantKey> {
+        let (key, _) = self.rooms.iter().find(|(_, room)| is_room_of(room, join))?;
+        self.find(*key, &join.claims.user_id)
+    }
+
     /// Lets a client in.
     pub fn join(&mut self, connection: ConnectionKey, join: Join, now: Moment) {
         let room = self.room(&join, now);
@@ -78,8 +134,7 @@ impl Rooms {
     }
 
     fn room(&mut self, join: &Join, now: Moment) -> RoomKey {
-        let same = |room: &Room| room.app == join.claims.app_id && room.name == join.room;
-        if let Some((key, _)) = self.rooms.iter().find(|(_, room)| same(room)) {
+        if let Some((key, _)) = self.rooms.iter().find(|(_, room)| is_room_of(room, join)) {
             return *key;
         }
         let key = self.new_key();
@@ -88,6 +143,8 @@ impl Rooms {
             name: join.room.clone(),
             sid: self.new_sid("RM_"),
             created_ms: now.unix_ms,
+            max_members: join.zego.max_members,
+            extra_info: None,
             members: Vec::new(),
         };
         log::info!("room {} opens", room.name);
@@ -95,7 +152,7 @@ impl Rooms {
         key
     }
 
-    fn find(&self, room: RoomKey, identity: &str) -> Option<ParticipantKey> {
+    pub(super) fn find(&self, room: RoomKey, identity: &str) -> Option<ParticipantKey> {
         let members = &self.rooms.get(&room)?.members;
         members.iter().copied().find(|key| self.people.get(key).is_some_and(|p| p.identity == identity))
     }
@@ -112,7 +169,11 @@ impl Rooms {
                 metadata = join.metadata.clone();
             }
         }
+        if join.zego.quiet {
+            attributes.insert(QUIET_ATTRIBUTE.to_owned(), "1".to_owned());
+        }
         let person = Participant {
+            login: join.zego.login.clone(),
             connection: Some(connection),
             room,
             sid: sid.clone(),
@@ -203,6 +264,7 @@ impl Rooms {
             name: room.name.clone(),
             creation_time: room.created_ms / 1000,
             creation_time_ms: room.created_ms,
+            metadata: room.extra_info.as_ref().map(|info| info.metadata()).unwrap_or_default(),
             num_participants: people,
             num_publishers: publishers,
             ..Default::default()
@@ -277,4 +339,8 @@ impl Rooms {
             None => self.resume_delivery(key),
         }
     }
+}
+
+fn is_room_of(room: &Room, join: &Join) -> bool {
+    room.app == join.claims.app_id && room.name == join.room
 }

@@ -7,7 +7,7 @@ use proto::leave_request::Action;
 use proto::request_response::{Reason, Request as Refused};
 use proto::signal_request::Message as Request;
 
-use super::{ConnectionKey, Moment, Output, Rooms, message};
+use super::{ConnectionKey, Moment, Output, Rooms, extra_info, message};
 use crate::sfu::{Command, ParticipantKey, PeerId, Side};
 
 /// A participant whose media connection never came up is not waited for any longer.
@@ -16,6 +16,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 const MEDIA_ENDED_TIMEOUT: Duration = Duration::from_secs(5);
 /// A client that is heard on its signalling connection, but not on its media connection, is to connect anew after that.
 const MEDIA_SILENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Attributes of participants that begin so are the API's own.
+const ZEGO_ATTRIBUTES: &str = "zego.";
 
 impl Rooms {
     /// A client says that it goes.
@@ -71,6 +74,9 @@ impl Rooms {
     }
 
     fn check(&mut self, key: ParticipantKey, now: Moment) {
+        if self.expire(key, now) {
+            return;
+        }
         let Some(person) = self.people.get(&key) else { return };
         let since = |at: Option<std::time::Instant>| at.map(|at| now.at.saturating_duration_since(at));
         let longer = |at, limit| since(at).is_some_and(|silent| silent >= limit);
@@ -98,6 +104,17 @@ impl Rooms {
         self.send(key, message::leave(reason, action));
         let connection = self.people.get(&key).and_then(|p| p.connection);
         self.remove(key, reason as i32, now);
+        if let Some(connection) = connection {
+            self.out.push_back(Output::Close(connection));
+        }
+    }
+
+    /// Puts a participant out, with ZEGO's code.
+    pub(super) fn put_out(&mut self, key: ParticipantKey, code: i32, now: Moment) {
+        let Some(person) = self.people.get(&key) else { return };
+        let (connection, knows_zego) = (person.connection, !person.login.is_empty());
+        self.send(key, message::put_out(code, knows_zego));
+        self.remove(key, proto::DisconnectReason::ParticipantRemoved as i32, now);
         if let Some(connection) = connection {
             self.out.push_back(Output::Close(connection));
         }
@@ -167,12 +184,25 @@ impl Rooms {
     pub(super) fn update_metadata(
         &mut self,
         key: ParticipantKey,
-        update: proto::UpdateParticipantMetadata,
-        _now: Moment,
+        mut update: proto::UpdateParticipantMetadata,
+        now: Moment,
     ) {
-        let Some(person) = self.people.get_mut(&key) else { return };
         let request_id = update.request_id;
-        if !person.claims.can_update_own_metadata {
+        // It belongs to the room, not to whoever wrote it.
+        if let Some(text) = update.attributes.remove(extra_info::ATTRIBUTE)
+            && let Err(message) = self.set_extra_info(key, &text, now)
+        {
+            self.send(
+                key,
+                message::outcome(request_id, Reason::InvalidRequest, message, Some(Refused::UpdateMetadata(update))),
+            );
+            return;
+        }
+        let Some(person) = self.people.get_mut(&key) else { return };
+        // The rights of ZEGO's users do not know of metadata: what is ZEGO's own, everybody may set.
+        let is_zegos = |name: &String| name.starts_with(ZEGO_ATTRIBUTES);
+        let only_zegos = update.name.is_empty() && update.metadata.is_empty() && update.attributes.keys().all(is_zegos);
+        if !person.claims.can_update_own_metadata && !only_zegos {
             let message = "The token does not allow changing one's own metadata".to_owned();
             let refused = Some(Refused::UpdateMetadata(update));
             self.send(key, message::outcome(request_id, Reason::NotAllowed, message, refused));
@@ -192,7 +222,10 @@ impl Rooms {
             }
         }
         let knows_success = person.protocol > 14;
-        self.announce(key);
+        let changed = !update.name.is_empty() || !update.metadata.is_empty() || !update.attributes.is_empty();
+        if changed {
+            self.announce(key);
+        }
         if knows_success {
             let done = Some(Refused::UpdateMetadata(update));
             self.send(key, message::outcome(request_id, Reason::Ok, String::new(), done));

@@ -40,6 +40,18 @@ pub fn leave(reason: proto::DisconnectReason, action: Action) -> Response {
     })
 }
 
+/// The end of a session for a reason that LiveKit has no word for: ZEGO's code stands in its place, for a client that knows
+/// ZEGO; others hear that they were removed.
+pub fn put_out(code: i32, knows_zego: bool) -> Response {
+    let reason = if knows_zego { code } else { proto::DisconnectReason::ParticipantRemoved as i32 };
+    Response::Leave(proto::LeaveRequest {
+        can_reconnect: false,
+        reason,
+        action: Action::Disconnect as i32,
+        regions: None,
+    })
+}
+
 /// The outcome of a request; `message` explains a refusal.
 pub fn outcome(request_id: u32, reason: Reason, message: String, request: Option<Request>) -> Response {
     Response::RequestResponse(proto::RequestResponse { request_id, reason: reason as i32, message, request })

@@ -3,6 +3,8 @@
 //! Protocol logic only. Nothing here owns a socket, reads a clock or waits: requests, news and the time go in, messages
 //! and commands come out of [`Rooms::take_output`]. So every rule is tested without a network.
 
+mod administration;
+mod extra_info;
 mod join;
 mod leave;
 mod message;
@@ -13,6 +15,7 @@ mod stream;
 mod subscribe;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -21,7 +24,8 @@ use livekit_protocol::signal_request::Message as Request;
 use livekit_protocol::signal_response::Message as Response;
 
 use crate::sfu::{Command, Notice, ParticipantKey, PeerId, RoomKey, Side, TrackKey};
-pub use join::{Join, Path};
+pub use administration::{Administration, AdministrationError};
+pub use join::{Join, Path, ZegoClient};
 use participant::Participant;
 
 /// One signalling connection, unique for the life of the process.
@@ -52,6 +56,8 @@ pub enum Output {
 pub struct Settings {
     /// How long a participant that is not heard stays in its room.
     pub heartbeat_timeout: Duration,
+    /// Whoever's token expires is put out.
+    pub expire_sessions: bool,
 }
 
 /// A room.
@@ -61,6 +67,9 @@ struct Room {
     name: String,
     sid: String,
     created_ms: i64,
+    /// Most people in it, 0 = no limit; set by the first.
+    max_members: u32,
+    extra_info: Option<extra_info::ExtraInfo>,
     members: Vec<ParticipantKey>,
 }
 

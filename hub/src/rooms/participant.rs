@@ -43,6 +43,8 @@ impl Publication {
 /// A member of a room.
 #[derive(Debug)]
 pub struct Participant {
+    /// A ZEGO client's own number for its login; empty for others.
+    pub login: String,
     /// Its signalling connection; `None` while that is lost.
     pub connection: Option<ConnectionKey>,
     /// Its room.

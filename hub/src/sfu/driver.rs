@@ -242,6 +242,7 @@ impl Driver {
             }
             Event::ChannelOpen(id, label) => {
                 peer.channel_open(id, &label);
+                peer.flush_data();
                 self.changed.push(slot);
             }
             Event::ChannelClose(id) => peer.channel_closed(id),
@@ -348,7 +349,7 @@ impl Driver {
         for other in 0..self.peers.len() {
             let Some(peer) = &mut self.peers[other] else { continue };
             let wanted = peer.id.participant != participant
-                && peer.has_channels()
+                && peer.takes_data(kind)
                 && peer.member.room == sender.room
                 && (packet.to.is_empty() || packet.to.contains(&peer.member.identity));
             if wanted {

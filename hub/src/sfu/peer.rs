@@ -14,7 +14,7 @@ use str0m::{Candidate, Rtc, RtcError};
 
 use super::forward::{Incoming, Rewrite};
 use super::timing::PublisherClock;
-use super::{Member, PeerId, SectionChange, TrackKey, TrackKind, Use};
+use super::{Member, PeerId, SectionChange, Side, TrackKey, TrackKind, Use};
 use crate::sdp;
 
 /// Packets kept to answer requests for retransmission, and for how long.
@@ -24,6 +24,8 @@ const RESEND_TIME: Duration = Duration::from_secs(3);
 const REPORTS: Duration = Duration::from_secs(1);
 /// Bytes of reliable data that may wait for a slow receiver before new ones are dropped.
 const BACKLOG: usize = 8 << 20;
+/// The same, before the receiver has opened its data channel.
+const EARLY_BACKLOG: usize = 64 << 10;
 /// Time that a client gets, after its answer left, to prepare for what the answer announces. A key frame that arrives
 /// before is lost to it, and the next would come only when it asks.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -348,9 +350,10 @@ impl Peer {
         }
     }
 
-    /// Whether the client opened its data channels here.
-    pub fn has_channels(&self) -> bool {
-        self.reliable.is_some() || self.lossy.is_some()
+    /// Whether data is sent here: the client opened its data channels, or is about to, and the packet can wait for that.
+    pub fn takes_data(&self, kind: ChannelKind) -> bool {
+        let is_open = self.reliable.is_some() || self.lossy.is_some();
+        is_open || (kind == ChannelKind::Reliable && self.id.side == Side::Publisher)
     }
 
     /// Sends a data packet; what a full lossy channel does not take is dropped, reliable packets wait.
@@ -358,6 +361,8 @@ impl Peer {
         match kind {
             ChannelKind::Lossy => drop(self.write_channel(self.lossy, bytes)),
             ChannelKind::Reliable if self.backlog.is_empty() && self.write_channel(self.reliable, bytes) => {}
+            // It may be one that never opens a data channel.
+            ChannelKind::Reliable if self.reliable.is_none() && self.backlog_bytes + bytes.len() > EARLY_BACKLOG => {}
             ChannelKind::Reliable if self.backlog_bytes + bytes.len() > BACKLOG => {
                 log::warn!("{}: too slow for the data sent to it, a packet is dropped", self.member.identity);
             }

@@ -133,6 +133,14 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// The last Unix second in which the token is good.
+    pub fn good_until(&self) -> u64 {
+        match self.kind {
+            TokenKind::Token04 => self.expires_at,
+            TokenKind::LiveKit => self.expires_at.saturating_add(super::LEEWAY_S),
+        }
+    }
+
     /// Whether the token lets this user into this room.
     ///
     /// # Errors
@@ -209,6 +217,9 @@ pub enum TokenError {
         /// The stream.
         stream_id: String,
     },
+    /// Without the right to administer this room.
+    #[error("The token does not allow administering this room")]
+    NotAdmin,
     /// Its time is over.
     #[error("The token expired {ago_s} s ago")]
     Expired {
@@ -242,7 +253,10 @@ impl TokenError {
             TokenError::Missing => 1_002_067,
             TokenError::Version => 1_002_079,
             TokenError::Malformed(_) => 1_002_075,
-            TokenError::Refused | TokenError::OtherRoom { .. } | TokenError::LoginDenied { .. } => 1_002_033,
+            TokenError::Refused
+            | TokenError::OtherRoom { .. }
+            | TokenError::LoginDenied { .. }
+            | TokenError::NotAdmin => 1_002_033,
             TokenError::OtherApp => 1_002_076,
             TokenError::OtherUser { .. } | TokenError::NoUser => 1_002_077,
             TokenError::PublishDenied { .. } => 1_003_072,

@@ -7,7 +7,7 @@ use super::follower::Follower;
 use crate::engine::error::EngineError;
 use crate::engine::event::RemoteStream;
 use crate::engine::request::MessageKind;
-use crate::signal::{Joined, Session, SessionEvent, SignalError};
+use crate::signal::{Joined, RoomExtraInfo, Session, SessionEvent, SignalError};
 
 /// A session that has just begun, what was found in the room, and where its news arrive.
 pub(in crate::engine) struct Entry {
@@ -51,6 +51,26 @@ pub(in crate::engine) enum RoomInput {
         to: Vec<String>,
         /// Gets the number of the message.
         reply: oneshot::Sender<Result<u64, EngineError>>,
+    },
+    /// SetRoomExtraInfo.
+    SetExtraInfo {
+        /// The key.
+        key: String,
+        /// The value.
+        value: String,
+        /// Hears how it went.
+        reply: oneshot::Sender<Result<(), EngineError>>,
+    },
+    /// The server answered a SetRoomExtraInfo.
+    ExtraInfoSet {
+        /// What was set.
+        info: RoomExtraInfo,
+        /// How often the extra information had changed before.
+        changes: u64,
+        /// What the server said.
+        set: Result<(), EngineError>,
+        /// Whoever asked.
+        reply: oneshot::Sender<Result<(), EngineError>>,
     },
     /// What others publish.
     Streams(oneshot::Sender<Vec<RemoteStream>>),

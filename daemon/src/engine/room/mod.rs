@@ -1,7 +1,9 @@
 //! One room: a task that joins it, keeps it, and tells those who publish and play in it how it goes.
 
+mod extra_info;
 mod follower;
 mod inputs;
+mod messages;
 mod roster;
 mod session;
 mod state;

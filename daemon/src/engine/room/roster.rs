@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use zego_protocol::state::StreamDeleteReason;
+
 use crate::engine::event::{RemoteStream, StreamInfo, User};
 
 /// What a change of the room means to the API.
@@ -13,8 +15,8 @@ pub(super) enum Step {
     UsersWent(Vec<User>),
     /// Streams came.
     StreamsCame(Vec<StreamInfo>),
-    /// Streams went.
-    StreamsWent(Vec<StreamInfo>),
+    /// Streams went, and why.
+    StreamsWent(Vec<StreamInfo>, StreamDeleteReason),
     /// A stream is different; before and now.
     StreamChanged(Box<(StreamInfo, StreamInfo)>),
 }
@@ -73,8 +75,8 @@ impl Roster {
     }
 
     /// A stream went.
-    pub(super) fn stream_went(&mut self, id: &str) -> Option<Step> {
-        self.streams.remove(id).map(|info| Step::StreamsWent(vec![info]))
+    pub(super) fn stream_went(&mut self, id: &str, reason: StreamDeleteReason) -> Option<Step> {
+        self.streams.remove(id).map(|info| Step::StreamsWent(vec![info], reason))
     }
 
     /// The room as it is after a login: the difference to what was known, in the order of the API.
@@ -96,7 +98,7 @@ impl Roster {
             self.streams.remove(&info.stream.stream_id);
         }
         if !gone.is_empty() {
-            steps.push(Step::StreamsWent(gone));
+            steps.push(Step::StreamsWent(gone, StreamDeleteReason::Stopped));
         }
         let (stay, gone): (Vec<User>, Vec<User>) =
             std::mem::take(&mut self.users).into_iter().partition(|user| users.iter().any(|now| now.id == user.id));
@@ -178,7 +180,7 @@ mod tests {
         let words: Vec<&str> = steps
             .iter()
             .map(|step| match step {
-                Step::StreamsWent(gone) => {
+                Step::StreamsWent(gone, _) => {
                     assert_eq!(gone[0].stream.stream_id, "t");
                     "streams went"
                 }
@@ -213,8 +215,9 @@ mod tests {
         let mut more = stream("s", "a");
         more.has_video = true;
         assert!(matches!(roster.stream_is(more, 1, || 6), Some(Step::StreamChanged(change)) if change.1.number == 4));
-        assert!(matches!(roster.stream_went("s"), Some(Step::StreamsWent(_))));
-        assert_eq!(roster.stream_went("s"), None);
+        let kicked = StreamDeleteReason::Kicked;
+        assert!(matches!(roster.stream_went("s", kicked), Some(Step::StreamsWent(_, StreamDeleteReason::Kicked))));
+        assert_eq!(roster.stream_went("s", kicked), None);
         assert!(roster.user_came(user("a")).is_some() && roster.user_came(user("a")).is_none());
         assert!(roster.user_went("a").is_some() && roster.user_went("a").is_none());
     }

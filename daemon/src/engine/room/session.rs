@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc::unbounded_channel;
-use zego_protocol::state::{StreamDeleteReason, ZegoRemoteDeviceState, ZegoRoomState, ZegoUpdateType};
+use zego_protocol::state::{ZegoRemoteDeviceState, ZegoRoomState, ZegoUpdateType};
 
 use super::follower::RoomNews;
 use super::inputs::{Entry, RoomInput};
@@ -13,10 +13,8 @@ use super::state::{Input, Phase};
 use super::task::RoomTask;
 use crate::clock::Monotonic;
 use crate::engine::error::EngineError;
-use crate::engine::event::{Change, EngineEvent, Message, StreamInfo, User};
-use crate::engine::request::MessageKind;
+use crate::engine::event::{Change, EngineEvent, StreamInfo, User};
 use crate::engine::retry::Retry;
-use crate::engine::token;
 use crate::signal::{DisconnectReason, Session, SessionEvent, SignalError};
 
 /// An attempt to join that takes longer is given up and made again.
@@ -27,6 +25,7 @@ fn input_of(reason: &DisconnectReason) -> Input {
     match reason {
         DisconnectReason::DuplicateIdentity => Input::KickedOut(1_002_050),
         DisconnectReason::Removed => Input::KickedOut(1_002_055),
+        DisconnectReason::PutOut(code) => Input::KickedOut(*code),
         DisconnectReason::RoomDeleted => Input::KickedOut(1_002_057),
         DisconnectReason::Refused { code, .. } => Input::Refused(*code),
         DisconnectReason::ServerShutdown
@@ -41,6 +40,7 @@ impl RoomTask {
     pub(super) fn try_to_join(&mut self) {
         self.attempt += 1;
         let attempt = self.attempt;
+        self.options.membership.returns = self.phase != Phase::LoggingIn;
         let options = self.options.clone();
         let inputs = self.inputs.clone();
         tokio::spawn(async move {
@@ -90,6 +90,7 @@ impl RoomTask {
         }
         let (room, numbers) = (self.info.number, self.stream_numbers.clone());
         let number = || numbers.fetch_add(1, Ordering::Relaxed) + 1;
+        self.others = joined.others;
         let steps = self.roster.replace(joined.users, joined.streams, room, number);
         // A follower must not hear of the new session's streams before the session.
         self.tell_followers(None, || RoomNews::Up(session.clone()));
@@ -102,6 +103,7 @@ impl RoomTask {
             self.tell_followers(Some(&stream.stream_id), || RoomNews::Stream(stream.clone()));
         }
         self.tell_online();
+        self.found_extra_info(joined.extra_info);
         if let Some(outcome) = self.outcome.take() {
             let _ = outcome.send(Ok(ZegoRoomState::Connected));
         }
@@ -130,14 +132,23 @@ impl RoomTask {
             SessionEvent::StreamAdded(stream) | SessionEvent::StreamChanged(stream) => {
                 self.take(|roster, room, number| roster.stream_is(stream, room, number));
             }
-            SessionEvent::StreamRemoved(stream) => self.take(|roster, _, _| roster.stream_went(&stream.stream_id)),
+            SessionEvent::StreamRemoved(stream, reason) => {
+                self.take(|roster, _, _| roster.stream_went(&stream.stream_id, reason));
+            }
+            SessionEvent::Others(others) => {
+                self.others = others;
+                self.tell_online();
+            }
+            SessionEvent::RoomExtraInfo(info) => self.extra_info_is(info),
             SessionEvent::Media { stream_id, receiver } => {
                 self.tell_followers(Some(&stream_id), || RoomNews::Media(receiver.clone()));
             }
             SessionEvent::MediaEnded { stream_id, kind } => {
                 self.tell_followers(Some(&stream_id), || RoomNews::MediaEnded(kind));
             }
-            SessionEvent::Data { from, topic, payload, .. } => self.message(from, &topic, &payload),
+            SessionEvent::Data { from, topic, payload, id, sent_at_ms, .. } => {
+                self.message(from, &topic, &payload, id.as_deref(), sent_at_ms);
+            }
             SessionEvent::Reconnecting => {
                 self.outage();
                 self.tell_followers(None, || RoomNews::Interrupted);
@@ -165,7 +176,9 @@ impl RoomTask {
         let room = format!("Room '{}'", self.info.room_id);
         let why = match reason {
             DisconnectReason::DuplicateIdentity => format!("{room}: user '{}' logged in elsewhere", self.info.user.id),
-            DisconnectReason::Removed => format!("{room}: user '{}' was put out by the server", self.info.user.id),
+            DisconnectReason::Removed | DisconnectReason::PutOut(_) => {
+                format!("{room}: user '{}' was put out by the server", self.info.user.id)
+            }
             DisconnectReason::RoomDeleted => format!("{room} was closed by the server"),
             DisconnectReason::Refused { code, message } => {
                 EngineError::told(*code, &format!("{room}: {message}")).message
@@ -190,7 +203,6 @@ impl RoomTask {
         let number = move || numbers.fetch_add(1, Ordering::Relaxed) + 1;
         if let Some(step) = change(&mut self.roster, self.info.number, &number) {
             self.tell_step(step);
-            self.tell_online();
         }
     }
 
@@ -211,12 +223,11 @@ impl RoomTask {
                     self.tell_followers(Some(&info.stream.stream_id), || RoomNews::Stream(info.stream.clone()));
                 }
             }
-            Step::StreamsWent(streams) => {
+            Step::StreamsWent(streams, reason) => {
                 for info in &streams {
                     self.tell_followers(Some(&info.stream.stream_id), || RoomNews::StreamGone);
                 }
-                let reason = Some(StreamDeleteReason::Stopped);
-                let list = streams.iter().map(|info| (info.stream.clone(), reason)).collect();
+                let list = streams.iter().map(|info| (info.stream.clone(), Some(reason))).collect();
                 self.news.tell(EngineEvent::RoomStreams { room_id, update: ZegoUpdateType::Delete, streams: list });
                 for info in streams {
                     self.news.tell(EngineEvent::Stream(Change::Removed(info.number)));
@@ -257,27 +268,13 @@ impl RoomTask {
     }
 
     fn tell_online(&mut self) {
+        let others = self.others;
+        self.change(|info, _| info.others = others);
         let count = self.info.online();
         if count != self.online {
             self.online = count;
             self.news.tell(EngineEvent::OnlineCount { room_id: self.info.room_id.clone(), count });
         }
-    }
-
-    fn message(&self, from: User, topic: &str, payload: &[u8]) {
-        let Some(kind) = MessageKind::from_topic(topic) else { return };
-        let Ok(text) = std::str::from_utf8(payload) else {
-            log::warn!("room '{}': a message of user '{}' is not UTF-8", self.info.room_id, from.id);
-            return;
-        };
-        let sent_at_ms = token::unix_now_s() * 1000;
-        let message =
-            Message { room_id: self.info.room_id.clone(), from, text: text.to_owned(), id: sent_at_ms, sent_at_ms };
-        self.news.tell(match kind {
-            MessageKind::Broadcast => EngineEvent::Broadcast(message),
-            MessageKind::Barrage => EngineEvent::Barrage(message),
-            MessageKind::Command => EngineEvent::Command(message),
-        });
     }
 }
 
@@ -291,6 +288,7 @@ mod tests {
         for (reason, input) in [
             (DisconnectReason::DuplicateIdentity, Input::KickedOut(1_002_050)),
             (DisconnectReason::Removed, Input::KickedOut(1_002_055)),
+            (DisconnectReason::PutOut(1_002_056), Input::KickedOut(1_002_056)),
             (DisconnectReason::RoomDeleted, Input::KickedOut(1_002_057)),
             (DisconnectReason::ServerShutdown, Input::LinkLost),
             (DisconnectReason::StateMismatch, Input::LinkLost),

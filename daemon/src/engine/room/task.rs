@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use zego_protocol::error::code_of;
 use zego_protocol::state::{ZegoRoomState, ZegoRoomStateChangedReason as Reason};
 
+use super::extra_info::ExtraInfo;
 use super::follower::{Follower, RoomNews};
 use super::inputs::{Room, RoomInput};
 use super::roster::Roster;
@@ -17,8 +18,7 @@ use super::state::{Input, Phase};
 use crate::clock::Monotonic;
 use crate::engine::error::EngineError;
 use crate::engine::event::{Change, EngineEvent, News, RoomInfo, User};
-use crate::engine::message::Pace;
-use crate::engine::request::MessageKind;
+use crate::engine::message::{Numbers, Paces};
 use crate::engine::retry::Retry;
 use crate::engine::token;
 use crate::signal::{DisconnectReason, JoinOptions, Session, SessionEvent};
@@ -63,6 +63,7 @@ pub(in crate::engine) fn start(setup: RoomSetup) -> (Room, JoinHandle<()>) {
             reason: Reason::Logining,
             code: 0,
             users: Vec::new(),
+            others: 0,
             extra_info: Vec::new(),
             token_expires_at: expires_at,
             server: setup.options.server.clone(),
@@ -79,10 +80,10 @@ pub(in crate::engine) fn start(setup: RoomSetup) -> (Room, JoinHandle<()>) {
         session: None,
         roster: Roster::default(),
         followers: Vec::new(),
-        broadcasts: Pace::new(MessageKind::Broadcast),
-        barrages: Pace::new(MessageKind::Barrage),
-        commands: Pace::new(MessageKind::Command),
-        last_message: token::unix_now_s() * 1000,
+        paces: Paces::default(),
+        numbers: Numbers::new(token::random()),
+        extra_info: ExtraInfo::default(),
+        others: 0,
         online: 0,
         inputs,
     };
@@ -117,10 +118,10 @@ pub(super) struct RoomTask {
     pub(super) session: Option<(Session, UnboundedReceiver<SessionEvent>)>,
     pub(super) roster: Roster,
     pub(super) followers: Vec<Follower>,
-    pub(super) broadcasts: Pace,
-    pub(super) barrages: Pace,
-    pub(super) commands: Pace,
-    pub(super) last_message: u64,
+    pub(super) paces: Paces,
+    pub(super) numbers: Numbers,
+    pub(super) extra_info: ExtraInfo,
+    pub(super) others: usize,
     pub(super) online: i32,
     pub(super) inputs: UnboundedSender<RoomInput>,
 }
@@ -185,6 +186,10 @@ impl RoomTask {
                 self.watch_token();
             }
             RoomInput::Send { kind, text, to, reply } => self.send(kind, text, to, reply),
+            RoomInput::SetExtraInfo { key, value, reply } => self.set_extra_info(key, value, reply),
+            RoomInput::ExtraInfoSet { info, changes, set, reply } => {
+                self.extra_info_set(info, changes, set, reply);
+            }
             RoomInput::Streams(reply) => {
                 let _ = reply.send(self.roster.streams().map(|info| info.stream.clone()).collect());
             }
@@ -200,42 +205,6 @@ impl RoomTask {
         let stream = follower.stream_id.as_deref().and_then(|id| self.roster.stream(id));
         (follower.tell)(RoomNews::Now { session, stream: stream.map(|info| info.stream.clone()) });
         self.followers.push(follower);
-    }
-
-    fn send(
-        &mut self,
-        kind: MessageKind,
-        text: String,
-        to: Vec<String>,
-        reply: oneshot::Sender<Result<u64, EngineError>>,
-    ) {
-        let room_id = &self.info.room_id;
-        let pace = match kind {
-            MessageKind::Broadcast => &mut self.broadcasts,
-            MessageKind::Barrage => &mut self.barrages,
-            MessageKind::Command => &mut self.commands,
-        };
-        let session = match (self.phase, &self.session) {
-            (Phase::Connected, Some((session, _))) => session.clone(),
-            _ => {
-                let failure = EngineError::new(1_009_010, &format!("Room '{room_id}' is not connected"));
-                let _ = reply.send(Err(failure));
-                return;
-            }
-        };
-        if let Err(error) = pace.take(room_id, Monotonic::now()) {
-            let _ = reply.send(Err(error));
-            return;
-        }
-        // Numbers grow with the time, so that those of two logins do not collide.
-        self.last_message = (token::unix_now_s() * 1000).max(self.last_message + 1);
-        let id = self.last_message;
-        let what = format!("The message to room '{room_id}'");
-        tokio::spawn(async move {
-            let sent = session.send_data(kind.topic(), text.into_bytes(), kind.is_reliable(), to).await;
-            let sent = sent.map(|()| id).map_err(|error| EngineError::from_signal(&error, &what, 1_009_010));
-            let _ = reply.send(sent);
-        });
     }
 
     /// Tells a little before its end that the token ends.
@@ -304,7 +273,8 @@ impl RoomTask {
     pub(super) fn change(&mut self, change: impl FnOnce(&mut RoomInfo, &JoinOptions)) {
         let before = self.info.clone();
         change(&mut self.info, &self.options);
-        self.info.users = self.roster.users().to_vec();
+        // Whoever does not want to see others does not see them.
+        self.info.users = if self.user_notices { self.roster.users().to_vec() } else { Vec::new() };
         if self.info != before {
             self.news.tell(EngineEvent::Room(Change::Changed(self.info.clone())));
         }

@@ -34,7 +34,35 @@ pub(super) fn urls(options: &JoinOptions) -> Result<(String, String), SignalErro
         url.push('=');
         escape(value, &mut url);
     }
+    let membership = &options.membership;
+    if !membership.login.is_empty() {
+        url.push_str("&zego_login=");
+        escape(&membership.login, &mut url);
+    }
+    for (word, is_so) in [("zego_return=1", membership.returns), ("zego_notify=0", membership.quiet)] {
+        if is_so {
+            url.push('&');
+            url.push_str(word);
+        }
+    }
+    if membership.max_members != 0 {
+        url.push_str(&format!("&zego_limit={}", membership.max_members));
+    }
     Ok((base.to_owned(), url))
+}
+
+/// The URL at which our own server takes a new token for a running session, and any server checks it; before it the server's
+/// URL for messages.
+///
+/// # Errors
+/// [`SignalError::BadAddress`].
+pub(super) fn validation_url(options: &JoinOptions) -> Result<(String, String), SignalError> {
+    let (server, url) = urls(options)?;
+    let (base, query) = url.split_once('?').unwrap_or((&url, ""));
+    let secure = base.len() > 3 && base[..3].eq_ignore_ascii_case("wss");
+    let rest = base.split_once("://").map_or("", |(_, rest)| rest);
+    let scheme = if secure { "https" } else { "http" };
+    Ok((server, format!("{scheme}://{rest}/rtc/validate?{query}&zego_renew=1")))
 }
 
 /// Percent-encodes everything but unreserved characters, RFC 3986 §2.3.
@@ -51,6 +79,7 @@ fn escape(value: &str, into: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signal::Membership;
 
     fn options(server: &str) -> JoinOptions {
         JoinOptions {
@@ -59,6 +88,7 @@ mod tests {
             room_id: "a b&c".to_owned(),
             user_id: "u~1".to_owned(),
             user_name: "Jörg".to_owned(),
+            membership: Default::default(),
             network: Default::default(),
         }
     }
@@ -72,6 +102,24 @@ mod tests {
             (" ws://h?x=1#y", "ws://h", format!("ws://h?x=1&{added}")),
         ] {
             assert_eq!(urls(&options(server)).unwrap(), (base.to_owned(), url), "{server}");
+        }
+    }
+
+    #[test]
+    fn our_own_server_is_told_which_login_it_is() {
+        let membership = Membership { login: "a1".to_owned(), returns: true, quiet: true, max_members: 7 };
+        let (_, url) = urls(&JoinOptions { membership, ..options("ws://h") }).unwrap();
+        assert!(url.ends_with("&zego_login=a1&zego_return=1&zego_notify=0&zego_limit=7"), "{url}");
+    }
+
+    #[test]
+    fn a_token_is_checked_beside_the_sockets() {
+        let added = "zego_room=a%20b%26c&zego_user=u~1&zego_name=J%C3%B6rg&zego_renew=1";
+        for (server, url) in [
+            ("ws://h:7880", format!("http://h:7880/rtc/validate?{added}")),
+            ("WSS://h/path/", format!("https://h/path/rtc/validate?{added}")),
+        ] {
+            assert_eq!(validation_url(&options(server)).unwrap().1, url);
         }
     }
 

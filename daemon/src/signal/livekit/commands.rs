@@ -1,7 +1,5 @@
 //! What the engine asks for.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use livekit_protocol as proto;
 use proto::signal_request::Message as Request;
@@ -9,10 +7,14 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::super::error::SignalError;
+use super::super::extra_info::{ROOM_ATTRIBUTE, RoomExtraInfo};
 use super::super::room::EXTRA_INFO_ATTRIBUTE;
 use super::task::{ANSWER_TIME, End, Task};
-use super::{Publication, PublishRequest, packets};
+use super::{DataMessage, Publication, PublishRequest};
 use crate::rtc::{MediaKind, Peer};
+
+/// Somebody else has a stream of that id.
+const STREAM_EXISTS: i32 = 1_003_028;
 
 pub(super) type Reply<T> = oneshot::Sender<T>;
 
@@ -24,7 +26,8 @@ pub(super) enum Command {
     Subscribe(String, bool, bool, Reply<Result<(), SignalError>>),
     Unsubscribe(String, Reply<()>),
     ExtraInfo(String, String, Reply<Result<(), SignalError>>),
-    Data { topic: String, payload: Vec<u8>, reliable: bool, to: Vec<String>, reply: Reply<(Peer, Bytes)> },
+    RoomExtraInfo(RoomExtraInfo, Reply<Result<(), SignalError>>),
+    Data(DataMessage, Reply<(Peer, Vec<Bytes>)>),
     Peers(Reply<Vec<Peer>>),
     Leave(Reply<()>),
 }
@@ -39,7 +42,7 @@ impl Task {
                 let known = !cids.is_empty();
                 self.remove_senders(cids).await;
                 if self.extra_infos.remove(&stream_id).is_some() {
-                    self.send_extra_info(&stream_id, "");
+                    let _ = self.send_extra_info(&stream_id, "");
                 }
                 let _ = reply.send(if known { Ok(()) } else { Err(SignalError::UnknownStream(stream_id)) });
             }
@@ -63,17 +66,20 @@ impl Task {
                 let _ = reply.send(());
             }
             Command::ExtraInfo(stream_id, text, reply) => {
-                let known = self.published.has(&stream_id);
-                if known {
-                    self.send_extra_info(&stream_id, &text);
-                    self.extra_infos.insert(stream_id.clone(), text);
+                if self.published.has(&stream_id) {
+                    self.set_attribute(format!("{EXTRA_INFO_ATTRIBUTE}{stream_id}"), text.clone(), reply);
+                    self.extra_infos.insert(stream_id, text);
+                } else {
+                    let _ = reply.send(Err(SignalError::UnknownStream(stream_id)));
                 }
-                let _ = reply.send(if known { Ok(()) } else { Err(SignalError::UnknownStream(stream_id)) });
             }
-            Command::Data { topic, payload, reliable, to, reply } => {
-                self.sequence += u32::from(reliable);
-                let bytes = packets::encode(&topic, payload, reliable, to, self.sequence);
-                let _ = reply.send((self.publisher.peer.clone(), bytes));
+            Command::RoomExtraInfo(info, reply) => {
+                self.set_attribute(ROOM_ATTRIBUTE.to_owned(), info.attribute(), reply);
+                self.carried = Some(info);
+            }
+            Command::Data(message, reply) => {
+                let packets = message.packets(&mut self.sequence);
+                let _ = reply.send((self.publisher.peer.clone(), packets));
             }
             Command::Peers(reply) => {
                 let subscriber = self.subscriber.iter().map(|link| link.peer.clone());
@@ -88,7 +94,15 @@ impl Task {
         let stream_id = request.stream_id.clone();
         if self.published.has(&stream_id) {
             let message = format!("stream {stream_id} is published already");
-            let _ = reply.send(Err(SignalError::Refused { code: 1_003_028, message }));
+            let _ = reply.send(Err(SignalError::Refused { code: STREAM_EXISTS, message }));
+            return;
+        }
+        // Our own server knows best, and of every room; others do not care.
+        if !self.server_is_ours
+            && let Some(owner) = self.room.owner(&stream_id)
+        {
+            let message = format!("stream {stream_id} is being published by user {owner}");
+            let _ = reply.send(Err(SignalError::Refused { code: STREAM_EXISTS, message }));
             return;
         }
         let kinds = [(MediaKind::Audio, request.audio), (MediaKind::Video, request.video.is_some())];
@@ -115,18 +129,15 @@ impl Task {
         // The server reads in order: it knows the tracks when it reads the offer, without a round trip in between.
         self.offers.request();
         if !request.extra_info.is_empty() {
-            self.send_extra_info(&stream_id, &request.extra_info);
+            let _ = self.send_extra_info(&stream_id, &request.extra_info);
             self.extra_infos.insert(stream_id, request.extra_info);
         }
     }
 
-    fn send_extra_info(&mut self, stream_id: &str, text: &str) {
-        self.requests += 1;
-        let attributes = HashMap::from([(format!("{EXTRA_INFO_ATTRIBUTE}{stream_id}"), text.to_owned())]);
-        self.send(Request::UpdateMetadata(proto::UpdateParticipantMetadata {
-            attributes,
-            request_id: self.requests,
-            ..Default::default()
-        }));
+    /// Changes a stream's text; the answer may be waited for.
+    fn send_extra_info(&mut self, stream_id: &str, text: &str) -> oneshot::Receiver<Result<(), SignalError>> {
+        let (reply, answer) = oneshot::channel();
+        self.set_attribute(format!("{EXTRA_INFO_ATTRIBUTE}{stream_id}"), text.to_owned(), reply);
+        answer
     }
 }

@@ -136,6 +136,7 @@ mod tests {
             room_id: "lobby".to_owned(),
             user_id: "door".to_owned(),
             user_name: String::new(),
+            membership: Default::default(),
             network: Default::default(),
         };
         let join = |identity: &str, room: &str, ping: i32| proto::JoinResponse {

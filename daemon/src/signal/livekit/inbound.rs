@@ -1,10 +1,12 @@
 //! What comes in: the server's messages and the peer connection's news.
 
 use livekit_protocol as proto;
+use proto::data_packet::Value;
 use proto::signal_request::Message as Request;
 use proto::signal_response::Message as Response;
 
 use super::super::error::DisconnectReason;
+use super::super::extra_info::{ROOM_ATTRIBUTE, RoomExtraInfo};
 use super::super::room::Change;
 use super::offers::Answer;
 use super::task::{End, Playing, Task};
@@ -36,6 +38,17 @@ impl Task {
                     self.room.apply(&update.participants)
                 };
                 self.changed(changes);
+                if !self.server_is_ours {
+                    self.people_s_extra_info();
+                }
+            }
+            Response::RoomUpdate(update) => {
+                if let Some(info) = update.room.and_then(|room| RoomExtraInfo::of_room(&room.metadata))
+                    && self.extra_info.as_ref() != Some(&info)
+                {
+                    self.extra_info = Some(info.clone());
+                    self.tell(SessionEvent::RoomExtraInfo(info));
+                }
             }
             Response::TrackPublished(published) => {
                 self.published.accepted(&published.cid, published.track);
@@ -90,15 +103,18 @@ impl Task {
                 self.signal_lost("the server asks for it");
                 Ok(())
             }
-            proto::leave_request::Action::Reconnect => Err(End::Ended(match refusal::leave(leave.reason()) {
+            proto::leave_request::Action::Reconnect => Err(End::Ended(match refusal::leave(leave.reason) {
                 DisconnectReason::Other(_) => DisconnectReason::StateMismatch,
                 reason => reason,
             })),
-            proto::leave_request::Action::Disconnect => Err(End::Ended(refusal::leave(leave.reason()))),
+            proto::leave_request::Action::Disconnect => Err(End::Ended(refusal::leave(leave.reason))),
         }
     }
 
     async fn request_answered(&mut self, response: &proto::RequestResponse) {
+        if self.attribute_answered(response) {
+            return;
+        }
         let Some(error) = refusal::request(response) else { return };
         match &response.request {
             Some(proto::request_response::Request::AddTrack(add)) => {
@@ -113,9 +129,9 @@ impl Task {
     fn changed(&mut self, changes: Vec<Change>) {
         for change in changes {
             let event = match change {
-                Change::StreamRemoved(stream) => {
+                Change::StreamRemoved(stream, reason) => {
                     self.wants.remove(&stream.stream_id);
-                    SessionEvent::StreamRemoved(stream)
+                    SessionEvent::StreamRemoved(stream, reason)
                 }
                 Change::UserLeft(user) => SessionEvent::UserLeft(user),
                 Change::UserJoined(user) => SessionEvent::UserJoined(user),
@@ -124,11 +140,34 @@ impl Task {
             };
             self.tell(event);
         }
+        let others = self.room.people().len();
+        if std::mem::replace(&mut self.others, others) != others {
+            self.tell(SessionEvent::Others(others));
+        }
         self.update_subscriptions();
         for _ in 0..self.unnamed.len() {
             if let Some((section, sid, receiver)) = self.unnamed.pop_front() {
                 self.track(section, sid, receiver);
             }
+        }
+    }
+
+    /// Where the server does not keep the room's extra information, the participants do: the newest one counts, and when whoever
+    /// carries it goes, those who stay carry it on.
+    fn people_s_extra_info(&mut self) {
+        let carried = RoomExtraInfo::of_people(self.room.people());
+        let time = |info: &Option<RoomExtraInfo>| info.as_ref().map(|info| info.time_ms);
+        if let Some(info) = carried.clone().filter(|_| time(&carried) > time(&self.extra_info)) {
+            self.extra_info = Some(info.clone());
+            self.tell(SessionEvent::RoomExtraInfo(info));
+        }
+        let orphan = self.extra_info.clone().filter(|info| {
+            time(&carried) < Some(info.time_ms) && self.carried.as_ref() != Some(info)
+        });
+        if let Some(info) = orphan {
+            let (reply, _) = tokio::sync::oneshot::channel();
+            self.set_attribute(ROOM_ATTRIBUTE.to_owned(), info.attribute(), reply);
+            self.carried = Some(info);
         }
     }
 
@@ -167,9 +206,15 @@ impl Task {
                 }
             }
             PeerEvent::Data { reliable, bytes } => {
-                if let Some(message) = packets::decode(&bytes) {
-                    let from = self.room.user(&message.from);
-                    self.tell(SessionEvent::Data { from, topic: message.topic, payload: message.payload, reliable });
+                let message = match packets::decode(&bytes) {
+                    Some((from, Value::User(user))) => Some(packets::message(from, user)),
+                    // Texts, and calls and metrics of other programs.
+                    Some((from, other)) => self.texts.take(&from, other),
+                    None => None,
+                };
+                if let Some(packets::Message { from, topic, payload, id, sent_at_ms }) = message {
+                    let from = self.room.user(&from);
+                    self.tell(SessionEvent::Data { from, topic, payload, id, sent_at_ms, reliable });
                 }
             }
         }

@@ -4,6 +4,7 @@
 //! events go out. What is decided is decided in [`offers`], [`wants`], [`published`] and [`super::room`], without sockets.
 
 mod address;
+mod attributes;
 mod commands;
 mod connect;
 mod inbound;
@@ -11,16 +12,22 @@ mod offers;
 mod packets;
 mod published;
 mod refusal;
+mod renewal;
 mod task;
+mod text_streams;
 mod wants;
 
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
+use zego_protocol::state::StreamDeleteReason;
+
 use super::error::{DisconnectReason, SignalError};
+use super::extra_info::RoomExtraInfo;
 use super::room::{RemoteStream, User};
 use crate::rtc::{MediaKind, MediaReceiver, MediaSender, NetworkConfig, PeerStatistics};
 use commands::Command;
+pub use packets::DataMessage;
 use task::Task;
 
 /// What is needed to join a room.
@@ -36,8 +43,23 @@ pub struct JoinOptions {
     pub user_id: String,
     /// ZEGO's user name, LiveKit's name.
     pub user_name: String,
+    /// What our own server wants to know about the login.
+    pub membership: Membership,
     /// ICE servers and interfaces. ICE servers that the room server names are not used: its own address can be reached.
     pub network: NetworkConfig,
+}
+
+/// What our own server wants to know about a login; others do not hear of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Membership {
+    /// A number of the login's own, the same for as long as it lasts.
+    pub login: String,
+    /// We were in the room before, by this login, and come back.
+    pub returns: bool,
+    /// We neither see nor are seen among the users.
+    pub quiet: bool,
+    /// Most people in the room, if we are the first there; 0 = no limit.
+    pub max_members: u32,
 }
 
 /// What was found in the room.
@@ -45,10 +67,14 @@ pub struct JoinOptions {
 pub struct Joined {
     /// The server's id of the room, different every time the room is made.
     pub room_sid: String,
-    /// Everybody else.
+    /// Everybody else who lets itself be seen.
     pub users: Vec<User>,
-    /// What they publish.
+    /// What others publish.
     pub streams: Vec<RemoteStream>,
+    /// How many others there are, seen or not.
+    pub others: usize,
+    /// The room's extra information.
+    pub extra_info: Option<RoomExtraInfo>,
 }
 
 /// What to publish.
@@ -84,7 +110,11 @@ pub enum SessionEvent {
     /// A track came or went, a mute or the extra info changed.
     StreamChanged(RemoteStream),
     /// The last track of a stream went. A subscription to it ends with it.
-    StreamRemoved(RemoteStream),
+    StreamRemoved(RemoteStream, StreamDeleteReason),
+    /// So many others are in the room, seen or not.
+    Others(usize),
+    /// Somebody changed the room's extra information.
+    RoomExtraInfo(RoomExtraInfo),
     /// Media of a subscribed stream can arrive.
     Media {
         /// ZEGO's stream id.
@@ -107,6 +137,10 @@ pub enum SessionEvent {
         topic: String,
         /// The message.
         payload: Vec<u8>,
+        /// Its number, if it has one, as the sender writes it.
+        id: Option<String>,
+        /// When it was sent, Unix milliseconds, if the sender says.
+        sent_at_ms: Option<u64>,
         /// Sent reliably.
         reliable: bool,
     },
@@ -189,25 +223,38 @@ impl Session {
     /// Changes the extra information of a stream that we publish.
     ///
     /// # Errors
-    /// [`SignalError::UnknownStream`], [`SignalError::Ended`].
+    /// [`SignalError::UnknownStream`], [`SignalError::Refused`], [`SignalError::Timeout`], [`SignalError::Ended`].
     pub async fn set_extra_info(&self, stream_id: &str, text: &str) -> Result<(), SignalError> {
         self.ask(|reply| Command::ExtraInfo(stream_id.to_owned(), text.to_owned(), reply)).await?
     }
 
-    /// Sends a data message; `to` empty = everybody else.
+    /// Changes the room's extra information: returns when the server has taken it.
+    ///
+    /// # Errors
+    /// [`SignalError::Refused`] (for instance 1002017: another key is in use), [`SignalError::Timeout`], [`SignalError::Ended`].
+    pub async fn set_room_extra_info(&self, info: RoomExtraInfo) -> Result<(), SignalError> {
+        self.ask(|reply| Command::RoomExtraInfo(info, reply)).await?
+    }
+
+    /// Shows the server a new token for a session that runs, or will again.
+    ///
+    /// # Errors
+    /// [`SignalError::Refused`] when it is not good; [`SignalError::Unreachable`], [`SignalError::Timeout`] when nobody says so.
+    pub async fn renew_token(options: &JoinOptions) -> Result<(), SignalError> {
+        renewal::renew(options).await
+    }
+
+    /// Sends a data message.
     ///
     /// # Errors
     /// [`SignalError::Ended`], [`SignalError::Rtc`].
-    pub async fn send_data(
-        &self,
-        topic: &str,
-        payload: Vec<u8>,
-        reliable: bool,
-        to: Vec<String>,
-    ) -> Result<(), SignalError> {
-        let (peer, bytes) =
-            self.ask(|reply| Command::Data { topic: topic.to_owned(), payload, reliable, to, reply }).await?;
-        Ok(peer.send_data(reliable, bytes).await?)
+    pub async fn send_data(&self, message: DataMessage) -> Result<(), SignalError> {
+        let reliable = message.reliable;
+        let (peer, packets) = self.ask(|reply| Command::Data(message, reply)).await?;
+        for bytes in packets {
+            peer.send_data(reliable, bytes).await?;
+        }
+        Ok(())
     }
 
     /// Counters of the peer connections, zero after the end.

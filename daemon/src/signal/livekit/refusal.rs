@@ -18,6 +18,15 @@ const STREAM_EXISTS: i32 = 1_003_028;
 /// The server has no more room for it.
 const LIMIT: i32 = 1_003_025;
 
+/// Somebody else has our place.
+const LOGGED_IN_ELSEWHERE: i32 = 1_002_086;
+/// The server does not do that for us.
+const NOT_SUPPORTED: i32 = 1_000_006;
+/// The server has trouble.
+const ROOM_ERROR: i32 = 1_002_099;
+/// ZEGO's codes begin here; LiveKit's reasons are far below.
+const FIRST_CODE: i32 = 1_000_000;
+
 /// A sentence with its code taken off the end.
 fn split(sentence: &str, otherwise: i32) -> (i32, String) {
     let sentence = sentence.trim();
@@ -34,11 +43,7 @@ fn split(sentence: &str, otherwise: i32) -> (i32, String) {
 pub(super) fn join(server: &str, token: &str, error: WireError) -> SignalError {
     let shown = |text: &str| if token.is_empty() { text.to_owned() } else { text.replace(token, "(the token)") };
     let unreachable = |reason: String| SignalError::Unreachable { server: server.to_owned(), reason };
-    let refused = |body: &str| {
-        let (code, message) = split(&shown(body), AUTHENTICATION_FAILED);
-        let message = if message.is_empty() { "the server refused the token".to_owned() } else { message };
-        SignalError::Refused { code, message }
-    };
+    let refused = |body: &str| self::token(token, body);
     match error {
         WireError::UrlParse(_) => SignalError::BadAddress(server.to_owned()),
         WireError::TokenFormat => SignalError::Refused {
@@ -58,6 +63,10 @@ pub(super) fn join(server: &str, token: &str, error: WireError) -> SignalError {
         WireError::Handshake { status } if status == 404 => SignalError::Protocol(format!("{server} answers {status}")),
         WireError::Handshake { status } => unreachable(format!("it answers {status}")),
         WireError::Timeout(_) => SignalError::Timeout("joining"),
+        WireError::LeaveRequest { reason: proto::DisconnectReason::DuplicateIdentity, .. } => SignalError::Refused {
+            code: LOGGED_IN_ELSEWHERE,
+            message: "the user logged in from somewhere else meanwhile".to_owned(),
+        },
         WireError::LeaveRequest { reason, .. } => {
             let (code, message) = split(&format!("the server says {}", reason.as_str_name()), AUTHENTICATION_FAILED);
             SignalError::Refused { code, message }
@@ -82,9 +91,37 @@ pub(super) fn request(response: &proto::RequestResponse) -> Option<SignalError> 
     Some(SignalError::Refused { code, message })
 }
 
-/// Why the server ended the session.
-pub(super) fn leave(reason: proto::DisconnectReason) -> DisconnectReason {
+/// Why a change of our attributes was refused; `None` when it was not.
+pub(super) fn attribute(response: &proto::RequestResponse) -> Option<SignalError> {
+    let otherwise = match response.reason() {
+        Reason::Ok | Reason::Queued => return None,
+        Reason::NotAllowed | Reason::UnsupportedType => NOT_SUPPORTED,
+        _ => ROOM_ERROR,
+    };
+    let (code, message) = split(&response.message, otherwise);
+    let message = match (message.as_str(), code) {
+        (_, NOT_SUPPORTED) => "the server allows this only to tokens with canUpdateOwnMetadata".to_owned(),
+        ("", _) => format!("the server says {}", response.reason().as_str_name()),
+        _ => message,
+    };
+    Some(SignalError::Refused { code, message })
+}
+
+/// Why a token was refused; some servers repeat it in their answer.
+pub(super) fn token(token: &str, body: &str) -> SignalError {
+    let shown = if token.is_empty() { body.to_owned() } else { body.replace(token, "(the token)") };
+    let (code, message) = split(&shown, AUTHENTICATION_FAILED);
+    let message = if message.is_empty() { "the server refused the token".to_owned() } else { message };
+    SignalError::Refused { code, message }
+}
+
+/// Why the server ended the session: a number of LiveKit's, or a code of ZEGO's from our own server.
+pub(super) fn leave(reason: i32) -> DisconnectReason {
     use proto::DisconnectReason as Wire;
+    if reason >= FIRST_CODE {
+        return DisconnectReason::PutOut(reason);
+    }
+    let reason = Wire::try_from(reason).unwrap_or(Wire::UnknownReason);
     match reason {
         Wire::DuplicateIdentity => DisconnectReason::DuplicateIdentity,
         Wire::ParticipantRemoved => DisconnectReason::Removed,
@@ -110,12 +147,9 @@ pub(super) enum Resume {
 /// Why taking a session up again failed.
 pub(super) fn resume(error: WireError) -> Resume {
     match error {
-        WireError::LeaveRequest { reason, .. } => Resume::Over(leave(reason)),
-        WireError::Handshake { status } if status == 401 || status == 403 => Resume::Over(DisconnectReason::Refused {
-            code: AUTHENTICATION_FAILED,
-            message: "the server refused the token".to_owned(),
-        }),
-        WireError::Handshake { status } if status == 404 => Resume::Over(DisconnectReason::StateMismatch),
+        WireError::LeaveRequest { reason, .. } => Resume::Over(leave(reason as i32)),
+        // Joining anew uses the newest token, and hears why it is refused.
+        WireError::Handshake { status } if status == 401 || status == 403 || status == 404 => Resume::Over(DisconnectReason::StateMismatch),
         other => Resume::Again(other.to_string()),
     }
 }

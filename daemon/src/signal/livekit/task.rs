@@ -14,11 +14,14 @@ use tokio::time::{Instant, sleep_until};
 
 use super::super::error::{DisconnectReason, SignalError};
 use super::super::room::Room;
+use super::super::extra_info::RoomExtraInfo;
+use super::attributes::Changes;
 use super::commands::{Command, Reply};
 use super::connect::{Connected, Link};
 use super::offers::Offers;
 use super::published::Published;
 use super::refusal::{self, Resume};
+use super::text_streams::TextStreams;
 use super::wants::Wants;
 use super::{JoinOptions, Joined, SessionEvent};
 use crate::rtc::{MediaKind, MediaReceiver, PeerState};
@@ -31,6 +34,8 @@ const START_TIME: Duration = Duration::from_secs(15);
 const RESUME_TIME: Duration = Duration::from_secs(30);
 /// Between two attempts to take the session up again: the first, doubled up to the second.
 const RETRY: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(4));
+/// How our own server calls itself.
+const OUR_NODE: &str = "zegohub";
 /// For the server to hear that we leave.
 const LEAVE_TIME: Duration = Duration::from_millis(500);
 
@@ -77,6 +82,16 @@ pub(super) struct Task {
     /// Media of tracks that no update named yet.
     pub(super) unnamed: VecDeque<(String, String, MediaReceiver)>,
     pub(super) extra_infos: HashMap<String, String>,
+    pub(super) changes: Changes,
+    pub(super) texts: TextStreams,
+    /// The server is our own: it keeps stream ids unique and extra information with the room.
+    pub(super) server_is_ours: bool,
+    /// How many others the engine knows of.
+    pub(super) others: usize,
+    /// The newest extra information of the room that the engine knows of.
+    pub(super) extra_info: Option<RoomExtraInfo>,
+    /// The same, as it stands in our own attribute.
+    pub(super) carried: Option<RoomExtraInfo>,
     pub(super) sequence: u32,
     pub(super) requests: u32,
     pub(super) media: Media,
@@ -101,10 +116,14 @@ impl Task {
         let Connected { client, join, signals, publisher, subscriber } = connected;
         let mut room = Room::new(&options.user_id);
         room.apply(&join.other_participants);
+        let server_is_ours = join.server_info.as_ref().is_some_and(|server| server.node_id == OUR_NODE);
+        let metadata = join.room.as_ref().map(|room| room.metadata.clone()).unwrap_or_default();
         let joined = Joined {
             room_sid: join.room.map(|room| room.sid).unwrap_or_default(),
             users: room.users(),
             streams: room.streams(),
+            others: room.people().len(),
+            extra_info: RoomExtraInfo::of_room(&metadata).or_else(|| RoomExtraInfo::of_people(room.people())),
         };
         // Writing waits for the socket, and during an attempt to reconnect for that: not in this task.
         let (outbox, mut requests) = unbounded_channel();
@@ -137,6 +156,12 @@ impl Task {
             playing: HashMap::new(),
             unnamed: VecDeque::new(),
             extra_infos: HashMap::new(),
+            changes: Changes::default(),
+            texts: TextStreams::default(),
+            server_is_ours,
+            others: joined.others,
+            extra_info: joined.extra_info.clone(),
+            carried: None,
             sequence: 0,
             requests: 0,
             media: Media::Starting,
@@ -198,7 +223,7 @@ impl Task {
 
     /// Waits for one thing to happen and deals with it.
     async fn step(&mut self) -> Result<(), End> {
-        let deadlines = [self.deadline, self.answer_deadline, self.published.deadline()];
+        let deadlines = [self.deadline, self.answer_deadline, self.published.deadline(), self.changes.deadline()];
         let next = deadlines.into_iter().flatten().min();
         tokio::select! {
             biased;
@@ -356,6 +381,7 @@ impl Task {
                 self.signal_lost("the server does not answer an offer");
             }
         }
+        self.changes.expire(now);
         let cids = self.published.expire(now);
         self.remove_senders(cids).await;
         Ok(())

@@ -3,6 +3,7 @@
 mod coming_and_going;
 mod publishing;
 mod receiving;
+mod zego;
 
 use std::time::{Duration, Instant};
 
@@ -42,7 +43,7 @@ impl Stage {
             random
         };
         Stage {
-            rooms: Rooms::new(Settings { heartbeat_timeout: HEARTBEAT }, Box::new(random)),
+            rooms: Rooms::new(Settings { heartbeat_timeout: HEARTBEAT, expire_sessions: false }, Box::new(random)),
             now: Moment { at: Instant::now(), unix_ms: 1_700_000_000_000 },
             commands: Vec::new(),
             sent: Vec::new(),
@@ -66,6 +67,7 @@ impl Stage {
             add_tracks: Vec::new(),
             offer: None,
             sync_state: None,
+            zego: Default::default(),
         };
         change(&mut join);
         self.rooms.join(connection, join, self.now);

@@ -1,0 +1,69 @@
+//! The extra information of a room: one key with a value, set by any member, kept for those who come later.
+//!
+//! A member sets it as its own attribute `zego.room`, as it would on any LiveKit server. This hub takes it off the member and
+//! keeps it with the room: it outlives the member, and everybody is told in the room's metadata.
+
+use livekit_protocol as proto;
+use proto::signal_response::Message as Response;
+use serde::Deserialize;
+use serde_json::json;
+use zego_protocol::error::sentence;
+use zego_protocol::id;
+
+use super::{Moment, Rooms};
+use crate::sfu::ParticipantKey;
+
+/// The attribute by which a member sets it.
+pub(super) const ATTRIBUTE: &str = "zego.room";
+/// The room has extra information under another key.
+const TOO_MANY_KEYS: i32 = 1_002_017;
+/// The attribute is not what it should be.
+const BAD_ARGUMENT: i32 = 1_000_017;
+
+/// What a room's members attached to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ExtraInfo {
+    key: String,
+    value: String,
+    user_id: String,
+    time_ms: i64,
+}
+
+impl ExtraInfo {
+    /// As it stands in the room's metadata.
+    pub(super) fn metadata(&self) -> String {
+        let info = json!({"key": self.key, "value": self.value, "user_id": self.user_id, "time_ms": self.time_ms});
+        json!({"zego": info}).to_string()
+    }
+}
+
+/// What a member writes.
+#[derive(Deserialize)]
+struct Written {
+    key: String,
+    value: String,
+}
+
+impl Rooms {
+    /// A member sets its room's extra information. The error is a sentence with its code.
+    pub(super) fn set_extra_info(&mut self, key: ParticipantKey, text: &str, now: Moment) -> Result<(), String> {
+        let Some(person) = self.people.get(&key) else { return Ok(()) };
+        let (room_key, user_id) = (person.room, person.identity.clone());
+        let unreadable = |_| sentence(BAD_ARGUMENT, "The attribute zego.room is not JSON with a key and a value");
+        let written: Written = serde_json::from_str(text).map_err(unreadable)?;
+        id::room_extra_info_key(&written.key).map_err(|error| error.sentence())?;
+        id::room_extra_info_value(&written.value).map_err(|error| error.sentence())?;
+        let Some(room) = self.rooms.get_mut(&room_key) else { return Ok(()) };
+        if let Some(other) = room.extra_info.as_ref().filter(|info| info.key != written.key) {
+            let detail = format!("Room '{}' has extra information under the key '{}'", room.name, other.key);
+            return Err(sentence(TOO_MANY_KEYS, &detail));
+        }
+        let info = ExtraInfo { key: written.key, value: written.value, user_id, time_ms: now.unix_ms };
+        room.extra_info = Some(info);
+        let update = Response::RoomUpdate(proto::RoomUpdate { room: Some(self.room_info(room_key)) });
+        for member in self.room_members(key) {
+            self.send(member, update.clone());
+        }
+        Ok(())
+    }
+}

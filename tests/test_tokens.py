@@ -1,0 +1,178 @@
+"""Tokens of both kinds: what each lets its user do, its end, and a new one in time."""
+
+import base64
+import time
+
+import pytest
+
+from rig import tokens
+from rig.device import options
+from rig.hub import start_hub
+
+ERROR = "org.zegod1.Error."
+
+
+def attempt(device, token, room="lobby", user=None):
+    """The error with which a login is refused."""
+    return device.refusal("LoginRoom", room, user or device.name, "", options(token=token, server=device.hub.url))
+
+
+def changed_outside(token):
+    """A token04 whose unprotected expiry says something else than the protected one."""
+    packed = bytearray(base64.b64decode(token[2:]))
+    packed[7] ^= 1
+    return "04" + base64.b64encode(packed).decode()
+
+
+def test_token04_is_taken(hub, device):
+    door = device("door")
+    for token in (
+        tokens.token04("door"),
+        tokens.token04("door", room="lobby"),
+        tokens.token04("door", room="", streams=[]),
+    ):
+        door.login("lobby", token=token)
+        door.publish("anything", audio=True, video=False)
+        door.call("LogoutRoom", "")
+
+
+@pytest.mark.parametrize(
+    ("token", "code"),
+    [
+        (tokens.token04("door", room="cellar"), 1002033),
+        (tokens.token04("door", room="lobby", login=0), 1002033),
+        (tokens.token04("door", secret="x" * 32), 1002033),
+        (tokens.token04("door", payload="{}"), 1002075),
+        (tokens.token04("door", payload="not JSON"), 1002075),
+        (tokens.token04("door")[:-8], 1002075),
+        (changed_outside(tokens.token04("door")), 1002075),
+        (tokens.token04("door", app_id=42), 1002076),
+        (tokens.token04("desk"), 1002077),
+        (tokens.token04("door", user_id=7), 1002077),
+        (tokens.token04("door", ttl=-120), 1002078),
+        (tokens.token04("door", ctime="yesterday"), 1002078),
+        ("03" + tokens.token04("door")[2:], 1002079),
+        (tokens.token04("door", nonce="7"), 1002080),
+        (tokens.livekit_token("door", "lobby", grants={"roomJoin": False}), 1002033),
+        ("", 1002067),
+    ],
+)
+def test_a_token_that_is_refused(hub, device, token, code):
+    """Each with its own code, as the call's error and, where a server was asked or the token read, as the room's last state."""
+    door = device("door")
+    error = attempt(door, token)
+    assert (error.name, error.code) == (f"{ERROR}AuthenticationFailed", code), error.message
+    last = door.signals("RoomStateUpdate")
+    if token:
+        assert last[-1].args[1:3] == [0, code] and last[-1].args[3]["reason"] == "login_failed"
+    else:
+        assert not last
+    assert not door.objects("Room")
+
+
+@pytest.mark.parametrize(
+    ("token", "stream"),
+    [
+        (tokens.token04("door", room="lobby", publish=0), "door"),
+        (tokens.token04("door", room="lobby", streams=["front", "back"]), "door"),
+        (tokens.livekit_token("door", "lobby", publish=False), "door"),
+    ],
+    ids=["token04", "stream list", "JWT"],
+)
+def test_a_token_that_does_not_let_publish(hub, device, token, stream):
+    door = device("door")
+    door.login("lobby", token=token)
+    error = door.refusal("StartPublishing", stream, {})
+    assert (error.name, error.code) == (f"{ERROR}Forbidden", 1003072)
+    assert not door.objects("Publisher")
+    assert door.objects("Room"), "the room is not left for it"
+
+
+def test_a_stream_on_the_list_may_be_published(hub, device):
+    door = device("door")
+    door.login("lobby", token=tokens.token04("door", room="lobby", streams=["front", "back"]))
+    door.publish("back")
+
+
+def test_the_end_of_a_token_is_told_thirty_seconds_before(hub, device):
+    """And not of one that was renewed in time; a running room stays, as the hub's default is."""
+    door, desk = device("door"), device("desk")
+    door.login("lobby", token=tokens.token04("door", ttl=32.5))
+    desk.login("lobby", token=tokens.token04("desk", ttl=33))
+    desk.call("RenewToken", "lobby", tokens.token04("desk"))
+    begin = time.monotonic()
+    told = door.wait("RoomTokenWillExpire", timeout=8)
+    assert told.args[0] == "lobby" and 29 <= told.args[1] <= 30
+    assert told.at - begin <= 4
+    expires = next(iter(door.objects("Room").values()))["TokenExpiresAt"]
+    assert abs(expires - time.time() - told.args[1]) <= 2
+    assert not desk.signals("RoomTokenWillExpire")
+
+
+def test_a_token_that_ends_at_once_is_told_at_once(hub, device):
+    door = device("door")
+    door.login("lobby", token=tokens.token04("door", ttl=10))
+    assert 7 <= door.wait("RoomTokenWillExpire", timeout=2).args[1] <= 10
+
+
+def test_renewing_a_token(hub, device):
+    """A good one counts from then on; each bad one is refused with its code and changes nothing."""
+    door = device("door")
+    door.login("lobby", token=tokens.token04("door", room="lobby", streams=["first"]))
+    assert door.refusal("StartPublishing", "second", {}).code == 1003072
+    door.call("RenewToken", "lobby", tokens.token04("door", room="lobby", streams=["second"]))
+    door.publish("second")
+    for token, code in [
+        ("", 1002067),
+        ("nonsense", 1002079),
+        (tokens.token04("door", secret="x" * 32), 1002033),
+        (tokens.token04("door", room="cellar"), 1002033),
+        (tokens.token04("desk"), 1002077),
+        (tokens.token04("door", ttl=-120), 1002078),
+        (tokens.token04("door", nonce="x"), 1002080),
+        (tokens.token04("door", room="lobby", publish=0), 1002082),
+        (tokens.livekit_token("door", "lobby", app_id=42), 1002076),
+    ]:
+        error = door.refusal("RenewToken", "lobby", token)
+        assert error.code == code, f"{code}: {error.message}"
+    assert door.refusal("RenewToken", "lobby", tokens.token04("door", publish=0, room="lobby")).name == f"{ERROR}Forbidden"
+    assert door.refusal("RenewToken", "cellar", tokens.token04("door")).code == 1002002
+    assert [s.args[1] for s in door.signals("PublisherStateUpdate")][-1] == 2, "what runs goes on"
+    door.call("StopPublishing", "")
+    door.publish("second")
+
+
+def test_renewing_a_jwt_without_the_right_to_publish(hub, device):
+    door = device("door")
+    door.login("lobby")
+    error = door.refusal("RenewToken", "lobby", tokens.livekit_token("door", "lobby", publish=False))
+    assert (error.name, error.code) == (f"{ERROR}Forbidden", 1002082)
+
+
+def test_an_expired_token_ends_the_session_where_that_is_configured(stage, device):
+    hub = start_hub(stage, extra="expire_sessions = true")
+    door, desk = device("door", hub=hub), device("desk", hub=hub)
+    desk.login("lobby", token=tokens.token04("desk", ttl=6))
+    desk.call("RenewToken", "lobby", tokens.token04("desk"))
+    door.login("lobby", token=tokens.token04("door", ttl=4))
+    door.publish("door")
+    out = door.wait("RoomStateUpdate", lambda s: s.args[1] == 0, timeout=10)
+    assert out.args[2] == 1002056
+    assert (out.args[3]["reason"], out.args[3]["reason_code"]) == ("kick_out", 6)
+    assert [s.args[1:3] for s in door.signals("PublisherStateUpdate")][-1] == [0, 1002056]
+    assert not door.objects("Publisher")
+    time.sleep(3)
+    assert len(desk.objects("Room")) == 1, "a renewed token keeps its user in"
+
+
+def test_an_expired_token_changes_nothing_by_default(hub, device):
+    """It stays in the room and goes on publishing, but the next login fails."""
+    door = device("door")
+    token = tokens.token04("door", ttl=3)
+    door.login("lobby", token=token)
+    door.publish("door")
+    time.sleep(6)
+    assert [s.args[1] for s in door.signals("RoomStateUpdate")] == [1, 2]
+    assert door.objects("Publisher")["/org/zegod1/publisher/0"]["State"] == "publishing"
+    door.call("LogoutRoom", "")
+    assert attempt(door, token).code == 1002078
