@@ -1,6 +1,7 @@
 //! What the engine asks for.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use livekit_protocol as proto;
@@ -12,6 +13,7 @@ use super::super::error::SignalError;
 use super::super::room::EXTRA_INFO_ATTRIBUTE;
 use super::task::{ANSWER_TIME, End, Task};
 use super::{Publication, PublishRequest, packets};
+use crate::network::Network;
 use crate::rtc::{MediaKind, Peer};
 
 pub(super) type Reply<T> = oneshot::Sender<T>;
@@ -26,6 +28,7 @@ pub(super) enum Command {
     ExtraInfo(String, String, Reply<Result<(), SignalError>>),
     Data { topic: String, payload: Vec<u8>, reliable: bool, to: Vec<String>, reply: Reply<(Peer, Bytes)> },
     Peers(Reply<Vec<Peer>>),
+    Network(Arc<Network>),
     Leave(Reply<()>),
 }
 
@@ -79,6 +82,7 @@ impl Task {
                 let subscriber = self.subscriber.iter().map(|link| link.peer.clone());
                 let _ = reply.send(std::iter::once(self.publisher.peer.clone()).chain(subscriber).collect());
             }
+            Command::Network(network) => self.network_changed(&network),
             Command::Leave(reply) => return Err(End::Left(Some(reply))),
         }
         Ok(())
@@ -109,7 +113,10 @@ impl Task {
                 }
             };
             let add = self.published.add(&request, cid, sender);
-            self.send(Request::AddTrack(add));
+            // With a broken link the server is asked when it is back.
+            if self.health.signal_up() {
+                self.send(Request::AddTrack(add));
+            }
         }
         self.published.wait(&stream_id, Instant::now() + ANSWER_TIME, reply);
         // The server reads in order: it knows the tracks when it reads the offer, without a round trip in between.
@@ -120,7 +127,7 @@ impl Task {
         }
     }
 
-    fn send_extra_info(&mut self, stream_id: &str, text: &str) {
+    pub(super) fn send_extra_info(&mut self, stream_id: &str, text: &str) {
         self.requests += 1;
         let attributes = HashMap::from([(format!("{EXTRA_INFO_ATTRIBUTE}{stream_id}"), text.to_owned())]);
         self.send(Request::UpdateMetadata(proto::UpdateParticipantMetadata {

@@ -6,19 +6,24 @@
 mod address;
 mod commands;
 mod connect;
+mod health;
 mod inbound;
 mod offers;
 mod packets;
 mod published;
+mod recovery;
 mod refusal;
 mod task;
 mod wants;
+
+use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 use super::error::{DisconnectReason, SignalError};
 use super::room::{RemoteStream, User};
+use crate::network::Network;
 use crate::rtc::{MediaKind, MediaReceiver, MediaSender, NetworkConfig, PeerStatistics};
 use commands::Command;
 use task::Task;
@@ -224,6 +229,13 @@ impl Session {
             sum.packets_lost += one.packets_lost;
         }
         sum
+    }
+
+    /// The network changed: a session whose way to the server that concerns is taken up again, and one that is being taken up tries
+    /// again at once. Any other is not touched.
+    pub fn network_changed(&self, network: Arc<Network>) {
+        // A session that has ended does not mind.
+        let _ = self.commands.send(Command::Network(network));
     }
 
     /// Leaves the room: the server is told, sockets and tasks are gone on return. No event follows.
