@@ -6,6 +6,7 @@ Needs root, as everything that makes a namespace does. Nothing here ever reaches
 import itertools
 import json
 import os
+import re
 import socket
 import subprocess
 from dataclasses import dataclass
@@ -66,6 +67,49 @@ class Link:
     left_address: str
     right_address: str
     emulator: Program
+
+    def cut(self) -> None:
+        """Loses every packet from now on; neither end is told."""
+        self._command("cut")
+
+    def mend(self) -> None:
+        """Carries packets again."""
+        self._command("mend")
+
+    def _command(self, word: str) -> None:
+        done = len(re.findall(f"^{word}$", self.emulator.output(), re.MULTILINE))
+        self.emulator.process.stdin.write(f"{word}\n".encode())
+        self.emulator.process.stdin.flush()
+        self.emulator.wait_until(
+            lambda: len(re.findall(f"^{word}$", self.emulator.output(), re.MULTILINE)) > done, f"the line's {word}"
+        )
+
+    def down(self) -> None:
+        """Takes the right end's interface down: it loses its routes and keeps its address."""
+        ip("-n", self.right, "link", "set", "eth0", "down")
+
+    def up(self) -> None:
+        """Brings it up again, with its default route, as whoever configures networks does."""
+        ip("-n", self.right, "link", "set", "eth0", "up")
+        self._default_route()
+
+    def unplug(self) -> None:
+        """Takes the right end's carrier away, as a cable that is pulled out does."""
+        ip("-n", self.right, "link", "set", "eth0", "carrier", "off")
+
+    def plug(self) -> None:
+        """Gives it back."""
+        ip("-n", self.right, "link", "set", "eth0", "carrier", "on")
+
+    def move(self, address: str) -> None:
+        """Gives the right end another address instead of the one that it has."""
+        ip("-n", self.right, "address", "delete", f"{self.right_address}/24", "dev", "eth0")
+        ip("-n", self.right, "address", "add", f"{address}/24", "dev", "eth0")
+        self.right_address = address
+        self._default_route()
+
+    def _default_route(self) -> None:
+        ip("-n", self.right, "route", "replace", "default", "dev", "eth0")
 
     def finish(self) -> dict[str, int]:
         """Ends the link; returns its packet counts (`left_to_right_packets`, `left_to_right_lost`, …)."""

@@ -551,7 +551,7 @@ impl EngineInterface {
     }
 
     /// How the network is reached: `offline`, `unknown`, `ethernet`, `wifi`, `cellular`.
-    #[zbus(property(emits_changed_signal = "false"), name = "NetworkMode")]
+    #[zbus(property, name = "NetworkMode")]
     fn network_mode(&self) -> String {
         crate::engine::network_mode().word().to_owned()
     }

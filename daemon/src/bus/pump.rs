@@ -223,6 +223,12 @@ impl Pump {
             EngineEvent::Command(Message { room_id, from, text, .. }) => {
                 EngineInterface::custom_command_received(to, &room_id, &from.id, &from.name, &text).await
             }
+            EngineEvent::NetworkMode(mode) => {
+                let server = to.connection().object_server();
+                let interface = server.interface::<_, EngineInterface>(names::ROOT_PATH).await?;
+                interface.get().await.network_mode_changed(to).await?;
+                EngineInterface::network_mode_is(to, mode.word()).await
+            }
             // Objects and the engine were handled before.
             EngineEvent::Engine(_)
             | EngineEvent::Room(_)

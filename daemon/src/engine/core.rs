@@ -22,6 +22,7 @@ use crate::devices::registry::DeviceSource;
 use crate::media::MediaEvent;
 use crate::media::playback::Playback;
 use crate::media::send::AudioConfig;
+use crate::network::Network;
 use crate::service::give_memory_back;
 use crate::signal::JoinOptions;
 use crate::views::Views;
@@ -88,6 +89,7 @@ pub struct Core {
     pub(super) video: BTreeMap<i32, VideoSettings>,
     pub(super) audio: BTreeMap<i32, AudioConfig>,
     pub(super) stream_numbers: Arc<AtomicU64>,
+    pub(super) network: Network,
     last_number: u64,
 }
 
@@ -139,11 +141,13 @@ impl Core {
             video: BTreeMap::new(),
             audio: BTreeMap::new(),
             stream_numbers: Arc::default(),
+            network: Network::default(),
             last_number: 0,
         })
     }
 
     pub(super) async fn run(mut self, mut tasks: UnboundedReceiver<Task>) {
+        self.watch_network();
         while let Some(task) = tasks.recv().await {
             task(&mut self);
         }

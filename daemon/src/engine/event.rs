@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use zego_protocol::state::{
-    StreamDeleteReason, ZegoPlayerMediaEvent, ZegoPlayerState, ZegoPublisherState, ZegoRemoteDeviceState,
+    NetworkMode, StreamDeleteReason, ZegoPlayerMediaEvent, ZegoPlayerState, ZegoPublisherState, ZegoRemoteDeviceState,
     ZegoRoomState, ZegoRoomStateChangedReason, ZegoUpdateType,
 };
 
@@ -292,6 +292,8 @@ pub struct Message {
 pub enum EngineEvent {
     /// The engine was made or destroyed, or a mute of it changed.
     Engine(EngineInfo),
+    /// The network is reached in another way.
+    NetworkMode(NetworkMode),
     /// Rooms.
     Room(Change<RoomInfo>),
     /// Streams of others.

@@ -1,6 +1,7 @@
 //! Which local addresses a connection uses.
 
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 use rtc::shared::ifaces::{Kind, ifaces};
 
@@ -21,6 +22,19 @@ pub(super) fn addresses(wished: &[String]) -> Result<Vec<SocketAddr>, RtcError> 
         return Err(RtcError::NoInterface(if wished.is_empty() { "none is up".to_owned() } else { wished.join(", ") }));
     }
     Ok(chosen.into_iter().map(|address| SocketAddr::new(address, 0)).collect())
+}
+
+/// The addresses of the wished interfaces whenever they are asked for: the crate does so before each start of ICE, and so finds
+/// those that the machine has got meanwhile.
+#[derive(Clone, Debug)]
+pub(super) struct LocalAddresses(pub(super) Vec<String>);
+
+impl ToSocketAddrs for LocalAddresses {
+    type Iter = std::vec::IntoIter<SocketAddr>;
+
+    fn to_socket_addrs(&self) -> io::Result<Self::Iter> {
+        addresses(&self.0).map(Vec::into_iter).map_err(io::Error::other)
+    }
 }
 
 fn choose(wished: &[String], present: &[(String, IpAddr)]) -> Vec<IpAddr> {

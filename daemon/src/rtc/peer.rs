@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
-use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,7 +28,7 @@ use super::config::{IceServer, NetworkConfig};
 use super::data::{Channels, LOSSY, RELIABLE};
 use super::error::RtcError;
 use super::exchange::Exchange;
-use super::interfaces;
+use super::interfaces::{self, LocalAddresses};
 use super::negotiation::{Negotiation, Sending};
 use super::packet::MediaKind;
 use super::plane::Plane;
@@ -50,8 +49,8 @@ const CHECKS: u16 = 500;
 const DISCONNECTED_AFTER: Duration = Duration::from_secs(4);
 /// After this long more it is `Failed`.
 const FAILED_AFTER: Duration = Duration::from_secs(10);
-/// Between two consent checks.
-const KEEPALIVE: Duration = Duration::from_secs(2);
+/// Between two consent checks: four in a row must be lost before the other side counts as not heard.
+const KEEPALIVE: Duration = Duration::from_secs(1);
 /// How long a pair by way of a NAT, found on the way, or by way of a relay waits for a better one. A server whose check is faster
 /// than its candidate counts as found on the way: that must not make it wait.
 const PATIENCE: (Duration, Duration, Duration) =
@@ -216,7 +215,8 @@ impl Peer {
     /// # Errors
     /// [`RtcError::NoInterface`], or [`RtcError::Engine`] when no socket could be opened.
     pub async fn new(config: &NetworkConfig, events: UnboundedSender<PeerEvent>) -> Result<Self, RtcError> {
-        let addresses: Vec<SocketAddr> = interfaces::addresses(&config.interfaces)?;
+        // The crate would say less clearly that there are none.
+        interfaces::addresses(&config.interfaces)?;
         let plane = Arc::new(Plane::default());
         let (tasks, gate) = (Tasks::default(), Gate::default());
         let runtime = PeerRuntime::new(plane.wake.clone(), tasks.clone(), gate.clone())
@@ -251,7 +251,7 @@ impl Peer {
             .with_interceptor_registry(registry)
             .with_runtime(Arc::new(runtime))
             .with_handler(Arc::new(handler))
-            .with_udp_addrs(addresses)
+            .with_udp_addrs(vec![LocalAddresses(config.interfaces.clone())])
             // Only so does a connection that is dropped, not closed, stop its driver.
             .with_dedicated_reactor_pool_size(1)
             .with_data_channel_send_buffer_limit(DATA_BUFFER)

@@ -120,7 +120,11 @@ impl AsyncUdpSocket for PeerSocket {
     }
 
     fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
-        self.socket.poll_send(cx, transmit)
+        match self.socket.poll_send(cx, transmit) {
+            // Lost like any other datagram. The crate would log each as an error.
+            Poll::Ready(Err(error)) if no_way(&error) => Poll::Ready(Ok(transmit.contents.len())),
+            other => other,
+        }
     }
 
     fn poll_recv(
@@ -158,6 +162,13 @@ impl AsyncUdpSocket for PeerSocket {
     fn max_gro_segments(&self) -> usize {
         self.socket.max_gro_segments()
     }
+}
+
+/// Whether a datagram could not leave because the network is away.
+fn no_way(error: &io::Error) -> bool {
+    use io::ErrorKind::{AddrNotAvailable, HostUnreachable, InvalidInput, NetworkDown, NetworkUnreachable};
+    // A socket whose address was taken from its interface gives InvalidInput.
+    matches!(error.kind(), NetworkUnreachable | HostUnreachable | NetworkDown | AddrNotAvailable | InvalidInput)
 }
 
 #[cfg(test)]

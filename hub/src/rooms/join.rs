@@ -309,6 +309,8 @@ impl Rooms {
             }
             person.lost_at = None;
             person.last_heard = now.at;
+            // Its media had no way either: it gets its time to come back from now on.
+            person.silent_since = person.silent_since.map(|_| now.at);
             person.claims = join.claims.clone();
             person.asked = false;
             person.promised = (0, 0);

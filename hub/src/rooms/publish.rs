@@ -26,6 +26,13 @@ impl Rooms {
             self.send(key, Response::TrackPublished(proto::TrackPublishedResponse { cid: add.cid, track }));
             return;
         }
+        // A client whose connection broke asks again when it heard no answer.
+        let same = |p: &&Publication| p.mid.is_none() && !add.cid.is_empty() && p.cids.contains(&add.cid);
+        if let Some(known) = person.published.iter().find(same) {
+            let track = Some(known.info.clone());
+            self.send(key, Response::TrackPublished(proto::TrackPublishedResponse { cid: add.cid, track }));
+            return;
+        }
         if let Err((reason, message)) = self.may_publish(key, &add) {
             let refusal = message::outcome(0, reason, message, Some(Request::AddTrack(add)));
             self.send(key, refusal);

@@ -1,5 +1,7 @@
 //! The handle of a room, and what can be asked of it.
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 
@@ -7,6 +9,7 @@ use super::follower::Follower;
 use crate::engine::error::EngineError;
 use crate::engine::event::RemoteStream;
 use crate::engine::request::MessageKind;
+use crate::network::Network;
 use crate::signal::{Joined, RoomExtraInfo, Session, SessionEvent, SignalError};
 
 /// A session that has just begun, what was found in the room, and where its news arrive.
@@ -74,6 +77,13 @@ pub(in crate::engine) enum RoomInput {
     },
     /// What others publish.
     Streams(oneshot::Sender<Vec<RemoteStream>>),
+    /// The network changed.
+    Network {
+        /// How it is now.
+        network: Arc<Network>,
+        /// Something is there that was not there before.
+        gained: bool,
+    },
     /// LogoutRoom.
     Logout,
 }

@@ -1,5 +1,6 @@
 //! A room's session: the attempts to join, and what it tells while it lasts.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use super::task::RoomTask;
 use crate::clock::Monotonic;
 use crate::engine::error::EngineError;
 use crate::engine::event::{Change, EngineEvent, StreamInfo, User};
-use crate::engine::retry::Retry;
+use crate::network::Network;
+use crate::retry::Retry;
 use crate::signal::{DisconnectReason, Session, SessionEvent, SignalError};
 
 /// An attempt to join that takes longer is given up and made again.
@@ -43,7 +45,7 @@ impl RoomTask {
         self.options.membership.returns = self.phase != Phase::LoggingIn;
         let options = self.options.clone();
         let inputs = self.inputs.clone();
-        tokio::spawn(async move {
+        let attempting = tokio::spawn(async move {
             let (sender, events) = unbounded_channel();
             let joined = tokio::time::timeout(JOIN_TIME, Session::join(options, sender)).await;
             let result = match joined {
@@ -58,6 +60,32 @@ impl RoomTask {
                 entry.session.leave().await;
             }
         });
+        if let Some(earlier) = self.joining.replace(attempting) {
+            earlier.abort();
+        }
+    }
+
+    /// The network changed. What was tried in vain may succeed now, so it is not waited any longer.
+    pub(super) fn network_changed(&mut self, network: Arc<Network>, gained: bool) {
+        match &self.session {
+            Some((session, _)) => session.network_changed(network),
+            None if gained && matches!(self.phase, Phase::LoggingIn | Phase::Reconnecting) => {
+                self.retry.hope();
+                self.try_to_join();
+            }
+            None => {}
+        }
+    }
+
+    /// How long a session may go on trying to get its link back, while it does.
+    pub(super) fn outage_left(&self) -> Option<Duration> {
+        let trying = self.phase == Phase::Reconnecting && self.session.is_some();
+        trying.then(|| self.retry.left(Monotonic::now()).unwrap_or_default())
+    }
+
+    /// The session does not get its link back.
+    pub(super) fn outage_too_long(&mut self) {
+        self.step(Input::TimeUsedUp, &format!("The link to room '{}' did not come back", self.info.room_id));
     }
 
     /// Takes the outcome of an attempt to join.

@@ -19,8 +19,8 @@ use crate::clock::Monotonic;
 use crate::engine::error::EngineError;
 use crate::engine::event::{Change, EngineEvent, News, RoomInfo, User};
 use crate::engine::message::{Numbers, Paces};
-use crate::engine::retry::Retry;
 use crate::engine::token;
+use crate::retry::Retry;
 use crate::signal::{DisconnectReason, JoinOptions, Session, SessionEvent};
 
 /// How long before its end a token's user is told.
@@ -77,6 +77,7 @@ pub(in crate::engine) fn start(setup: RoomSetup) -> (Room, JoinHandle<()>) {
         outcome: Some(setup.outcome),
         phase: Phase::LoggingIn,
         attempt: 0,
+        joining: None,
         session: None,
         roster: Roster::default(),
         followers: Vec::new(),
@@ -115,6 +116,8 @@ pub(super) struct RoomTask {
     pub(super) outcome: Option<oneshot::Sender<Result<ZegoRoomState, EngineError>>>,
     pub(super) phase: Phase,
     pub(super) attempt: u64,
+    /// The attempt to join that is on its way.
+    pub(super) joining: Option<JoinHandle<()>>,
     pub(super) session: Option<(Session, UnboundedReceiver<SessionEvent>)>,
     pub(super) roster: Roster,
     pub(super) followers: Vec<Follower>,
@@ -136,13 +139,23 @@ async fn next_event(session: &mut Option<(Session, UnboundedReceiver<SessionEven
     }
 }
 
+/// The end of the time for an outage; waits forever without one.
+async fn outage_end(left: Option<Duration>) {
+    match left {
+        Some(left) => tokio::time::sleep(left).await,
+        None => std::future::pending().await,
+    }
+}
+
 impl RoomTask {
     async fn run(mut self, mut inputs: UnboundedReceiver<RoomInput>) {
         while self.phase != Phase::Ended {
+            let left = self.outage_left();
             tokio::select! {
                 biased;
                 Some(input) = inputs.recv() => self.input(input),
                 event = next_event(&mut self.session) => self.event(event),
+                () = outage_end(left) => self.outage_too_long(),
             }
         }
         // Whoever still asks hears that the room is gone.
@@ -193,15 +206,14 @@ impl RoomTask {
             RoomInput::Streams(reply) => {
                 let _ = reply.send(self.roster.streams().map(|info| info.stream.clone()).collect());
             }
+            RoomInput::Network { network, gained } => self.network_changed(network, gained),
             RoomInput::Logout => self.step(Input::Logout, ""),
         }
     }
 
     fn follow(&mut self, follower: Follower) {
-        let session = match (self.phase, &self.session) {
-            (Phase::Connected, Some((session, _))) => Some(session.clone()),
-            _ => None,
-        };
+        // One whose link is broken takes what is asked of it now and does it when the link is back.
+        let session = self.session.as_ref().map(|(session, _)| session.clone());
         let stream = follower.stream_id.as_deref().and_then(|id| self.roster.stream(id));
         (follower.tell)(RoomNews::Now { session, stream: stream.map(|info| info.stream.clone()) });
         self.followers.push(follower);

@@ -65,6 +65,23 @@ pub(super) fn validation_url(options: &JoinOptions) -> Result<(String, String), 
     Ok((server, format!("{scheme}://{rest}/rtc/validate?{query}&zego_renew=1")))
 }
 
+/// Host, without brackets, and port of a server's URL.
+pub(super) fn host_and_port(server: &str) -> Option<(String, u16)> {
+    let (scheme, rest) = server.trim().split_once("://")?;
+    let port = if scheme.eq_ignore_ascii_case("wss") { 443 } else { 80 };
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let (host, given) = match host.strip_prefix('[') {
+        Some(ipv6) => {
+            let (address, after) = ipv6.split_once(']')?;
+            (address, after.strip_prefix(':'))
+        }
+        None => host.split_once(':').map_or((host, None), |(host, port)| (host, Some(port))),
+    };
+    let port = given.map_or(Some(port), |given| given.parse().ok())?;
+    (!host.is_empty()).then(|| (host.to_owned(), port))
+}
+
 /// Percent-encodes everything but unreserved characters, RFC 3986 §2.3.
 fn escape(value: &str, into: &mut String) {
     for byte in value.bytes() {
@@ -127,6 +144,23 @@ mod tests {
     fn other_addresses_are_refused() {
         for server in ["", "h:7880", "http://h", "ws://", "ws:///x", "ws://:7880", "ws://a b"] {
             assert!(matches!(urls(&options(server)), Err(SignalError::BadAddress(_))), "{server}");
+        }
+    }
+
+    #[test]
+    fn a_server_has_a_host_and_a_port() {
+        for (server, expected) in [
+            ("ws://10.0.0.1:7880", Some(("10.0.0.1", 7880))),
+            ("wss://rooms.example", Some(("rooms.example", 443))),
+            ("ws://rooms.example/path?a=b:c", Some(("rooms.example", 80))),
+            ("WSS://[2001:db8::1]:7880/", Some(("2001:db8::1", 7880))),
+            ("ws://[::1]", Some(("::1", 80))),
+            ("ws://host:port", None),
+            ("ws://", None),
+            ("nonsense", None),
+        ] {
+            let expected = expected.map(|(host, port)| (host.to_owned(), port));
+            assert_eq!(host_and_port(server), expected, "{server}");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What the engine asks for.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use livekit_protocol as proto;
 use proto::signal_request::Message as Request;
@@ -11,6 +13,7 @@ use super::super::extra_info::{ROOM_ATTRIBUTE, RoomExtraInfo};
 use super::super::room::EXTRA_INFO_ATTRIBUTE;
 use super::task::{ANSWER_TIME, End, Task};
 use super::{DataMessage, Publication, PublishRequest};
+use crate::network::Network;
 use crate::rtc::{MediaKind, Peer};
 
 /// Somebody else has a stream of that id.
@@ -29,6 +32,7 @@ pub(super) enum Command {
     RoomExtraInfo(RoomExtraInfo, Reply<Result<(), SignalError>>),
     Data(DataMessage, Reply<(Peer, Vec<Bytes>)>),
     Peers(Reply<Vec<Peer>>),
+    Network(Arc<Network>),
     Leave(Reply<()>),
 }
 
@@ -85,6 +89,7 @@ impl Task {
                 let subscriber = self.subscriber.iter().map(|link| link.peer.clone());
                 let _ = reply.send(std::iter::once(self.publisher.peer.clone()).chain(subscriber).collect());
             }
+            Command::Network(network) => self.network_changed(&network),
             Command::Leave(reply) => return Err(End::Left(Some(reply))),
         }
         Ok(())
@@ -123,7 +128,10 @@ impl Task {
                 }
             };
             let add = self.published.add(&request, cid, sender);
-            self.send(Request::AddTrack(add));
+            // With a broken link the server is asked when it is back.
+            if self.health.signal_up() {
+                self.send(Request::AddTrack(add));
+            }
         }
         self.published.wait(&stream_id, Instant::now() + ANSWER_TIME, reply);
         // The server reads in order: it knows the tracks when it reads the offer, without a round trip in between.
@@ -135,7 +143,7 @@ impl Task {
     }
 
     /// Changes a stream's text; the answer may be waited for.
-    fn send_extra_info(&mut self, stream_id: &str, text: &str) -> oneshot::Receiver<Result<(), SignalError>> {
+    pub(super) fn send_extra_info(&mut self, stream_id: &str, text: &str) -> oneshot::Receiver<Result<(), SignalError>> {
         let (reply, answer) = oneshot::channel();
         self.set_attribute(format!("{EXTRA_INFO_ATTRIBUTE}{stream_id}"), text.to_owned(), reply);
         answer

@@ -1,5 +1,6 @@
 //! Joining: the peer connection's first offer goes with the request, so that media is up one round trip after the answer.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::super::error::SignalError;
 use super::{JoinOptions, address, refusal};
+use crate::network::Path;
 use crate::rtc::{Peer, PeerEvent};
 
 /// Sections for other people's media in the first offer: as many tracks can be played without a further round trip.
@@ -17,6 +19,8 @@ const FIRST_RECEIVERS: usize = 3;
 const PROTOCOL_VERSION: u32 = 17;
 /// Attempt to open the connection.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// For the server's name to be looked up once more, which was looked up just before.
+const LOOKUP_TIME: Duration = Duration::from_millis(500);
 /// The token's user or room are others than those of the call.
 const OTHER_USER: i32 = 1_002_077;
 const OTHER_ROOM: i32 = 1_002_033;
@@ -43,6 +47,8 @@ pub(super) struct Connected {
     pub(super) publisher: Link,
     /// Receives, with servers that keep the two directions apart.
     pub(super) subscriber: Option<Link>,
+    /// The way to the server.
+    pub(super) path: Path,
 }
 
 /// Joins.
@@ -75,7 +81,10 @@ pub(super) async fn connect(options: &JoinOptions) -> Result<Connected, SignalEr
     };
     let client = Arc::new(client);
     match accept(options, &client, &join, publisher).await {
-        Ok((publisher, subscriber)) => Ok(Connected { client, join, signals, publisher, subscriber }),
+        Ok((publisher, subscriber)) => {
+            let path = Path::new(servers(&options.server).await);
+            Ok(Connected { client, join, signals, publisher, subscriber, path })
+        }
         Err(error) => {
             let leave =
                 proto::LeaveRequest { reason: proto::DisconnectReason::ClientInitiated as i32, ..Default::default() };
@@ -84,6 +93,14 @@ pub(super) async fn connect(options: &JoinOptions) -> Result<Connected, SignalEr
             Err(error)
         }
     }
+}
+
+/// The addresses that a server has.
+async fn servers(url: &str) -> Vec<SocketAddr> {
+    let Some((host, port)) = address::host_and_port(url) else { return Vec::new() };
+    // It was found a moment ago; if not any more, its way is not watched.
+    let found = tokio::time::timeout(LOOKUP_TIME, tokio::net::lookup_host((host.as_str(), port))).await;
+    found.ok().and_then(Result::ok).map(Iterator::collect).unwrap_or_default()
 }
 
 /// Checks what the server let us in as, and makes the connections that it wants.

@@ -7,15 +7,19 @@ mod address;
 mod attributes;
 mod commands;
 mod connect;
+mod health;
 mod inbound;
 mod offers;
 mod packets;
 mod published;
+mod recovery;
 mod refusal;
 mod renewal;
 mod task;
 mod text_streams;
 mod wants;
+
+use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -25,6 +29,7 @@ use zego_protocol::state::StreamDeleteReason;
 use super::error::{DisconnectReason, SignalError};
 use super::extra_info::RoomExtraInfo;
 use super::room::{RemoteStream, User};
+use crate::network::Network;
 use crate::rtc::{MediaKind, MediaReceiver, MediaSender, NetworkConfig, PeerStatistics};
 use commands::Command;
 pub use packets::DataMessage;
@@ -271,6 +276,13 @@ impl Session {
             sum.packets_lost += one.packets_lost;
         }
         sum
+    }
+
+    /// The network changed: a session whose way to the server that concerns is taken up again, and one that is being taken up tries
+    /// again at once. Any other is not touched.
+    pub fn network_changed(&self, network: Arc<Network>) {
+        // A session that has ended does not mind.
+        let _ = self.commands.send(Command::Network(network));
     }
 
     /// Leaves the room: the server is told, sockets and tasks are gone on return. No event follows.

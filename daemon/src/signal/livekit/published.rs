@@ -113,6 +113,13 @@ impl Published {
         late.iter().flat_map(|stream_id| self.give_up(stream_id, SignalError::Timeout("publishing"))).collect()
     }
 
+    /// The server could not answer so far: it has until `deadline`.
+    pub(super) fn wait_again(&mut self, deadline: tokio::time::Instant) {
+        for waiting in self.waiting.values_mut() {
+            waiting.deadline = deadline;
+        }
+    }
+
     /// When [`Self::expire`] is to be called.
     pub(super) fn deadline(&self) -> Option<tokio::time::Instant> {
         self.waiting.values().map(|waiting| waiting.deadline).min()
@@ -137,6 +144,12 @@ impl Published {
     pub(super) fn muted_early(&self, cid: &str) -> Option<String> {
         let track = self.tracks.iter().find(|track| track.cid == cid && track.muted)?;
         track.info.as_ref().map(|info| info.sid.clone())
+    }
+
+    /// The server's ids of all tracks, and whether each is muted.
+    pub(super) fn mutes(&self) -> Vec<(String, bool)> {
+        let known = self.tracks.iter().filter_map(|track| Some((track.info.as_ref()?.sid.clone(), track.muted)));
+        known.collect()
     }
 
     /// What a server that lost track of us needs to know.

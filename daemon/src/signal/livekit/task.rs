@@ -7,6 +7,7 @@ use std::time::Duration;
 use livekit_protocol as proto;
 use livekit_signaling::{SignalClient, SignalEvent, SignalEvents};
 use proto::signal_request::Message as Request;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use tokio::task::JoinHandle;
@@ -18,34 +19,21 @@ use super::super::extra_info::RoomExtraInfo;
 use super::attributes::Changes;
 use super::commands::{Command, Reply};
 use super::connect::{Connected, Link};
+use super::health::Health;
 use super::offers::Offers;
 use super::published::Published;
-use super::refusal::{self, Resume};
 use super::text_streams::TextStreams;
 use super::wants::Wants;
 use super::{JoinOptions, Joined, SessionEvent};
-use crate::rtc::{MediaKind, MediaReceiver, PeerState};
+use crate::network::Path;
+use crate::rtc::{MediaKind, MediaReceiver};
 
 /// For an answer to a request or an offer.
 pub(super) const ANSWER_TIME: Duration = Duration::from_secs(10);
-/// For the first connection of media after a join.
-const START_TIME: Duration = Duration::from_secs(15);
-/// For a broken session to be taken up again; after it a new login is quicker.
-const RESUME_TIME: Duration = Duration::from_secs(30);
-/// Between two attempts to take the session up again: the first, doubled up to the second.
-const RETRY: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(4));
 /// How our own server calls itself.
 const OUR_NODE: &str = "zegohub";
 /// For the server to hear that we leave.
 const LEAVE_TIME: Duration = Duration::from_millis(500);
-
-/// How the media is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Media {
-    Starting,
-    Up,
-    Down,
-}
 
 /// Media that arrives on a section.
 pub(super) struct Playing {
@@ -94,13 +82,15 @@ pub(super) struct Task {
     pub(super) carried: Option<RoomExtraInfo>,
     pub(super) sequence: u32,
     pub(super) requests: u32,
-    pub(super) media: Media,
-    pub(super) signal_up: bool,
-    pub(super) announced: bool,
+    pub(super) health: Health,
+    pub(super) path: Path,
+    /// The way to the server has become another one since media was connected.
+    pub(super) moved: bool,
     pub(super) resynchronise: bool,
-    pub(super) deadline: Option<Instant>,
     pub(super) answer_deadline: Option<Instant>,
     pub(super) resuming: Option<JoinHandle<Result<(), DisconnectReason>>>,
+    /// Has [`Self::resuming`] try again at once.
+    pub(super) hurry: Arc<Notify>,
     pub(super) newest_offer: Option<proto::SessionDescription>,
     pub(super) newest_answer: Option<proto::SessionDescription>,
 }
@@ -113,7 +103,7 @@ impl Task {
         commands: UnboundedReceiver<Command>,
         events: UnboundedSender<SessionEvent>,
     ) -> (Self, Joined) {
-        let Connected { client, join, signals, publisher, subscriber } = connected;
+        let Connected { client, join, signals, publisher, subscriber, path } = connected;
         let mut room = Room::new(&options.user_id);
         room.apply(&join.other_participants);
         let server_is_ours = join.server_info.as_ref().is_some_and(|server| server.node_id == OUR_NODE);
@@ -164,13 +154,13 @@ impl Task {
             carried: None,
             sequence: 0,
             requests: 0,
-            media: Media::Starting,
-            signal_up: true,
-            announced: false,
+            health: Health::new(now),
+            path,
+            moved: false,
             resynchronise: false,
-            deadline: Some(now + START_TIME),
             answer_deadline: single.then_some(now + ANSWER_TIME),
             resuming: None,
+            hurry: Arc::default(),
             newest_offer: None,
             newest_answer: None,
         };
@@ -223,7 +213,9 @@ impl Task {
 
     /// Waits for one thing to happen and deals with it.
     async fn step(&mut self) -> Result<(), End> {
-        let deadlines = [self.deadline, self.answer_deadline, self.published.deadline(), self.changes.deadline()];
+        // Nobody can answer while the link is broken.
+        let answers = self.published.deadline().filter(|_| self.health.signal_up());
+        let deadlines = [self.health.deadline(), self.answer_deadline, answers, self.changes.deadline()];
         let next = deadlines.into_iter().flatten().min();
         tokio::select! {
             biased;
@@ -269,6 +261,9 @@ impl Task {
 
     /// Makes the next offer, when one is wanted and none is in flight.
     async fn offer(&mut self) -> Result<(), SignalError> {
+        if !self.health.signal_up() {
+            return Ok(());
+        }
         let Some((id, restart)) = self.offers.next() else { return Ok(()) };
         let sdp = self.publisher.peer.create_offer(restart).await?;
         let offer = proto::SessionDescription { r#type: "offer".to_owned(), sdp, id, ..Default::default() };
@@ -278,102 +273,9 @@ impl Task {
         Ok(())
     }
 
-    pub(super) fn media_state(&mut self, state: PeerState, target: proto::SignalTarget) {
-        // With two connections, the one that always has something to carry counts.
-        if target == proto::SignalTarget::Subscriber {
-            return;
-        }
-        match state {
-            PeerState::Connected => {
-                self.media = Media::Up;
-                self.check_link();
-            }
-            PeerState::Failed => {
-                self.media = Media::Down;
-                self.check_link();
-                if self.signal_up {
-                    self.offers.request_restart();
-                }
-            }
-            PeerState::New | PeerState::Connecting | PeerState::Disconnected | PeerState::Closed => {}
-        }
-    }
-
-    /// Tells when the session is broken, and when it is whole again.
-    fn check_link(&mut self) {
-        if self.signal_up && self.media == Media::Up {
-            self.deadline = None;
-            if std::mem::take(&mut self.announced) {
-                self.tell(SessionEvent::Reconnected);
-            }
-            return;
-        }
-        let broken = !self.signal_up || self.media == Media::Down;
-        if broken && !self.announced {
-            self.announced = true;
-            self.deadline = Some(Instant::now() + RESUME_TIME);
-            self.tell(SessionEvent::Reconnecting);
-        }
-    }
-
-    pub(super) fn signal_lost(&mut self, reason: &str) {
-        if self.resuming.is_some() {
-            return;
-        }
-        log::info!("the signal connection was lost: {reason}");
-        self.signal_up = false;
-        self.offers.lost();
-        self.answer_deadline = None;
-        self.check_link();
-        let client = Arc::clone(&self.client);
-        let reason = if self.media == Media::Down {
-            proto::ReconnectReason::RrPublisherFailed
-        } else {
-            proto::ReconnectReason::RrSignalDisconnected
-        };
-        self.resuming = Some(tokio::spawn(resume(client, reason)));
-    }
-
-    /// The server took us back; it needs to know where we are.
-    fn resumed(&mut self) {
-        self.signal_up = true;
-        self.resynchronise = true;
-        let target = proto::SignalTarget::Publisher as i32;
-        let channels = ["_reliable", "_lossy"].into_iter().enumerate();
-        let state = proto::SyncState {
-            offer: self.newest_offer.clone(),
-            answer: self.newest_answer.clone(),
-            subscription: Some(proto::UpdateSubscription {
-                track_sids: self.wants.asked(),
-                subscribe: true,
-                ..Default::default()
-            }),
-            publish_tracks: self.published.responses(),
-            data_channels: channels
-                .map(|(id, label)| proto::DataChannelInfo { label: label.to_owned(), id: id as u32, target })
-                .collect(),
-            ..Default::default()
-        };
-        self.send(Request::SyncState(state));
-        for add in self.published.unanswered() {
-            self.send(Request::AddTrack(add));
-        }
-        if self.media == Media::Up {
-            // Media went on all the time. What was not answered is offered again.
-            self.offers.request();
-        } else {
-            self.offers.request_restart();
-        }
-        let client = Arc::clone(&self.client);
-        tokio::spawn(async move { client.set_reconnected().await });
-        self.check_link();
-    }
-
     async fn expired(&mut self, now: Instant) -> Result<(), End> {
-        if self.deadline.is_some_and(|deadline| deadline <= now) {
-            let reason =
-                if self.media == Media::Starting { "media does not get through" } else { "it did not come back" };
-            return Err(End::Ended(DisconnectReason::ConnectionLost(reason.to_owned())));
+        if self.health.deadline().is_some_and(|deadline| deadline <= now) {
+            return Err(End::Ended(DisconnectReason::ConnectionLost("media does not get through".to_owned())));
         }
         if self.answer_deadline.is_some_and(|deadline| deadline <= now) {
             self.answer_deadline = None;
@@ -382,8 +284,10 @@ impl Task {
             }
         }
         self.changes.expire(now);
-        let cids = self.published.expire(now);
-        self.remove_senders(cids).await;
+        if self.health.signal_up() {
+            let cids = self.published.expire(now);
+            self.remove_senders(cids).await;
+        }
         Ok(())
     }
 
@@ -394,22 +298,6 @@ impl Task {
             }
             self.offers.request();
         }
-    }
-}
-
-/// Takes the session up again: attempts until one succeeds or none ever can. Whoever started it sets the limit.
-async fn resume(client: Arc<SignalClient>, reason: proto::ReconnectReason) -> Result<(), DisconnectReason> {
-    let mut pause = RETRY.0;
-    loop {
-        match client.restart(reason).await {
-            Ok(_) => return Ok(()),
-            Err(error) => match refusal::resume(error) {
-                Resume::Over(reason) => return Err(reason),
-                Resume::Again(error) => log::debug!("not reconnected yet: {error}"),
-            },
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(RETRY.1);
     }
 }
 

@@ -140,6 +140,29 @@ fn a_resume_keeps_the_session_and_nobody_else_notices() {
 }
 
 #[test]
+fn media_that_was_silent_during_an_outage_gets_its_time_to_come_back() {
+    let mut stage = Stage::new();
+    stage.enter(1, "door", 0, 0);
+    let participant = stage.participant(1);
+    let sid = stage.rooms.people[&participant].sid.clone();
+    let peer = PeerId { participant, side: Side::Publisher };
+    stage.notice(Notice::Silent(peer));
+    stage.rooms.disconnected(1, stage.now);
+    stage.tick_after(Duration::from_secs(60));
+    stage.join(2, "door", |join| join.resume = Some(sid.clone()));
+    stage.forget();
+    stage.tick_after(Duration::from_secs(1));
+    assert_eq!(leaves(&stage.heard(2)), [], "its ICE restart is on its way");
+    stage.tick_after(Duration::from_secs(13));
+    stage.request(2, Request::Ping(0));
+    stage.tick_after(Duration::from_secs(14));
+    stage.request(2, Request::Ping(0));
+    stage.tick_after(Duration::from_secs(2));
+    let mismatch = (proto::DisconnectReason::StateMismatch as i32, Action::Reconnect as i32);
+    assert_eq!(leaves(&stage.heard(2)), [mismatch], "and it did not come");
+}
+
+#[test]
 fn what_cannot_be_resumed_is_to_join_anew() {
     let mut stage = Stage::new();
     let mismatch = (proto::DisconnectReason::StateMismatch as i32, Action::Reconnect as i32);

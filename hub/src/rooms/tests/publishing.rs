@@ -38,6 +38,22 @@ fn others_hear_of_a_track_when_it_is_negotiated() {
 }
 
 #[test]
+fn a_request_that_is_repeated_is_one_track() {
+    let mut stage = Stage::new();
+    stage.enter(1, "door", 0, 0);
+    stage.forget();
+    let mut sids = Vec::new();
+    for _ in 0..2 {
+        stage.request(1, Request::AddTrack(track("video", "CAM", "door-main")));
+        let heard = stage.heard(1);
+        let [Response::TrackPublished(published)] = heard.as_slice() else { panic!("{heard:?}") };
+        sids.push(published.track.clone().expect("a track").sid);
+    }
+    assert_eq!(sids[0], sids[1]);
+    assert_eq!(stage.rooms.people[&stage.participant(1)].published.len(), 1);
+}
+
+#[test]
 fn the_answer_prefers_the_codec_that_the_publisher_announced() {
     let mut stage = Stage::new();
     stage.enter(1, "door", 0, 0);

@@ -1,7 +1,8 @@
 //! Joins two network namespaces by an emulated link: a TUN device `eth0` in each, and this process between them.
 //!
-//! Prints `ready` on stdout when packets pass, and one JSON line with packet counts when its standard input ends
-//! (a line, or its end). Needs root. It ends by SIGTERM too, without the counts.
+//! Prints `ready` on stdout when packets pass, and one JSON line with packet counts when its standard input ends.
+//! A line `cut` there loses every packet from then on, without either end being told, until a line `mend`; each is repeated
+//! on stdout when it is done. Needs root. It ends by SIGTERM too, without the counts.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -78,10 +79,11 @@ fn make_end(end: &str) -> io::Result<OwnedFd> {
     Ok(device)
 }
 
-/// Carries packets until standard input has something to say (or forever).
+/// Carries packets until standard input ends (or forever).
 fn carry(ends: &[OwnedFd; 2], directions: &mut [Direction; 2], detached: bool) -> io::Result<()> {
     let mut packet = vec![0; 65536];
     let stdin = io::stdin();
+    let mut cut = false;
     loop {
         for (from, direction) in directions.iter_mut().enumerate() {
             while let Some(arrived) = direction.receive(clock::now()) {
@@ -108,15 +110,40 @@ fn carry(ends: &[OwnedFd; 2], directions: &mut [Direction; 2], detached: bool) -
             Err(error) => return Err(error.into()),
         }
         if watched == 3 && !ready[2].revents().is_empty() {
-            return Ok(());
+            match command()?.as_deref() {
+                None => return Ok(()),
+                Some("cut") => cut = true,
+                Some("mend") => cut = false,
+                Some(other) => return Err(io::Error::other(format!("{other}: neither cut nor mend"))),
+            }
+            println!("{}", if cut { "cut" } else { "mend" });
         }
         for (from, direction) in directions.iter_mut().enumerate() {
             if ready[from].revents().is_empty() {
                 continue;
             }
             while let Ok(length) = rustix::io::read(&ends[from], &mut packet[..]) {
-                direction.send(&packet[..length], clock::now());
+                if !cut {
+                    direction.send(&packet[..length], clock::now());
+                }
             }
         }
     }
+}
+
+/// The next line of standard input; nothing at its end. Byte by byte, so that the next one stays where `poll` sees it.
+fn command() -> io::Result<Option<String>> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    loop {
+        match rustix::io::read(io::stdin(), &mut byte) {
+            Ok(0) if line.is_empty() => return Ok(None),
+            Ok(0) => break,
+            Ok(_) if byte == *b"\n" => break,
+            Ok(_) => line.push(byte[0]),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    String::from_utf8(line).map(Some).map_err(io::Error::other)
 }

@@ -1,0 +1,347 @@
+"""The network goes and comes back: cut lines, pulled cables, other addresses, and servers that die, between namespaces.
+
+`door` is beside the hub, `desk` at the far end of the line. Both publish, and each plays the other. Whatever happens to the
+line, nobody calls anything: what ran runs again by itself, and whoever was not cut off hears nothing of it.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+from dbus_fast import Variant
+
+from rig import tokens
+from rig.device import Device, options, start_device, wait_until
+from rig.hub import Hub, start_hub
+from rig.network import Link, make_link
+from rig.recorder import Recorder
+from rig.stage import Stage
+
+pytestmark = pytest.mark.root
+
+RECOVERY = 3.0
+"""Seconds from the line's return until media flows again, both ways."""
+LOST, BACK = (1, 1002051), (2, 0)
+"""State and code of a room whose link broke, and of one that has it back."""
+QUIET = ("RoomStateUpdate", "RoomUserUpdate", "RoomStreamUpdate", "RoomOnlineUserCountUpdate", "PublisherStateUpdate")
+"""What says that somebody went or came, or that the own link broke."""
+
+
+def states(device: Device, member: str, after: int) -> list[tuple[int, int]]:
+    """The states and codes of a signal's occurrences."""
+    return [(s.args[1], s.args[2]) for s in device.signals(member, after)]
+
+
+@dataclass
+class Call:
+    """`door` and `desk` in a call over a line."""
+
+    stage: Stage
+    link: Link
+    hub: Hub
+    door: Device
+    desk: Device
+    views: dict[str, Recorder] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Both log in, publish, and play each other."""
+        for device in (self.door, self.desk):
+            # Extra information is among what a user says about himself.
+            device.login("lobby", token=tokens.livekit_token(device.name, "lobby", grants={"canUpdateOwnMetadata": True}))
+            device.publish(device.name, extra_info=f"this is {device.name}")
+        for device, other in ((self.door, self.desk), (self.desk, self.door)):
+            view = device.texture()
+            self.views[device.name] = device.record(view)
+            device.play(other.name, view=view.view)
+        for recorder in self.views.values():
+            recorder.wait_for_frames(15)
+
+    def flows_again(self, since: float, timeout: float = 15.0) -> dict[str, float]:
+        """Seconds from `since` until each device shows a picture that was made after it; ten more follow it."""
+        seconds = {}
+        for name, recorder in self.views.items():
+
+            def fresh(recorder: Recorder = recorder) -> list[float]:
+                frames = (f for f in recorder.frames() if f.counter is not None)
+                return [f.at for f in frames if f.at - f.latency_ms / 1000 > since]
+
+            recorder.program.wait_until(lambda look=fresh: len(look()) > 10, f"{name}'s pictures", timeout)
+            seconds[name] = fresh()[0] - since
+        return seconds
+
+
+@pytest.fixture
+def call(stage: Stage) -> Callable[..., Call]:
+    """Makes the call: `call(hub="…further lines of the hub's configuration…")`."""
+
+    def make(hub_extra: str = "", **wishes: object) -> Call:
+        link = make_link(stage, delay_ms=5)
+        hub = start_hub(stage, address=link.left_address, namespace=link.left, extra=hub_extra)
+        door = start_device(stage, "door", hub=hub, namespace=link.left)
+        desk = start_device(stage, "desk", hub=hub, namespace=link.right, **wishes)
+        return Call(stage, link, hub, door, desk)
+
+    return make
+
+
+def outage(call: Call, begin: Callable[[], None], end: Callable[[], None], seconds: float) -> dict[str, float]:
+    """One outage of `desk`: checks its signals and that `door` hears nothing; the seconds until both see each other again."""
+    desk, door = call.desk, call.door
+    mark, quiet = desk.mark(), door.mark()
+    start = time.monotonic()
+    begin()
+    if seconds:
+        lost = desk.wait("RoomStateUpdate", after=mark, timeout=seconds + 5)
+        assert (lost.args[1], lost.args[2], lost.args[3]["reason"]) == (*LOST, "reconnecting")
+        time.sleep(max(0.0, start + seconds - time.monotonic()))
+    since = time.monotonic()
+    end()
+    times = call.flows_again(since)
+    back = desk.wait("RoomStateUpdate", lambda s: s.args[1] == 2, after=mark)
+    assert back.args[3]["reason"] == "reconnected"
+    desk.wait("PublisherStateUpdate", lambda s: s.args[1] == 2, after=mark)
+    desk.wait("PlayerStateUpdate", lambda s: s.args[1] == 2, after=mark)
+    times["told"] = back.at - since
+    assert states(desk, "RoomStateUpdate", mark) == [LOST, BACK]
+    assert states(desk, "PublisherStateUpdate", mark) == [(1, 1003020), (2, 0)]
+    assert states(desk, "PlayerStateUpdate", mark) == [(1, 1004020), (2, 0)]
+    for member in ("RoomUserUpdate", "RoomStreamUpdate"):
+        assert not desk.signals(member, mark), "nobody came or went"
+    heard = [(s.member, s.args) for s in door.bus.signals[quiet:] if s.member in QUIET]
+    assert not heard, f"door heard of it: {heard}"
+    return times
+
+
+def told(times: list[dict[str, float]]) -> str:
+    """Every recovery of a case in one line."""
+    rows = [f"door sees {t['door']:.2f}, desk sees {t['desk']:.2f}, told {t['told']:.2f} s" for t in times]
+    return " | ".join(rows)
+
+
+def in_time(times: list[dict[str, float]]) -> None:
+    """Asserts that every recovery was quick enough."""
+    assert max(max(t.values()) for t in times) <= RECOVERY, told(times)
+
+
+@pytest.mark.parametrize("kind", ["down", "unplugged", "silent"])
+def test_a_short_loss_is_made_good(call, measured, kind):
+    """Five seconds without a line, four times: the interface goes down, the cable is pulled, or nobody is told at all."""
+    c = call()
+    c.start()
+    ways = {"down": (c.link.down, c.link.up), "unplugged": (c.link.unplug, c.link.plug), "silent": (c.link.cut, c.link.mend)}
+    # Without anybody's telling, a loss is noticed after some seconds: not all of five seconds are lost for certain.
+    times = [outage(c, *ways[kind], seconds=8.0 if kind == "silent" else 5.0) for _ in range(4)]
+    measured(told(times))
+    in_time(times)
+
+
+@pytest.mark.parametrize("kind", ["down", "silent"])
+def test_a_long_loss_is_made_good(call, measured, kind):
+    """A minute without a line, twice, is inside the server's heartbeat time: for `door`, `desk` was there all the time."""
+    c = call()
+    c.start()
+    ways = {"down": (c.link.down, c.link.up), "silent": (c.link.cut, c.link.mend)}
+    times = [outage(c, *ways[kind], seconds=60.0) for _ in range(2)]
+    measured(told(times))
+    in_time(times)
+
+
+def test_a_new_address_is_moved_to(call, measured):
+    """The interface gets another address, four times: media and signalling move to it."""
+    c = call()
+    c.start()
+    times = [outage(c, lambda: None, lambda host=host: c.link.move(f"10.77.0.{host}"), seconds=0) for host in (9, 10, 11, 2)]
+    measured(told(times))
+    in_time(times)
+
+
+def test_a_loss_beyond_the_heartbeat_is_a_departure(call, measured):
+    """Over the heartbeat time the others see `desk` go (reason 2 or any other than stopped) and come again, once each."""
+    c = call(hub_extra="heartbeat_timeout_s = 4")
+    c.start()
+    times = []
+    for _ in range(2):
+        mark, quiet = c.desk.mark(), c.door.mark()
+        c.link.down()
+        gone = c.door.wait("RoomUserUpdate", lambda s: s.args[1] == 1, after=quiet, timeout=40)
+        assert [user[0] for user in gone.args[2]] == ["desk"]
+        wait_until(lambda: not c.door.objects("Stream"), "desk's stream to go")
+        since = time.monotonic()
+        c.link.up()
+        seconds = c.flows_again(since)
+        seconds["told"] = c.desk.wait("RoomStateUpdate", lambda s: s.args[1] == 2, after=mark).at - since
+        times.append(seconds)
+        c.door.wait("RoomUserUpdate", lambda s: s.args[1] == 0, after=quiet)
+        assert [s.args[1] for s in c.door.signals("RoomUserUpdate", quiet)] == [1, 0]
+        assert [s.args[1] for s in c.door.signals("RoomStreamUpdate", quiet)] == [1, 0]
+        assert states(c.desk, "RoomStateUpdate", mark) == [LOST, BACK]
+        assert states(c.door, "RoomStateUpdate", quiet) == []
+        (room,) = c.door.objects("Room").values()
+        assert [user[0] for user in room["Users"]] == ["desk"], "one, not two"
+    measured(told(times))
+    in_time(times)
+
+
+@pytest.mark.parametrize("kind", ["down", "silent"])
+def test_a_login_without_a_network_succeeds_when_it_comes(call, measured, kind):
+    """The line is gone before the login, three times; it is there three seconds at the most after the line."""
+    c = call()
+    c.door.login("lobby")
+    ways = {"down": (c.link.down, c.link.up), "silent": (c.link.cut, c.link.mend)}
+    begin, end = ways[kind]
+    seconds = []
+    for _ in range(3):
+        begin()
+        mark = c.desk.mark()
+        token = options(token=c.hub.token("desk", "lobby"), server=c.hub.url, wait=False)
+        assert c.desk.call("LoginRoom", "lobby", "desk", "", token)[1] == 1
+        c.desk.call("StartPublishing", "desk", {})
+        time.sleep(6)
+        assert states(c.desk, "RoomStateUpdate", mark) == [(1, 0)]
+        since = time.monotonic()
+        end()
+        c.desk.wait("RoomStateUpdate", lambda s: s.args[1] == 2, after=mark)
+        published = c.desk.wait("PublisherStateUpdate", lambda s: s.args[1] == 2, after=mark)
+        seconds.append(published.at - since)
+        assert states(c.desk, "RoomStateUpdate", mark) == [(1, 0), (2, 0)]
+        wait_until(lambda: len(c.door.objects("Stream")) == 1, "door to see the stream")
+        (room,) = c.door.objects("Room").values()
+        assert [user[0] for user in room["Users"]] == ["desk"]
+        c.desk.call("LogoutRoom", "lobby")
+        wait_until(lambda: not c.door.objects("Stream"), "the stream to go")
+    measured(f"publishing {', '.join(f'{s:.2f}' for s in seconds)} s after the line is back")
+    assert max(seconds) <= RECOVERY
+
+
+def test_a_line_that_breaks_during_the_login(call, measured):
+    """It goes at some moment of the login, another one each time, and comes back: one user, one stream, no ghost."""
+    c = call()
+    c.door.login("lobby")
+    seconds = []
+    for delay in (0.0, 0.02, 0.04, 0.07, 0.12):
+        mark, quiet = c.desk.mark(), c.door.mark()
+        token = options(token=c.hub.token("desk", "lobby"), server=c.hub.url, wait=False)
+        c.desk.call("LoginRoom", "lobby", "desk", "", token)
+        c.desk.call("StartPublishing", "desk", {})
+        time.sleep(delay)
+        c.link.down()
+        time.sleep(4)
+        since = time.monotonic()
+        c.link.up()
+        (room,) = c.desk.objects("Room")
+        wait_until(lambda path=room: c.desk.get(path, "Room", "State") == "connected", "the room")
+        wait_until(lambda: next(iter(c.desk.objects("Publisher").values()))["State"] == "publishing", "the publisher")
+        seconds.append(time.monotonic() - since)
+        reasons = [s.args[3]["reason"] for s in c.desk.signals("RoomStateUpdate", mark)]
+        assert reasons in (["logining", "logined"], ["logining", "logined", "reconnecting", "reconnected"])
+        wait_until(lambda: len(c.door.objects("Stream")) == 1, "door to see the stream")
+        (seen,) = c.door.objects("Room").values()
+        assert [user[0] for user in seen["Users"]] == ["desk"]
+        assert not [s for s in c.door.signals("RoomStateUpdate", quiet)]
+        c.desk.call("LogoutRoom", "lobby")
+        wait_until(lambda: not c.door.objects("Stream"), "the stream to go")
+    measured(f"publishing {', '.join(f'{s:.2f}' for s in seconds)} s after the line is back")
+    assert max(seconds) <= RECOVERY
+
+
+def test_a_killed_server_is_joined_again(call, measured):
+    """The hub is killed and started anew, three times: users and streams are there once each, with mutes and extra info."""
+    c = call()
+    c.start()
+    for device in (c.door, c.desk):
+        device.set(next(iter(device.objects("Publisher"))), "Publisher", "AudioMuted", Variant("b", True))
+        device.set(next(iter(device.objects("Player"))), "Player", "Volume", Variant("i", 40))
+    players = {d.name: list(d.objects("Player")) for d in (c.door, c.desk)}
+    times = []
+    for pause in (0.5, 3.0, 8.0):
+        marks = {d.name: d.mark() for d in (c.door, c.desk)}
+        c.hub.program.kill()
+        for d in (c.door, c.desk):
+            d.wait("RoomStateUpdate", lambda s: s.args[1:3] == list(LOST), after=marks[d.name], timeout=2)
+        time.sleep(pause)
+        c.hub = start_hub(c.stage, address=c.link.left_address, namespace=c.link.left)
+        since = time.monotonic()
+        seconds = c.flows_again(since)
+        backs = [d.wait("RoomStateUpdate", lambda s: s.args[1] == 2, after=marks[d.name]).at for d in (c.door, c.desk)]
+        seconds["told"] = max(backs) - since
+        times.append(seconds)
+        for d, other in ((c.door, c.desk), (c.desk, c.door)):
+            assert states(d, "RoomStateUpdate", marks[d.name]) == [LOST, BACK]
+            assert states(d, "PublisherStateUpdate", marks[d.name]) == [(1, 1003020), (2, 0)]
+            assert states(d, "PlayerStateUpdate", marks[d.name]) == [(1, 1004020), (2, 0)]
+            (room,) = d.objects("Room").values()
+            assert [user[0] for user in room["Users"]] == [other.name]
+            wait_until(lambda d=d: [s["AudioMuted"] for s in d.objects("Stream").values()] == [True], "the mute")
+            (stream,) = d.objects("Stream").values()
+            assert stream["ExtraInfo"] == f"this is {other.name}"
+            (player,) = d.objects("Player").values()
+            assert (list(d.objects("Player")), player["Volume"]) == (players[d.name], 40)
+    measured(told(times))
+    in_time(times)
+
+
+def test_what_is_asked_for_during_an_outage_happens_after_it(call):
+    """Publishing and mutes that are asked for without a line are not refused: they wait for it."""
+    c = call()
+    c.start()
+    publisher = next(iter(c.desk.objects("Publisher")))
+    mark = c.desk.mark()
+    c.link.down()
+    c.desk.wait("RoomStateUpdate", lambda s: s.args[1:3] == list(LOST), after=mark)
+    c.desk.set(publisher, "Publisher", "VideoMuted", Variant("b", True))
+    assert c.desk.call("StartPublishing", "aux", options(channel=1, video=False))[1] == 1
+    # Longer than an answer of the server may take.
+    time.sleep(12)
+    c.link.up()
+    c.desk.wait("PublisherStateUpdate", lambda s: s.args[:3] == ["aux", 2, 0], after=mark)
+    assert not [s for s in c.desk.signals("PublisherStateUpdate", mark) if s.args[1] == 0]
+
+    def seen() -> dict[str, bool]:
+        return {s["StreamID"]: s["VideoMuted"] for s in c.door.objects("Stream").values()}
+
+    wait_until(lambda: seen() == {"desk": True, "aux": False}, "door to see both")
+
+
+def test_an_outage_ends_after_the_retry_time(call, measured):
+    """Then the room, and all that is in it, ends with 1002053; when the line is back nobody returns."""
+    c = call(retry_time_s=6, hub_extra="heartbeat_timeout_s = 8")
+    c.start()
+    mark, quiet = c.desk.mark(), c.door.mark()
+    since = time.monotonic()
+    c.link.down()
+    out = c.desk.wait("RoomStateUpdate", lambda s: s.args[1] == 0, after=mark, timeout=20)
+    measured(f"given up after {out.at - since:.2f} s of 6")
+    assert (out.args[2], out.args[3]["reason"]) == (1002053, "reconnect_failed")
+    assert 5.5 <= out.at - since <= 8
+    c.desk.wait("PublisherStateUpdate", lambda s: s.args[1:3] == [0, 1003021], after=mark)
+    wait_until(lambda: not c.desk.objects("Room") and not c.desk.objects("Player"), "the objects to go")
+    c.link.up()
+    c.door.wait("RoomUserUpdate", lambda s: s.args[1] == 1, after=quiet, timeout=30)
+    (room,) = c.door.objects("Room").values()
+    assert room["Users"] == []
+    assert states(c.desk, "RoomStateUpdate", mark) == [LOST, (0, 1002053)]
+
+
+def test_the_network_mode_follows_the_default_route(stage):
+    """NetworkMode and NetworkModeChanged, without a wake-up in between."""
+    link = make_link(stage)
+    desk = start_device(stage, "desk", namespace=link.right)
+
+    def mode() -> str:
+        return desk.get("/org/zegod1", "Engine", "NetworkMode")
+
+    # A TUN device is of no kind that has a word.
+    assert mode() == "unknown"
+    for _ in range(3):
+        for change, word in ((link.down, "offline"), (link.up, "unknown"), (link.unplug, "offline"), (link.plug, "unknown")):
+            mark = desk.mark()
+            change()
+            assert desk.wait("NetworkModeChanged", after=mark, timeout=2).args == [word]
+            assert mode() == word
+            assert len(desk.signals("NetworkModeChanged", mark)) == 1
+    mark = desk.mark()
+    link.move("10.77.0.9")
+    time.sleep(0.5)
+    assert not desk.signals("NetworkModeChanged", mark), "another address is not another mode"
+    assert desk.wakeups(5) == 0, "nothing polls"
