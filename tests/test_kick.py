@@ -108,6 +108,8 @@ def test_a_come_back_after_a_short_cut_is_welcome(stage, hub, device):
     desk.login("lobby")
     door.login("lobby", server=relay.url)
     desk.wait("RoomUserUpdate", lambda s: s.args[1] == 0)
+    # Before its media is up it has nothing to come back to.
+    hub.program.wait_for_line("door is connected")
     mark, later = door.mark(), desk.mark()
     relay.cut()
     door.wait("RoomStateUpdate", lambda s: s.args[1:3] == [1, 1002051], after=mark)

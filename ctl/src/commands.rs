@@ -46,9 +46,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
                 Command::RenewToken { room, token } => {
                     room::renew_token(&daemon, &room, token.as_deref(), output).await
                 }
-                Command::ExtraInfo { room, key, value } => {
-                    room::extra_info(&daemon, &room, &key, &value, output).await
-                }
+                Command::ExtraInfo { room, key, value } => room::extra_info(&daemon, &room, &key, &value, output).await,
                 Command::StreamInfo { stream, text } => publish::stream_info(&daemon, &stream, &text, output).await,
                 Command::Users { room } => room::users(&daemon, room, output).await,
                 Command::Streams { room } => room::streams(&daemon, room, output).await,

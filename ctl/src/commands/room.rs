@@ -105,13 +105,7 @@ pub async fn renew_token(daemon: &Daemon, room: &str, given: Option<&str>, outpu
 }
 
 /// Sets a room's extra information.
-pub async fn extra_info(
-    daemon: &Daemon,
-    room: &str,
-    key: &str,
-    value: &str,
-    output: Output,
-) -> Result<(), Failure> {
+pub async fn extra_info(daemon: &Daemon, room: &str, key: &str, value: &str, output: Output) -> Result<(), Failure> {
     daemon.engine.set_room_extra_info(room, key, value).await?;
     output.answer(&json!({"room_id": room, "key": key, "value": value}), || format!("Room {room}: {key} is {value}."))
 }

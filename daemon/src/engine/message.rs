@@ -120,9 +120,9 @@ pub(super) fn number_of(id: &str) -> u64 {
     if let Ok(number) = id.parse::<u64>() {
         return number;
     }
-    let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = id
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     hash & NUMBER_MAX
 }
 

@@ -378,6 +378,36 @@ mod tests {
     }
 
     #[test]
+    fn why_somebody_went_is_why_the_streams_went() {
+        use proto::DisconnectReason as Wire;
+        for (why, told) in [
+            (Wire::ClientInitiated, "-door:A"),
+            (Wire::ConnectionTimeout, "-door:A heartbeat_timeout"),
+            (Wire::DuplicateIdentity, "-door:A logged_in_again"),
+            (Wire::ParticipantRemoved, "-door:A kicked"),
+            (Wire::SignalClose, "-door:A disconnected"),
+            (Wire::RoomDeleted, "-door:A removed_by_server"),
+        ] {
+            let mut room = Room::new("me");
+            room.apply(&[person("bell", State::Active, vec![track("TR", TrackType::Audio, "door", "door")])]);
+            let mut gone = person("bell", State::Disconnected, vec![]);
+            gone.disconnect_reason = why as i32;
+            assert_eq!(words(&room.apply(&[gone])), [told, "-@bell"], "{why:?}");
+        }
+    }
+
+    #[test]
+    fn quiet_people_are_counted_and_not_seen() {
+        let mut room = Room::new("me");
+        let mut quiet = person("bell", State::Active, vec![track("TR", TrackType::Audio, "door", "door")]);
+        quiet.attributes.insert(QUIET_ATTRIBUTE.to_owned(), "1".to_owned());
+        assert_eq!(words(&room.apply(&[quiet])), ["+door:A"]);
+        assert_eq!((room.users().len(), room.people().len(), room.user("bell").id.as_str()), (0, 1, "bell"));
+        assert_eq!(room.owner("door"), Some("bell"));
+        assert_eq!(room.owner("other"), None);
+    }
+
+    #[test]
     fn old_news_changes_nothing() {
         let mut room = Room::new("me");
         let with_version =

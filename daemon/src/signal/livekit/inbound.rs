@@ -161,9 +161,10 @@ impl Task {
             self.extra_info = Some(info.clone());
             self.tell(SessionEvent::RoomExtraInfo(info));
         }
-        let orphan = self.extra_info.clone().filter(|info| {
-            time(&carried) < Some(info.time_ms) && self.carried.as_ref() != Some(info)
-        });
+        let orphan = self
+            .extra_info
+            .clone()
+            .filter(|info| time(&carried) < Some(info.time_ms) && self.carried.as_ref() != Some(info));
         if let Some(info) = orphan {
             let (reply, _) = tokio::sync::oneshot::channel();
             self.set_attribute(ROOM_ATTRIBUTE.to_owned(), info.attribute(), reply);

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use livekit_protocol as proto;
-use proto::data_packet::Value;
 use prost::Message as _;
+use proto::data_packet::Value;
 
 use super::text_streams;
 

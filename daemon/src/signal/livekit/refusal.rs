@@ -149,7 +149,9 @@ pub(super) fn resume(error: WireError) -> Resume {
     match error {
         WireError::LeaveRequest { reason, .. } => Resume::Over(leave(reason as i32)),
         // Joining anew uses the newest token, and hears why it is refused.
-        WireError::Handshake { status } if status == 401 || status == 403 || status == 404 => Resume::Over(DisconnectReason::StateMismatch),
+        WireError::Handshake { status } if status == 401 || status == 403 || status == 404 => {
+            Resume::Over(DisconnectReason::StateMismatch)
+        }
         other => Resume::Again(other.to_string()),
     }
 }

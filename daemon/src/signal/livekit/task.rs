@@ -14,8 +14,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::super::error::{DisconnectReason, SignalError};
-use super::super::room::Room;
 use super::super::extra_info::RoomExtraInfo;
+use super::super::room::Room;
 use super::attributes::Changes;
 use super::commands::{Command, Reply};
 use super::connect::{Connected, Link};
