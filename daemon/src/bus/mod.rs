@@ -95,7 +95,7 @@ impl Bus {
         let pump = pump::Pump::new(connection.clone(), engine.clone(), state, callers);
         tokio::spawn(pump.run(events, handled));
         // The devices are objects before the name is there, too.
-        engine.look_for_devices().await;
+        engine.watch_devices().await;
         // Not in the queue for it: a second daemon ends, and says why.
         let alone = zbus::fdo::RequestNameFlags::DO_NOT_QUEUE;
         let taken = connection.request_name_with_flags(names::BUS_NAME, alone).await;

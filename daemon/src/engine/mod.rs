@@ -6,13 +6,17 @@
 
 mod capture;
 mod channel;
+mod configured;
 mod core;
+mod device_level;
+mod device_watch;
 mod devices;
 mod diagnostics;
 mod error;
 mod event;
 mod handle;
 mod message;
+mod phone_call;
 mod player;
 mod playing;
 mod publishing;
@@ -21,14 +25,15 @@ mod request;
 mod retry;
 mod room;
 mod rooms;
+mod speaker;
 mod token;
 mod viewing;
 
 pub use diagnostics::{Diagnostic, network_mode};
 pub use error::EngineError;
 pub use event::{
-    Change, DeviceObject, EngineEvent, EngineInfo, FirstFrame, Message, News, PlayerInfo, PublisherInfo, Quality,
-    QualityValue, RemoteStream, RoomInfo, StreamInfo, User, VideoLayer, ViewInfo,
+    Change, DeviceLevel, DeviceObject, EngineEvent, EngineInfo, FirstFrame, Message, News, PlayerInfo, PublisherInfo,
+    Quality, QualityValue, RemoteStream, RoomInfo, StreamInfo, User, VideoLayer, ViewInfo,
 };
 pub use handle::Engine;
 pub use request::{
