@@ -129,15 +129,7 @@ pub enum Command {
     /// Show the own camera's picture.
     Preview(Preview),
     /// Mute or unmute microphone, speaker, camera or a stream.
-    Mute {
-        /// microphone, speaker, camera, or the id of a published or played stream.
-        target: String,
-        /// on or off.
-        state: Switch,
-        /// Of a stream: its picture instead of its sound.
-        #[arg(long)]
-        video: bool,
-    },
+    Mute(Mute),
     /// Set the volume of microphone, speaker or a stream.
     Volume {
         /// microphone (all that is published), speaker (all that is played), or the id of a published or played stream.
@@ -177,6 +169,8 @@ pub enum Command {
     },
     /// Print every signal as it happens, until Ctrl-C.
     Monitor,
+    /// Find out why this device does not work.
+    Doctor(Doctor),
     /// Make a token. Needs no daemon.
     Token(Token),
     /// Say what an error code means. Needs no daemon.
@@ -302,6 +296,38 @@ pub enum Switch {
     On,
     /// Off.
     Off,
+}
+
+/// `mute`.
+#[derive(Debug, Args)]
+pub struct Mute {
+    /// microphone, speaker, camera, or the id of a published or played stream.
+    pub target: String,
+    /// on or off.
+    pub state: Switch,
+    /// Of a stream: its picture instead of its sound.
+    #[arg(long)]
+    pub video: bool,
+    /// Of the camera: the publish channel whose camera is released.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(i32).range(0..=3))]
+    pub channel: i32,
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Look at this room server, ws:// or wss://, instead of the one that zegod uses.
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+    /// Look at this token, too; from ZEGO_TOKEN when left out.
+    #[arg(long)]
+    pub token: Option<String>,
+    /// Whom the token is to let in.
+    #[arg(long, value_name = "ID")]
+    pub user: Option<String>,
+    /// Into which room.
+    #[arg(long)]
+    pub room: Option<String>,
 }
 
 /// `token`.

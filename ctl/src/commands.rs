@@ -1,6 +1,7 @@
 //! The commands, one file per concern.
 
 mod devices;
+mod doctor;
 mod explain;
 mod message;
 mod monitor;
@@ -34,6 +35,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Completions { shell } => completions(shell, output),
         Command::Play(options) => play::play(bus, options, output).await,
         Command::Preview(options) => play::preview(bus, options, output).await,
+        Command::Doctor(options) => doctor::examine(bus, options, output).await,
         command => {
             let daemon = Daemon::on(bus).await?;
             match command {
@@ -53,7 +55,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
                 Command::Publish(options) => publish::publish(&daemon, options, output).await,
                 Command::Unpublish { stream } => publish::unpublish(&daemon, stream, output).await,
                 Command::Stop { stream } => play::stop(&daemon, &stream, output).await,
-                Command::Mute { target, state, video } => sound::mute(&daemon, &target, state, video, output).await,
+                Command::Mute(options) => sound::mute(&daemon, &options, output).await,
                 Command::Volume { target, volume } => sound::volume(&daemon, &target, volume, output).await,
                 Command::Devices => devices::list(&daemon, output).await,
                 Command::Use { device_id, channel } => devices::select(&daemon, &device_id, channel, output).await,
@@ -65,6 +67,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
                 Command::Token(_)
                 | Command::Explain { .. }
                 | Command::Completions { .. }
+                | Command::Doctor(_)
                 | Command::Play(_)
                 | Command::Preview(_) => unreachable!("done above"),
             }

@@ -25,6 +25,8 @@ pub enum Failure {
     Usage(String),
     /// Neither zegod nor the bus is there, or it went away. Status 3.
     NoDaemon(String),
+    /// What is wrong was printed already. Status 1.
+    Told,
     /// Whoever read the output has stopped. Status 0, and not a word.
     ReaderGone,
 }
@@ -63,7 +65,7 @@ impl Failure {
     pub fn status(&self) -> u8 {
         match self {
             Failure::ReaderGone => 0,
-            Failure::Refused { .. } => 1,
+            Failure::Refused { .. } | Failure::Told => 1,
             Failure::Usage(_) => 2,
             Failure::NoDaemon(_) => 3,
         }
@@ -72,7 +74,7 @@ impl Failure {
     /// The lines for standard error.
     pub fn text(&self, json: bool) -> String {
         let (name, code, message, hint) = match self {
-            Failure::ReaderGone => return String::new(),
+            Failure::ReaderGone | Failure::Told => return String::new(),
             Failure::Refused { name, code, message, hint } => (name.as_str(), *code, message, hint.as_deref()),
             Failure::Usage(message) => ("Usage", None, message, None),
             Failure::NoDaemon(message) => ("NoDaemon", None, message, None),

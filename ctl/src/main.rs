@@ -5,6 +5,7 @@
 mod arguments;
 mod bus;
 mod commands;
+mod doctor;
 mod failure;
 mod output;
 mod table;

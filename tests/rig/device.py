@@ -136,6 +136,12 @@ class Device:
         wanted = f"{SERVICE}.{interface}"
         return {path: interfaces[wanted] for path, interfaces in reply[0].items() if wanted in interfaces}
 
+    def find_device(self, device_id: str) -> str:
+        """The object of the device with this id."""
+        found = [path for path, device in self.objects("Device").items() if device["DeviceID"] == device_id]
+        assert len(found) == 1, f"{len(found)} devices are {device_id}"
+        return found[0]
+
     # Signals
 
     def mark(self) -> int:
@@ -264,6 +270,8 @@ def configuration(
     interfaces: Sequence[str] = ("lo",),
     retry_time_s: int | None = None,
     more_cameras: Sequence[str] = (),
+    more_microphones: Sequence[str] = (),
+    more_speakers: Sequence[str] = (),
     log_level: str = "info",
     extra: str = "",
 ) -> str:
@@ -274,14 +282,19 @@ def configuration(
         settings.append(f"retry_time_s = {retry_time_s}")
     room = "\n".join(["[room]", *settings, "", ""]) if settings else ""
     names = ", ".join(f'"{name}"' for name in interfaces)
-    others = ", ".join(f'"{name}"' for name in more_cameras)
-    more = f"more = [{others}]\n" if others else ""
+    cameras, microphones, speakers = map(_more, (more_cameras, more_microphones, more_speakers))
     return (
-        f'{room}[camera]\nsource = "{camera}"\nwidth = {width}\nheight = {height}\nfps = {fps}\n{more}\n'
-        f'[microphone]\nsource = "{microphone}"\n\n[speaker]\nsink = "{speaker}"\n\n'
+        f'{room}[camera]\nsource = "{camera}"\nwidth = {width}\nheight = {height}\nfps = {fps}\n{cameras}\n'
+        f'[microphone]\nsource = "{microphone}"\n{microphones}\n[speaker]\nsink = "{speaker}"\n{speakers}\n'
         f"[video]\nwidth = {width}\nheight = {height}\nfps = {fps}\n{bitrate}\n"
         f'[network]\ninterfaces = [{names}]\n\n[log]\nlevel = "{log_level}"\n{extra}'
     )
+
+
+def _more(devices: Sequence[str]) -> str:
+    """The line that names further devices; nothing without any."""
+    others = ", ".join(f'"{name}"' for name in devices)
+    return f"more = [{others}]\n" if others else ""
 
 
 def start_device(

@@ -2,6 +2,7 @@
 
 import threading
 import time
+import wave
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,11 +53,8 @@ def read_wav(path: Path) -> np.ndarray:
 
 def find_beeps(samples: np.ndarray, frequency: float = 1000.0, level_dbfs: float = -26.0) -> list[Beep]:
     """Every stretch of `samples` in which a tone of about `frequency` is louder than `level_dbfs` (peak)."""
-    count = len(samples) // WINDOW
-    windows = samples[: count * WINDOW].reshape(count, WINDOW)
     # One bin of a Fourier transform per window; 5 ms hold a whole number of periods, so none leaks.
-    wave = np.exp(-2j * np.pi * frequency * np.arange(WINDOW) / RATE)
-    amplitude = np.abs(windows @ wave) * 2 / WINDOW
+    amplitude = 10 ** (loudness(samples, frequency) / 20)
     loud = np.flatnonzero(amplitude > 10 ** (level_dbfs / 20))
     beeps = []
     for run in np.split(loud, np.flatnonzero(np.diff(loud) > 2) + 1):
@@ -72,6 +70,33 @@ def find_beeps(samples: np.ndarray, frequency: float = 1000.0, level_dbfs: float
         peak = 20 * np.log10(max(float(np.abs(piece).max()), 1e-6))
         beeps.append(Beep(onset / RATE, (last - onset) / RATE, peak, crossings * RATE / 2 / len(piece)))
     return beeps
+
+
+def write_tone(path: Path, frequency: float, peak_dbfs: float = -12.0, seconds: float = 1.0) -> Path:
+    """Writes a WAV file with a tone that goes on when the file is looped: whole periods only."""
+    time_of = np.arange(int(RATE * seconds)) / RATE
+    samples = (np.sin(2 * np.pi * frequency * time_of) * 32767 * 10 ** (peak_dbfs / 20)).astype("<i2")
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(samples.tobytes())
+    return path
+
+
+def loudness(samples: np.ndarray, frequency: float) -> np.ndarray:
+    """How loud a tone is, in dBFS (peak), for each 5 ms of `samples`."""
+    count = len(samples) // WINDOW
+    windows = samples[: count * WINDOW].reshape(count, WINDOW)
+    turning = np.exp(-2j * np.pi * frequency * np.arange(WINDOW) / RATE)
+    return 20 * np.log10(np.maximum(np.abs(windows @ turning) * 2 / WINDOW, 1e-6))
+
+
+def longest_silence(samples: np.ndarray, frequencies: list[float], level_dbfs: float = -26.0) -> float:
+    """Seconds of the longest stretch in which none of these tones is louder than `level_dbfs`."""
+    heard = np.max([loudness(samples, frequency) for frequency in frequencies], axis=0) > level_dbfs
+    edges = np.flatnonzero(np.concatenate(([True], heard, [True])))
+    return float((np.diff(edges).max() - 1) * WINDOW / RATE)
 
 
 class WavWatch:

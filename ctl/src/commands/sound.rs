@@ -4,7 +4,7 @@ use serde_json::json;
 use zbus::proxy::CacheProperties;
 use zego_protocol::proxy::{PlayerProxy, PublisherProxy};
 
-use crate::arguments::Switch;
+use crate::arguments::{Mute, Switch};
 use crate::bus::{Daemon, Object, Objects};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -44,13 +44,14 @@ macro_rules! proxy {
 }
 
 /// Mutes or unmutes.
-pub async fn mute(daemon: &Daemon, name: &str, state: Switch, video: bool, output: Output) -> Result<(), Failure> {
-    let muted = state == Switch::On;
+pub async fn mute(daemon: &Daemon, options: &Mute, output: Output) -> Result<(), Failure> {
+    let Mute { target: name, video, channel, .. } = options;
+    let (muted, video) = (options.state == Switch::On, *video);
     let objects = daemon.objects().await?;
     match (Target::find(name, &objects)?, video) {
         (Target::Microphone, false) => daemon.engine.mute_microphone(muted).await?,
         (Target::Speaker, false) => daemon.engine.mute_speaker(muted).await?,
-        (Target::Camera, _) => daemon.engine.enable_camera(!muted, 0).await?,
+        (Target::Camera, _) => daemon.engine.enable_camera(!muted, *channel).await?,
         (Target::Microphone | Target::Speaker, true) => {
             return Err(Failure::Usage(format!("{name} has no picture; leave out --video")));
         }

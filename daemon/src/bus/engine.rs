@@ -556,10 +556,10 @@ impl EngineInterface {
         crate::engine::network_mode().word().to_owned()
     }
 
-    /// A telephone call holds the audio devices. Never, in this version.
+    /// A telephone call holds the audio devices: ModemManager or oFono reports one. Publishing and playing go on without sound.
     #[zbus(property)]
     fn call_active(&self) -> bool {
-        false
+        self.info().call_active
     }
 
     /// What this version can do.

@@ -15,6 +15,7 @@ mod pump;
 mod requests;
 mod room;
 mod stream;
+mod telephony;
 mod values;
 mod view;
 
@@ -94,8 +95,11 @@ impl Bus {
         server.at(names::ROOT_PATH, interface).await.map_err(connect)?;
         let pump = pump::Pump::new(connection.clone(), engine.clone(), state, callers);
         tokio::spawn(pump.run(events, handled));
+        if let Err(error) = telephony::watch(&connection, engine.clone()).await {
+            log::warn!("telephone calls will not be noticed: {error}");
+        }
         // The devices are objects before the name is there, too.
-        engine.look_for_devices().await;
+        engine.watch_devices().await;
         // Not in the queue for it: a second daemon ends, and says why.
         let alone = zbus::fdo::RequestNameFlags::DO_NOT_QUEUE;
         let taken = connection.request_name_with_flags(names::BUS_NAME, alone).await;

@@ -19,6 +19,7 @@ use super::room::RoomObject;
 use super::stream::StreamObject;
 use super::values;
 use super::view::ViewObject;
+use crate::devices::registry::{DeviceInfo, DeviceState};
 use crate::engine::{Change, Engine, EngineEvent, EngineInfo, Message};
 
 /// Handles the engine's news one after the other.
@@ -115,21 +116,29 @@ impl Pump {
         if before.speaker_muted != info.speaker_muted {
             interface.speaker_muted_changed(&self.emitter).await?;
         }
+        if before.call_active != info.call_active {
+            interface.call_active_changed(&self.emitter).await?;
+        }
         Ok(())
     }
 
     /// A device's object, and the signal that tells of it.
     async fn device(&mut self, change: Change<crate::engine::DeviceObject>) -> zbus::Result<()> {
-        let told = match &change {
-            Change::Added(object) => Some((object.device.kind.as_str(), ZegoUpdateType::Add, object.number)),
-            Change::Changed(_) => None,
-            Change::Removed(number) => self
-                .devices
-                .get(*number)
-                .map(|shared| (look(shared).info.device.kind.as_str(), ZegoUpdateType::Delete, *number)),
+        // One that the configuration names keeps its object while it is unplugged.
+        let is_there = |device: &DeviceInfo| device.state != DeviceState::Unplugged;
+        let (number, after) = match &change {
+            Change::Added(object) | Change::Changed(object) => (object.number, Some(object.device.clone())),
+            Change::Removed(number) => (*number, None),
+        };
+        let before = self.devices.get(number).map(|shared| look(shared).info.device.clone());
+        let update = match (before.as_ref().is_some_and(is_there), after.as_ref().is_some_and(is_there)) {
+            (false, true) => Some(ZegoUpdateType::Add),
+            (true, false) => Some(ZegoUpdateType::Delete),
+            (true, true) | (false, false) => None,
         };
         self.devices.apply(change).await?;
-        if let Some((kind, update, number)) = told {
+        if let (Some(update), Some(device)) = (update, after.or(before)) {
+            let kind = device.kind.as_str();
             let path = values::path(Some(names::device_path(number)));
             EngineInterface::device_state(&self.emitter, kind, update.number(), path).await?;
         }

@@ -1,13 +1,15 @@
 //! The sound cards of this machine, and the names by which they are asked for.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use alsa::card;
 use alsa::ctl::{Ctl, DeviceIter};
+use alsa::pcm::HwParams;
 use alsa::{Direction, Output, PCM};
 
 use crate::devices::DeviceError;
-use crate::devices::holders::{holder, holder_or_another};
+use crate::devices::holders::holder_or_another;
+use crate::devices::registry::DeviceFormat;
 
 /// Drivers whose cards are no hardware; `auto` takes them only when there is nothing else.
 const VIRTUAL_DRIVERS: [&str; 2] = ["Loopback", "Dummy"];
@@ -26,14 +28,30 @@ pub(super) struct Pcm {
 }
 
 impl Pcm {
-    /// The process that has it open.
-    pub(super) fn holder(&self) -> Option<String> {
-        let node = self.node();
-        holder(|path| path == Path::new(&node))
+    /// Its device node.
+    pub(super) fn node(&self) -> PathBuf {
+        let end = if self.capture { 'c' } else { 'p' };
+        PathBuf::from(format!("/dev/snd/pcmC{}D{}{end}", self.card, self.device))
     }
 
-    fn node(&self) -> String {
-        format!("/dev/snd/pcmC{}D{}{}", self.card, self.device, if self.capture { 'c' } else { 'p' })
+    /// What the hardware offers, without conversion; nothing while somebody uses it, or when it refuses.
+    pub(super) fn formats(&self) -> Vec<DeviceFormat> {
+        let _quiet = Output::local_error_handler();
+        let direction = if self.capture { Direction::Capture } else { Direction::Playback };
+        let asked = || -> alsa::Result<DeviceFormat> {
+            let pcm = PCM::new(&format!("hw:{},{}", self.card, self.device), direction, true)?;
+            let hardware = HwParams::any(&pcm)?;
+            Ok(DeviceFormat::Audio {
+                rates: (hardware.get_rate_min()?, hardware.get_rate_max()?),
+                channels: (hardware.get_channels_min()?, hardware.get_channels_max()?),
+            })
+        };
+        asked().into_iter().collect()
+    }
+
+    /// The card's id.
+    pub(super) fn card_id(&self) -> &str {
+        card_of(&self.id)
     }
 }
 
@@ -95,7 +113,7 @@ pub(super) fn open(device: &str, name: &str, direction: Direction) -> Result<PCM
             let end = if direction == Direction::Capture { 'c' } else { 'p' };
             let wanted = list(direction).into_iter().find(|pcm| same_card(&resolved, pcm)).map(|pcm| pcm.node());
             let owner = holder_or_another(|path| match &wanted {
-                Some(node) => path == Path::new(node),
+                Some(node) => path == node,
                 None => path.to_str().is_some_and(|path| path.starts_with("/dev/snd/pcm") && path.ends_with(end)),
             });
             DeviceError::Busy { device: device.to_owned(), owner }
@@ -108,6 +126,16 @@ pub(super) fn open(device: &str, name: &str, direction: Direction) -> Result<PCM
         }
         errno => DeviceError::Io { device: device.to_owned(), action: "opening it", source: errno.into() },
     })
+}
+
+/// The card in a name of the form `CARD,DEVICE`.
+pub(super) fn card_of(id: &str) -> &str {
+    id.split(',').next().unwrap_or_default()
+}
+
+/// Whether a configured name means hardware (`hw:…`, `CARD,DEVICE`), and not a PCM of the library's configuration.
+pub(super) fn is_hardware_name(name: &str) -> bool {
+    name.starts_with("hw:") || name.starts_with("plughw:") || (name.contains(',') && !name.contains(':'))
 }
 
 /// Whether two configured names mean the same PCM.
@@ -146,6 +174,8 @@ fn same_card(resolved: &str, pcm: &Pcm) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -175,7 +205,16 @@ mod tests {
         for name in ["plughw:Loopback", "plughw:1,1", "plughw:PCH,1", "default"] {
             assert!(!same_card(name, &pcm), "{name}");
         }
-        assert_eq!(pcm.node(), "/dev/snd/pcmC2D1c");
+        assert_eq!(pcm.node(), Path::new("/dev/snd/pcmC2D1c"));
+    }
+
+    #[test]
+    fn hardware_is_known_by_its_name() {
+        for (name, hardware) in
+            [("hw:2,0", true), ("plughw:2", true), ("PCH,1", true), ("default", false), ("dsnoop:PCH,0", false)]
+        {
+            assert_eq!(is_hardware_name(name), hardware, "{name}");
+        }
     }
 
     #[test]

@@ -1,27 +1,79 @@
-//! Who holds a device node open.
+//! Who holds device nodes open.
 
+use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// The first other process that has a node open for which `is_it` holds, as `name (pid)`. Processes that this one may not look
-/// into (another user's) are passed over.
-pub(super) fn holder(is_it: impl Fn(&Path) -> bool) -> Option<String> {
-    let own = std::process::id();
-    fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
-        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
-        if pid == own {
-            return None;
-        }
-        let open = fs::read_dir(entry.path().join("fd")).ok()?;
-        open.flatten().find(|file| fs::read_link(file.path()).is_ok_and(|target| is_it(&target)))?;
-        let name = fs::read_to_string(entry.path().join("comm")).ok()?;
-        Some(format!("{} ({pid})", name.trim_end()))
-    })
+/// The processes that have device nodes open, as one look at `/proc` found them.
+///
+/// Processes that this one may not look into are passed over: another user's, unless it has CAP_SYS_PTRACE. What ALSA tells
+/// of a sound card's owner is world-readable, so a sound card is known to be busy in any case.
+#[derive(Debug, Default)]
+pub(super) struct Holders(HashMap<PathBuf, String>);
+
+impl Holders {
+    /// Looks at every other process.
+    pub(super) fn look() -> Self {
+        Self(find(|path| path.starts_with("/dev")))
+    }
+
+    /// The process that has a node open, as `name (pid)`.
+    pub(super) fn of(&self, node: &Path) -> Option<String> {
+        self.0.get(node).cloned().or_else(|| pcm_owner(node, Path::new("/proc/asound")))
+    }
 }
 
-/// As [`holder`], with words for the case that it cannot be told.
+/// Every open file of other processes for which `is_it` holds, and who has it.
+fn find(is_it: impl Fn(&Path) -> bool) -> HashMap<PathBuf, String> {
+    let own = std::process::id();
+    let mut found = HashMap::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        if pid == own {
+            continue;
+        }
+        for file in fs::read_dir(entry.path().join("fd")).into_iter().flatten().flatten() {
+            if let Ok(target) = fs::read_link(file.path())
+                && is_it(&target)
+            {
+                found.entry(target).or_insert_with(|| name_of(pid));
+            }
+        }
+    }
+    found
+}
+
+/// `name (pid)`, or without a name when it is not to be seen.
+fn name_of(pid: u32) -> String {
+    match fs::read_to_string(format!("/proc/{pid}/comm")) {
+        Ok(name) => format!("{} ({pid})", name.trim_end()),
+        Err(_) => format!("process {pid}"),
+    }
+}
+
+/// What ALSA says of the owner of `/dev/snd/pcmC1D0p`: `card1/pcm0p/sub*/status` names its process while it is open.
+fn pcm_owner(node: &Path, asound: &Path) -> Option<String> {
+    let name = node.file_name()?.to_str()?.strip_prefix("pcmC")?;
+    let (card, device) = name.split_once('D')?;
+    let own = std::process::id();
+    let streams = fs::read_dir(asound.join(format!("card{card}")).join(format!("pcm{device}"))).ok()?;
+    let pid = streams.flatten().find_map(|stream| {
+        let status = fs::read_to_string(stream.path().join("status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("owner_pid"))?;
+        let pid: u32 = line.trim_start_matches([' ', ':']).trim().parse().ok()?;
+        (pid != own && !is_own_thread(pid)).then_some(pid)
+    })?;
+    Some(name_of(pid))
+}
+
+/// ALSA names the thread that opened a device.
+fn is_own_thread(pid: u32) -> bool {
+    Path::new("/proc/self/task").join(pid.to_string()).exists()
+}
+
+/// The first other process that has a node open for which `is_it` holds, or words for the case that it cannot be told.
 pub(super) fn holder_or_another(is_it: impl Fn(&Path) -> bool) -> String {
-    holder(is_it).unwrap_or_else(|| "another program".to_owned())
+    find(is_it).into_values().next().unwrap_or_else(|| "another program".to_owned())
 }
 
 #[cfg(test)]
@@ -35,13 +87,32 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path().to_owned();
         let held = |target: &Path| target == path;
-        assert_eq!(holder(held), None, "this process does not count");
+        assert!(find(held).is_empty(), "this process does not count");
         let mut child = Command::new("sleep").arg("60").stdin(Stdio::from(file.reopen().unwrap())).spawn().unwrap();
-        let found = holder(held);
+        let found = find(held).remove(&path);
         let expected = format!("sleep ({})", child.id());
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(found, Some(expected));
         assert_eq!(holder_or_another(held), "another program");
+    }
+
+    #[test]
+    fn alsa_names_the_owner_of_a_pcm() {
+        let asound = tempfile::tempdir().unwrap();
+        let node = Path::new("/dev/snd/pcmC1D0p");
+        let status = |stream: &str, text: &str| {
+            let folder = asound.path().join("card1/pcm0p").join(stream);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("status"), text).unwrap();
+        };
+        assert_eq!(pcm_owner(node, asound.path()), None, "no such card");
+        status("sub0", "closed\n");
+        assert_eq!(pcm_owner(node, asound.path()), None);
+        status("sub1", "state: RUNNING\nowner_pid   : 999999999\ntrigger_time: 1.2\n");
+        assert_eq!(pcm_owner(node, asound.path()).as_deref(), Some("process 999999999"));
+        status("sub1", &format!("state: RUNNING\nowner_pid   : {}\n", std::process::id()));
+        assert_eq!(pcm_owner(node, asound.path()), None, "this process does not count");
+        assert_eq!(pcm_owner(Path::new("/dev/video0"), asound.path()), None);
     }
 }

@@ -6,13 +6,17 @@
 
 pub mod camera;
 mod cards;
+mod descriptor;
 mod error;
 mod holders;
 pub mod microphone;
+mod mixer;
 mod pace;
 pub mod registry;
+mod simulated;
 mod source_error;
 pub mod speaker;
+pub mod watch;
 mod wav;
 
 pub use error::DeviceError;

@@ -1,13 +1,15 @@
 //! Which devices there are: the real ones of this machine, and the simulated ones that the configuration names.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use alsa::Direction;
 
 use crate::devices::camera::{self, CameraSource};
-use crate::devices::cards;
+use crate::devices::holders::Holders;
 use crate::devices::microphone::MicrophoneSource;
 use crate::devices::speaker::SpeakerSink;
+use crate::devices::{DeviceError, cards, mixer, simulated};
 
 /// The devices that the configuration names; the first of each list is the default one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -100,6 +102,15 @@ pub enum DeviceFormat {
     },
 }
 
+/// What a device's own controls say; nothing where the hardware has no such control.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HardwareLevel {
+    /// Loudness, 0 to 100: the place in the control's range.
+    pub volume: Option<u8>,
+    /// Whether it is silenced.
+    pub muted: Option<bool>,
+}
+
 /// One device.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeviceInfo {
@@ -119,6 +130,10 @@ pub struct DeviceInfo {
     pub default: bool,
     /// How to open it.
     pub source: DeviceSource,
+    /// The node of a real device.
+    pub node: Option<PathBuf>,
+    /// Its own volume and mute.
+    pub level: HardwareLevel,
 }
 
 /// The devices there are now: first those that the configuration names, then the real ones of this machine. Exactly one of a
@@ -127,19 +142,57 @@ pub struct DeviceInfo {
 /// Real devices are opened for a moment to ask what they can do, so call it when somebody wants to know, not in a circle.
 #[must_use]
 pub fn list(configured: &ConfiguredDevices) -> Vec<DeviceInfo> {
-    let mut found = simulated(configured);
+    let mut found: Vec<DeviceInfo> =
+        configured.sources().filter(|source| source.is_simulated()).map(simulated).collect();
+    let holders = Holders::look();
     found.extend(cameras());
-    found.extend(sound(Direction::Capture));
-    found.extend(sound(Direction::Playback));
-    for source in &configured.cameras {
-        if let CameraSource::V4l2(id) = source
-            && camera::v4l2::node::find(id).is_none()
-        {
-            found.push(missing(DeviceKind::Camera, DeviceSource::Camera(source.clone())));
-        }
-    }
+    found.extend(sound(Direction::Capture, &holders));
+    found.extend(sound(Direction::Playback, &holders));
+    found.extend(named_only(configured, &found));
     mark_defaults(&mut found, configured);
+    note_holders(&mut found, &holders);
     found
+}
+
+/// Looks anew who uses the real devices among those that were found before, without opening any of them.
+pub fn look_for_holders(found: &mut [DeviceInfo]) {
+    note_holders(found, &Holders::look());
+}
+
+fn note_holders(found: &mut [DeviceInfo], holders: &Holders) {
+    for device in found {
+        let Some(node) = &device.node else { continue };
+        device.busy_owner = holders.of(node);
+        device.state = match (device.state, &device.busy_owner) {
+            (DeviceState::Unplugged, _) => DeviceState::Unplugged,
+            (_, Some(_)) => DeviceState::Busy,
+            (_, None) => DeviceState::Available,
+        };
+    }
+}
+
+/// Sets the volume of a device's own control, 0 to 100.
+///
+/// # Errors
+/// [`DeviceError::Unplugged`], [`DeviceError::Io`]; one without such a control is [`DeviceError::UnsupportedFormat`].
+pub fn set_volume(source: &DeviceSource, volume: u8) -> Result<(), DeviceError> {
+    let (card, direction) = source.card()?;
+    mixer::set_volume(&source.to_string(), card, direction, volume)
+}
+
+/// Mutes or unmutes by a device's own control.
+///
+/// # Errors
+/// As [`set_volume`].
+pub fn set_muted(source: &DeviceSource, muted: bool) -> Result<(), DeviceError> {
+    let (card, direction) = source.card()?;
+    mixer::set_muted(&source.to_string(), card, direction, muted)
+}
+
+/// What a device's own controls say now.
+#[must_use]
+pub fn level(source: &DeviceSource) -> HardwareLevel {
+    source.card().map_or_else(|_| HardwareLevel::default(), |(card, direction)| mixer::read(card, direction))
 }
 
 fn device(kind: DeviceKind, source: DeviceSource) -> DeviceInfo {
@@ -153,50 +206,54 @@ fn device(kind: DeviceKind, source: DeviceSource) -> DeviceInfo {
         busy_owner: None,
         default: false,
         source,
+        node: None,
+        level: HardwareLevel::default(),
     }
 }
 
-fn missing(kind: DeviceKind, source: DeviceSource) -> DeviceInfo {
-    DeviceInfo { state: DeviceState::Unplugged, ..device(kind, source) }
+fn simulated(source: DeviceSource) -> DeviceInfo {
+    let (state, formats) = (simulated::state(&source), simulated::formats(&source));
+    DeviceInfo { state, formats, ..device(source.kind(), source) }
 }
 
-fn simulated(configured: &ConfiguredDevices) -> Vec<DeviceInfo> {
-    let mut found = Vec::new();
-    for source in &configured.cameras {
-        if matches!(source, CameraSource::Pattern(_) | CameraSource::File(_)) {
-            found.push(device(DeviceKind::Camera, DeviceSource::Camera(source.clone())));
+/// The devices that the configuration names and that no search found: hardware that is not plugged in, and PCMs of the sound
+/// library's configuration.
+fn named_only(configured: &ConfiguredDevices, found: &[DeviceInfo]) -> Vec<DeviceInfo> {
+    let is_missing = |source: &DeviceSource| match source {
+        DeviceSource::Camera(CameraSource::V4l2(id)) => camera::v4l2::node::find(id).is_none(),
+        source => source.is_real() && !found.iter().any(|device| device.source.is_same(source)),
+    };
+    let state = |source: &DeviceSource| match source {
+        DeviceSource::Microphone(MicrophoneSource::Alsa(name)) | DeviceSource::Speaker(SpeakerSink::Alsa(name))
+            if !cards::is_hardware_name(name) =>
+        {
+            DeviceState::Available
         }
-    }
-    for source in &configured.microphones {
-        if matches!(source, MicrophoneSource::Tone(_) | MicrophoneSource::File(_)) {
-            found.push(device(DeviceKind::Microphone, DeviceSource::Microphone(source.clone())));
-        }
-    }
-    for sink in &configured.speakers {
-        if matches!(sink, SpeakerSink::Null | SpeakerSink::File(_)) {
-            found.push(device(DeviceKind::Speaker, DeviceSource::Speaker(sink.clone())));
-        }
-    }
-    found
+        _ => DeviceState::Unplugged,
+    };
+    let missing = configured.sources().filter(is_missing);
+    missing.map(|source| DeviceInfo { state: state(&source), ..device(source.kind(), source) }).collect()
 }
 
 fn cameras() -> impl Iterator<Item = DeviceInfo> {
     camera::v4l2::node::list().into_iter().map(|node| {
-        let (formats, state, busy_owner) = camera::v4l2::describe(&node);
+        let (formats, state) = camera::v4l2::describe(&node);
         let source = DeviceSource::Camera(CameraSource::V4l2(node.id));
-        DeviceInfo { name: node.name, formats, state, busy_owner, ..device(DeviceKind::Camera, source) }
+        DeviceInfo { name: node.name, formats, state, node: Some(node.path), ..device(DeviceKind::Camera, source) }
     })
 }
 
-fn sound(direction: Direction) -> impl Iterator<Item = DeviceInfo> {
+fn sound(direction: Direction, holders: &Holders) -> impl Iterator<Item = DeviceInfo> {
     cards::list(direction).into_iter().map(move |pcm| {
-        let owner = pcm.holder();
+        let level = mixer::read(pcm.card_id(), direction);
+        // A card that somebody uses is left alone.
+        let formats = if holders.of(&pcm.node()).is_some() { Vec::new() } else { pcm.formats() };
+        let node = Some(pcm.node());
         let (kind, source) = match direction {
             Direction::Capture => (DeviceKind::Microphone, DeviceSource::Microphone(MicrophoneSource::Alsa(pcm.id))),
             Direction::Playback => (DeviceKind::Speaker, DeviceSource::Speaker(SpeakerSink::Alsa(pcm.id))),
         };
-        let state = if owner.is_some() { DeviceState::Busy } else { DeviceState::Available };
-        DeviceInfo { name: pcm.name, state, busy_owner: owner, ..device(kind, source) }
+        DeviceInfo { name: pcm.name, formats, node, level, ..device(kind, source) }
     })
 }
 
@@ -223,7 +280,48 @@ fn mark_defaults(found: &mut [DeviceInfo], configured: &ConfiguredDevices) {
     }
 }
 
+impl ConfiguredDevices {
+    /// All of them, cameras first.
+    pub(super) fn sources(&self) -> impl Iterator<Item = DeviceSource> {
+        let cameras = self.cameras.iter().cloned().map(DeviceSource::Camera);
+        let microphones = self.microphones.iter().cloned().map(DeviceSource::Microphone);
+        cameras.chain(microphones).chain(self.speakers.iter().cloned().map(DeviceSource::Speaker))
+    }
+}
+
 impl DeviceSource {
+    /// What it is good for.
+    #[must_use]
+    pub const fn kind(&self) -> DeviceKind {
+        match self {
+            Self::Camera(_) => DeviceKind::Camera,
+            Self::Microphone(_) => DeviceKind::Microphone,
+            Self::Speaker(_) => DeviceKind::Speaker,
+        }
+    }
+
+    /// Whether it is made up, as opposed to hardware, `auto` and `none`.
+    const fn is_simulated(&self) -> bool {
+        matches!(
+            self,
+            Self::Camera(CameraSource::Pattern(_) | CameraSource::File(_))
+                | Self::Microphone(MicrophoneSource::Tone(_) | MicrophoneSource::File(_))
+                | Self::Speaker(SpeakerSink::Null | SpeakerSink::File(_))
+        )
+    }
+
+    /// The sound card of one that was found by a search.
+    fn card(&self) -> Result<(&str, Direction), DeviceError> {
+        match self {
+            Self::Microphone(MicrophoneSource::Alsa(id)) => Ok((cards::card_of(id), Direction::Capture)),
+            Self::Speaker(SpeakerSink::Alsa(id)) => Ok((cards::card_of(id), Direction::Playback)),
+            other => Err(DeviceError::UnsupportedFormat {
+                device: other.to_string(),
+                reason: "it has no volume control of its own".to_owned(),
+            }),
+        }
+    }
+
     /// Whether it is hardware, as opposed to a simulated device.
     #[must_use]
     pub const fn is_real(&self) -> bool {
@@ -295,6 +393,16 @@ mod tests {
         let all = list(&configured);
         let gone = all.iter().find(|device| device.id == "v4l2:gone").unwrap();
         assert_eq!((gone.state, gone.default), (DeviceState::Unplugged, true));
+    }
+
+    #[test]
+    fn sound_hardware_that_is_not_there_is_unplugged_and_a_pcm_of_the_library_is_available() {
+        let microphones = ["alsa:Nowhere,1", "alsa:default", "auto"].map(|text| text.parse().unwrap()).to_vec();
+        let all = list(&ConfiguredDevices { microphones, ..ConfiguredDevices::default() });
+        let state = |id: &str| all.iter().find(|device| device.id == id).map(|device| device.state);
+        assert_eq!(state("alsa:Nowhere,1"), Some(DeviceState::Unplugged));
+        assert_eq!(state("alsa:default"), Some(DeviceState::Available));
+        assert_eq!(state("auto"), None);
     }
 
     #[test]

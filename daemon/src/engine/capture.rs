@@ -1,13 +1,13 @@
 //! Cameras and microphones that are open now, each once however many channels use it.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::devices::DeviceTable;
+use super::devices::{DeviceTable, is};
 use super::error::EngineError;
 use crate::devices::DeviceError;
 use crate::devices::camera::{CameraSource, CaptureWish};
 use crate::devices::microphone::MicrophoneSource;
-use crate::devices::registry::DeviceSource;
+use crate::devices::registry::{DeviceInfo, DeviceSource};
 use crate::media::camera::CameraCapture;
 use crate::media::microphone::MicrophoneCapture;
 use crate::media::{MediaEvent, MediaEvents};
@@ -17,30 +17,48 @@ pub(super) type FailureReport = Arc<dyn Fn(DeviceSource, EngineError) + Send + S
 
 /// Which source an open device has now, and that it is in use for as long as this lives.
 struct Use {
-    source: Mutex<DeviceSource>,
+    /// Which device, and whether it is held: not while a telephone call has it.
+    state: Mutex<(DeviceSource, bool)>,
     table: Arc<DeviceTable>,
 }
 
 impl Use {
-    fn new(source: DeviceSource, table: Arc<DeviceTable>) -> Self {
-        table.set_in_use(&source, true);
-        Self { source: Mutex::new(source), table }
+    fn new(source: DeviceSource, held: bool, table: Arc<DeviceTable>) -> Self {
+        if held {
+            table.set_in_use(&source, true);
+        }
+        Self { state: Mutex::new((source, held)), table }
     }
 
     fn source(&self) -> DeviceSource {
-        self.source.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock().0.clone()
     }
 
     fn change(&self, source: DeviceSource) {
-        self.table.set_in_use(&self.source(), false);
-        self.table.set_in_use(&source, true);
-        *self.source.lock().unwrap_or_else(PoisonError::into_inner) = source;
+        let held = std::mem::replace(&mut *self.lock(), (source.clone(), false));
+        if held.1 {
+            self.table.set_in_use(&held.0, false);
+            self.hold(true);
+        }
+    }
+
+    /// Takes note that the device was opened again, or left to somebody else.
+    fn hold(&self, held: bool) {
+        let mut state = self.lock();
+        if state.1 != held {
+            state.1 = held;
+            self.table.set_in_use(&state.0, held);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (DeviceSource, bool)> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Use {
     fn drop(&mut self) {
-        self.table.set_in_use(&self.source(), false);
+        self.hold(false);
     }
 }
 
@@ -93,7 +111,15 @@ pub(super) struct Captures {
     table: Arc<DeviceTable>,
     report: FailureReport,
     cameras: tokio::sync::Mutex<Vec<Weak<Open<CameraCapture>>>>,
-    microphones: tokio::sync::Mutex<Vec<Weak<Open<MicrophoneCapture>>>>,
+    microphones: tokio::sync::Mutex<Microphones>,
+}
+
+/// The open microphones.
+#[derive(Default)]
+struct Microphones {
+    open: Vec<Weak<Open<MicrophoneCapture>>>,
+    /// A telephone call has them.
+    suspended: bool,
 }
 
 impl Captures {
@@ -122,7 +148,7 @@ impl Captures {
         if let Some(camera) = find(&mut open, &wanted) {
             return Ok(camera);
         }
-        let used = Arc::new(Use::new(wanted, self.table.clone()));
+        let used = Arc::new(Use::new(wanted, true, self.table.clone()));
         let events = self.events(&used);
         let capture = blocking(move || CameraCapture::start(&source, wish, events)).await?;
         let camera = Open::new(capture, used);
@@ -145,14 +171,15 @@ impl Captures {
         let mut open = self.cameras.lock().await;
         // The caller's own copy and the one that its task keeps.
         let is_alone = Arc::strong_count(&camera) <= 2;
+        let capture = camera.capture().clone();
         if camera.source() == wanted {
-            return Ok(None);
+            // After a failure this is the way to try it again.
+            return blocking(move || capture.set_enabled(true)).await.map(|()| None);
         }
         if !is_alone || find(&mut open, &wanted).is_some() {
             drop(open);
             return self.camera(source, wish).await.map(Some);
         }
-        let capture = camera.capture().clone();
         blocking(move || capture.switch(&source, wish)).await?;
         camera.used.change(wanted);
         Ok(None)
@@ -163,16 +190,22 @@ impl Captures {
     /// # Errors
     /// What the device says.
     pub(super) async fn microphone(&self, source: MicrophoneSource) -> Result<Microphone, EngineError> {
-        let mut open = self.microphones.lock().await;
+        let mut microphones = self.microphones.lock().await;
         let wanted = DeviceSource::Microphone(source.clone());
-        if let Some(microphone) = find(&mut open, &wanted) {
+        if let Some(microphone) = find(&mut microphones.open, &wanted) {
             return Ok(microphone);
         }
-        let used = Arc::new(Use::new(wanted, self.table.clone()));
+        let gain = self.table.gain(&wanted);
+        let used = Arc::new(Use::new(wanted, !microphones.suspended, self.table.clone()));
         let events = self.events(&used);
-        let capture = blocking(move || MicrophoneCapture::start(&source, events)).await?;
+        let capture = if microphones.suspended {
+            MicrophoneCapture::start_suspended(&source, events)
+        } else {
+            blocking(move || MicrophoneCapture::start(&source, events)).await?
+        };
+        capture.set_gain(gain);
         let microphone = Open::new(capture, used);
-        open.push(Arc::downgrade(&microphone));
+        microphones.open.push(Arc::downgrade(&microphone));
         Ok(microphone)
     }
 
@@ -186,19 +219,71 @@ impl Captures {
         source: MicrophoneSource,
     ) -> Result<Option<Microphone>, EngineError> {
         let wanted = DeviceSource::Microphone(source.clone());
-        let mut open = self.microphones.lock().await;
+        let mut microphones = self.microphones.lock().await;
         let is_alone = Arc::strong_count(&microphone) <= 2;
+        let capture = microphone.capture().clone();
         if microphone.source() == wanted {
-            return Ok(None);
+            return blocking(move || capture.resume()).await.map(|()| None);
         }
-        if !is_alone || find(&mut open, &wanted).is_some() {
-            drop(open);
+        if !is_alone || find(&mut microphones.open, &wanted).is_some() {
+            drop(microphones);
             return self.microphone(source).await.map(Some);
         }
-        let capture = microphone.capture().clone();
-        blocking(move || capture.switch(&source)).await?;
+        let gain = self.table.gain(&wanted);
+        blocking(move || capture.switch(&source).map(|()| capture.set_gain(gain))).await?;
         microphone.used.change(wanted);
         Ok(None)
+    }
+
+    /// Opens those again that failed and whose device is among those that came.
+    pub(super) async fn take_up(&self, came: &[DeviceInfo]) {
+        let is_back = |source: &DeviceSource| came.iter().any(|device| is(device, source));
+        let mut cameras = self.cameras.lock().await;
+        for camera in alive(&mut cameras) {
+            let capture = camera.capture().clone();
+            if capture.format().is_none() && is_back(&camera.source()) {
+                self.tell(&camera.used, blocking(move || capture.set_enabled(true)).await);
+            }
+        }
+        drop(cameras);
+        let mut microphones = self.microphones.lock().await;
+        for microphone in alive(&mut microphones.open) {
+            let capture = microphone.capture().clone();
+            if !capture.is_running() && is_back(&microphone.source()) {
+                capture.set_gain(self.table.gain(&microphone.source()));
+                self.tell(&microphone.used, blocking(move || capture.resume()).await);
+            }
+        }
+    }
+
+    /// Releases every microphone for a telephone call (`true`), or takes them up again; those that are opened meanwhile wait.
+    pub(super) async fn suspend_microphones(&self, suspended: bool) {
+        let mut microphones = self.microphones.lock().await;
+        microphones.suspended = suspended;
+        for microphone in alive(&mut microphones.open) {
+            let capture = microphone.capture().clone();
+            let done = blocking(move || capture.set_suspended(suspended)).await;
+            microphone.used.hold(!suspended);
+            if !suspended {
+                self.tell(&microphone.used, done);
+            }
+        }
+    }
+
+    /// Gives every microphone the loudness that its device is to have.
+    pub(super) async fn apply_gains(&self) {
+        for microphone in alive(&mut self.microphones.lock().await.open) {
+            microphone.capture().set_gain(self.table.gain(&microphone.source()));
+        }
+    }
+
+    /// Reports a device that could not be opened again, unless it went once more: that is known by itself.
+    fn tell(&self, used: &Use, outcome: Result<(), EngineError>) {
+        match outcome {
+            Ok(()) => log::info!("{} is used again", used.source()),
+            Err(error) if error.code == 1_006_002 || error.code == 1_006_006 => log::debug!("{error}"),
+            Err(error) => (self.report)(used.source(), error),
+        }
     }
 
     /// What a capture's thread calls when its device fails.
@@ -223,8 +308,13 @@ pub(super) async fn blocking<T: Send + 'static>(
     }
 }
 
-/// The one that is open with this source; those that were closed are forgotten.
-fn find<C: Send + 'static>(open: &mut Vec<Weak<Open<C>>>, source: &DeviceSource) -> Option<Arc<Open<C>>> {
+/// Those that are open; those that were closed are forgotten.
+fn alive<C: Send + 'static>(open: &mut Vec<Weak<Open<C>>>) -> Vec<Arc<Open<C>>> {
     open.retain(|weak| weak.strong_count() > 0);
-    open.iter().filter_map(Weak::upgrade).find(|device| device.source() == *source)
+    open.iter().filter_map(Weak::upgrade).collect()
+}
+
+/// The one that is open with this source.
+fn find<C: Send + 'static>(open: &mut Vec<Weak<Open<C>>>, source: &DeviceSource) -> Option<Arc<Open<C>>> {
+    alive(open).into_iter().find(|device| device.source() == *source)
 }

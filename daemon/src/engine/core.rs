@@ -10,7 +10,8 @@ use tokio::task::JoinHandle;
 
 use super::capture::Captures;
 use super::channel::{Channel, VideoSettings};
-use super::devices::{Configured, DeviceTable};
+use super::configured::Configured;
+use super::devices::DeviceTable;
 use super::error::EngineError;
 use super::event::{Change, EngineEvent, EngineInfo, News};
 use super::handle::{Engine, Reply, Task};
@@ -19,7 +20,6 @@ use super::request::Profile;
 use super::room::{Room, RoomInput};
 use crate::config::{Config, Scenario};
 use crate::devices::registry::DeviceSource;
-use crate::media::MediaEvent;
 use crate::media::playback::Playback;
 use crate::media::send::AudioConfig;
 use crate::network::Network;
@@ -178,7 +178,7 @@ impl Core {
     }
 
     fn created(&mut self, app_id: u32) {
-        self.info = EngineInfo { created: true, app_id, ..EngineInfo::default() };
+        self.info = EngineInfo { created: true, app_id, call_active: self.info.call_active, ..EngineInfo::default() };
         log::info!("the engine is created");
         self.news.tell(EngineEvent::Engine(self.info.clone()));
     }
@@ -258,7 +258,8 @@ impl Core {
             self.news.tell(EngineEvent::View(Change::Removed(view.id())));
         }
         self.views.destroy_all();
-        self.info = EngineInfo::default();
+        self.info = EngineInfo { call_active: self.info.call_active, ..EngineInfo::default() };
+        self.table.forget_software();
         self.rest_if_idle();
         let news = self.news.clone();
         let info = self.info.clone();
@@ -280,47 +281,6 @@ impl Core {
             });
         }
     }
-
-    /// The speaker, prepared when it is needed first.
-    pub(super) fn playback(&mut self) -> Playback {
-        if let Some(playback) = &self.playback {
-            return playback.clone();
-        }
-        let sink = self.configured.speaker();
-        let (tasks, source) = (self.tasks.clone(), DeviceSource::Speaker(sink.clone()));
-        let events = Arc::new(move |event| {
-            if let MediaEvent::DeviceFailed(error) = event {
-                let (source, error) = (source.clone(), EngineError::from(&error));
-                let task: Task = Box::new(move |core| core.device_failed(&source, error));
-                let _ = tasks.send(task);
-            }
-        });
-        let playback = Playback::start(sink, events);
-        playback.set_muted(self.info.speaker_muted);
-        self.playback = Some(playback.clone());
-        playback
-    }
-
-    /// A device failed while it was used.
-    pub(super) fn device_failed(&mut self, source: &DeviceSource, error: EngineError) {
-        let kind = match source {
-            DeviceSource::Camera(_) => "camera",
-            DeviceSource::Microphone(_) => "microphone",
-            DeviceSource::Speaker(_) => "speaker",
-        };
-        log::warn!("{kind}: {error}");
-        self.news.tell(EngineEvent::DeviceFailed { kind, number: self.table.number_of(source), error });
-        self.look_for_devices();
-    }
-
-    /// Asks the system which devices there are, on a thread that may block.
-    pub(super) fn look_for_devices(&self) {
-        let table = self.table.clone();
-        tokio::task::spawn_blocking(move || {
-            let found = table.look();
-            table.take(found);
-        });
-    }
 }
 
 impl Engine {
@@ -338,14 +298,6 @@ impl Engine {
     /// None but an engine that has ended.
     pub async fn destroy(&self) -> Result<(), EngineError> {
         self.ask(Core::destroy).await
-    }
-
-    /// The devices as they are now; the objects follow.
-    pub async fn look_for_devices(&self) {
-        let table = self.with(|core| Ok(core.table.clone())).await;
-        if let Ok(table) = table {
-            let _ = tokio::task::spawn_blocking(move || table.take(table.look())).await;
-        }
     }
 
     /// MuteMicrophone: silence is sent on every channel, the devices stay open.
@@ -382,7 +334,7 @@ impl Engine {
 }
 
 impl Core {
-    fn change_info(&mut self, change: impl FnOnce(&mut EngineInfo)) {
+    pub(super) fn change_info(&mut self, change: impl FnOnce(&mut EngineInfo)) {
         let before = self.info.clone();
         change(&mut self.info);
         if self.info != before {

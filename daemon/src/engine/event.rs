@@ -36,6 +36,8 @@ pub struct EngineInfo {
     pub microphone_muted: bool,
     /// MuteSpeaker.
     pub speaker_muted: bool,
+    /// A telephone call holds the audio devices.
+    pub call_active: bool,
 }
 
 /// A room that is logged in, or being logged in to.
@@ -190,6 +192,23 @@ pub struct DeviceObject {
     pub device: DeviceInfo,
     /// The engine uses it now.
     pub in_use: bool,
+    /// Its volume and mute; a camera has none.
+    pub level: Option<DeviceLevel>,
+}
+
+/// Volume and mute of a microphone or speaker: of its own controls, or of what the daemon does instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceLevel {
+    /// 0 to 100 (as it is).
+    pub volume: u8,
+    /// Silenced.
+    pub muted: bool,
+}
+
+impl Default for DeviceLevel {
+    fn default() -> Self {
+        Self { volume: 100, muted: false }
+    }
 }
 
 /// Where pictures go.

@@ -6,7 +6,10 @@
 
 mod capture;
 mod channel;
+mod configured;
 mod core;
+mod device_level;
+mod device_watch;
 mod devices;
 mod diagnostics;
 mod error;
@@ -14,6 +17,7 @@ mod event;
 mod handle;
 mod message;
 mod network;
+mod phone_call;
 mod player;
 mod playing;
 mod publishing;
@@ -21,14 +25,15 @@ mod quality;
 mod request;
 mod room;
 mod rooms;
+mod speaker;
 mod token;
 mod viewing;
 
 pub use diagnostics::{Diagnostic, network_mode};
 pub use error::EngineError;
 pub use event::{
-    Change, DeviceObject, EngineEvent, EngineInfo, FirstFrame, Message, News, PlayerInfo, PublisherInfo, Quality,
-    QualityValue, RemoteStream, RoomExtraInfo, RoomInfo, StreamInfo, User, VideoLayer, ViewInfo,
+    Change, DeviceLevel, DeviceObject, EngineEvent, EngineInfo, FirstFrame, Message, News, PlayerInfo, PublisherInfo,
+    Quality, QualityValue, RemoteStream, RoomExtraInfo, RoomInfo, StreamInfo, User, VideoLayer, ViewInfo,
 };
 pub use handle::Engine;
 pub use request::{

@@ -281,7 +281,7 @@ impl Core {
     }
 
     fn use_device(&mut self, device: u64, channel: i32, reply: Reply<()>) {
-        let Some(source) = self.table.source_of(device) else {
+        let Some(source) = self.table.device_of(device).map(|device| device.source) else {
             let _ = reply.send(Err(EngineError::new(1_006_002, "There is no such device object")));
             return;
         };
@@ -296,12 +296,7 @@ impl Core {
         match source {
             DeviceSource::Camera(source) => entry.channel.tell(ChannelInput::UseCamera(source, reply)),
             DeviceSource::Microphone(source) => entry.channel.tell(ChannelInput::UseMicrophone(source, reply)),
-            DeviceSource::Speaker(sink) => {
-                let playback = self.playback();
-                tokio::spawn(async move {
-                    let _ = reply.send(super::capture::blocking(move || playback.switch(sink)).await);
-                });
-            }
+            DeviceSource::Speaker(sink) => self.use_speaker(sink, reply),
         }
     }
 }

@@ -279,7 +279,10 @@ fn run(shared: &Shared) {
                 Ok(None) => {}
                 Err(error) => {
                     drop(camera);
-                    lock(&shared.control).format = None;
+                    let mut control = lock(&shared.control);
+                    // Another one may be there already.
+                    control.format = control.camera.as_ref().map(|camera| camera.format());
+                    drop(control);
                     log::warn!("the camera stopped: {error}");
                     (shared.events)(MediaEvent::DeviceFailed(error));
                     break;

@@ -1,10 +1,10 @@
 //! One microphone for any number of senders.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use super::mixer::{Loudness, LoudnessCell};
+use super::mixer::{self, Loudness, LoudnessCell};
 use super::{MediaEvent, MediaEvents};
 use crate::audio::{FRAME_SAMPLES, Frame};
 use crate::clock::Monotonic;
@@ -38,6 +38,8 @@ struct Shared {
     attention: AtomicBool,
     outlets: Mutex<Arc<Vec<Arc<dyn SoundOutlet>>>>,
     muted: AtomicBool,
+    /// Of the device, in 1/256.
+    gain: AtomicI32,
     level: LoudnessCell,
     frames: AtomicU64,
 }
@@ -47,6 +49,8 @@ struct Control {
     /// For the thread to take.
     microphone: Option<Box<dyn Microphone>>,
     running: bool,
+    /// Somebody else needs the device: it stays closed.
+    suspended: bool,
     /// The thread is to let go of its microphone.
     release: bool,
     quit: bool,
@@ -63,12 +67,23 @@ impl MicrophoneCapture {
     /// What opening the device says.
     pub fn start(source: &MicrophoneSource, events: MediaEvents) -> Result<Self, DeviceError> {
         let microphone = microphone::open(source)?;
+        Ok(Self::with(source, Some(microphone), events))
+    }
+
+    /// As [`MicrophoneCapture::start`], but the device is not opened before [`MicrophoneCapture::set_suspended`] allows it.
+    #[must_use]
+    pub fn start_suspended(source: &MicrophoneSource, events: MediaEvents) -> Self {
+        Self::with(source, None, events)
+    }
+
+    fn with(source: &MicrophoneSource, microphone: Option<Box<dyn Microphone>>, events: MediaEvents) -> Self {
         let shared = Arc::new(Shared {
             events,
             control: Mutex::new(Control {
                 source: source.clone(),
-                microphone: Some(microphone),
-                running: true,
+                running: microphone.is_some(),
+                suspended: microphone.is_none(),
+                microphone,
                 release: false,
                 quit: false,
             }),
@@ -76,6 +91,7 @@ impl MicrophoneCapture {
             attention: AtomicBool::new(false),
             outlets: Mutex::default(),
             muted: AtomicBool::new(false),
+            gain: AtomicI32::new(mixer::factor(100)),
             level: LoudnessCell::default(),
             frames: AtomicU64::new(0),
         });
@@ -83,7 +99,7 @@ impl MicrophoneCapture {
             let shared = Arc::clone(&shared);
             move || run(&shared)
         });
-        Ok(Self { owner: Arc::new(Owner { shared, thread: Mutex::new(Some(thread)) }) })
+        Self { owner: Arc::new(Owner { shared, thread: Mutex::new(Some(thread)) }) }
     }
 
     /// Goes on with another microphone; senders stay. When it cannot be opened, the old one goes on.
@@ -91,7 +107,14 @@ impl MicrophoneCapture {
     /// # Errors
     /// What opening the device says.
     pub fn switch(&self, source: &MicrophoneSource) -> Result<(), DeviceError> {
-        let old = lock(&self.owner.shared.control).source.clone();
+        let old = {
+            let mut control = lock(&self.owner.shared.control);
+            if control.suspended {
+                control.source = source.clone();
+                return Ok(());
+            }
+            control.source.clone()
+        };
         if old == *source {
             // A device can be opened once only.
             self.release();
@@ -99,6 +122,48 @@ impl MicrophoneCapture {
         let microphone = microphone::open(source)?;
         self.install(microphone, source.clone());
         Ok(())
+    }
+
+    /// Releases the device for somebody else (`true`) without forgetting the senders, which send nothing then; or opens it again
+    /// (`false`).
+    ///
+    /// # Errors
+    /// What opening the device says.
+    pub fn set_suspended(&self, suspended: bool) -> Result<(), DeviceError> {
+        lock(&self.owner.shared.control).suspended = suspended;
+        if suspended {
+            self.release();
+            return Ok(());
+        }
+        self.resume()
+    }
+
+    /// Opens the device again after it failed; does nothing while it works, or is suspended.
+    ///
+    /// # Errors
+    /// What opening the device says.
+    pub fn resume(&self) -> Result<(), DeviceError> {
+        let source = {
+            let control = lock(&self.owner.shared.control);
+            if control.running || control.suspended {
+                return Ok(());
+            }
+            control.source.clone()
+        };
+        let microphone = microphone::open(&source)?;
+        self.install(microphone, source);
+        Ok(())
+    }
+
+    /// Whether the device is open.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        lock(&self.owner.shared.control).running
+    }
+
+    /// Loudness of the device for every sender, 0 to 100 (as it is).
+    pub fn set_gain(&self, percent: u8) {
+        self.owner.shared.gain.store(mixer::factor(percent), Ordering::Relaxed);
     }
 
     /// Silences the microphone for every sender (MuteMicrophone): the device stays open, silence is sent.
@@ -194,6 +259,7 @@ fn run(shared: &Shared) {
                     if shared.muted.load(Ordering::Relaxed) {
                         frame.fill(0);
                     }
+                    mixer::scale(&mut frame, shared.gain.load(Ordering::Relaxed));
                     shared.frames.fetch_add(1, Ordering::Relaxed);
                     loudness.add(&frame);
                     shared.level.set(loudness.level());
@@ -202,7 +268,10 @@ fn run(shared: &Shared) {
                 }
                 Err(error) => {
                     drop(microphone);
-                    lock(&shared.control).running = false;
+                    let mut control = lock(&shared.control);
+                    // Another one may be there already.
+                    control.running = control.microphone.is_some();
+                    drop(control);
                     log::warn!("the microphone stopped: {error}");
                     (shared.events)(MediaEvent::DeviceFailed(error));
                     break;

@@ -18,6 +18,9 @@ pub(super) trait Voice: Send + Sync {
     fn pull(&self, now: Monotonic, heard_at: Monotonic, frame: &mut Frame) -> Option<i32>;
 }
 
+/// Hears which device is held now: the one that was opened, or none any more. Called on the playback thread.
+pub type SpeakerUse = Arc<dyn Fn(Option<&SpeakerSink>) + Send + Sync>;
+
 /// A speaker with its mixer. Cheap to clone. The device is opened with the first voice and released with the last one.
 #[derive(Clone)]
 pub struct Playback {
@@ -26,6 +29,7 @@ pub struct Playback {
 
 struct Shared {
     events: MediaEvents,
+    usage: SpeakerUse,
     control: Mutex<Control>,
     muted: AtomicBool,
     volume: AtomicI32,
@@ -36,6 +40,10 @@ struct Control {
     voices: Arc<Vec<Arc<dyn Voice>>>,
     /// Opened by [`Playback::switch`], for the thread to take.
     speaker: Option<Box<dyn Speaker>>,
+    /// The thread is to open the device.
+    open: bool,
+    /// Somebody else needs the device: it stays closed, and the voices go on unheard.
+    suspended: bool,
     delay: Option<Duration>,
     /// Whether the thread runs, or is about to see that nobody needs it.
     running: bool,
@@ -49,11 +57,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Playback {
     /// Prepares a speaker. Nothing is opened before somebody plays; `events` hears of failures then, and the voices go on unheard.
     #[must_use]
-    pub fn start(sink: SpeakerSink, events: MediaEvents) -> Self {
-        let control =
-            Control { sink, voices: Arc::default(), speaker: None, delay: None, running: false, thread: None };
+    pub fn start(sink: SpeakerSink, events: MediaEvents, usage: SpeakerUse) -> Self {
+        let control = Control {
+            sink,
+            voices: Arc::default(),
+            speaker: None,
+            open: false,
+            suspended: false,
+            delay: None,
+            running: false,
+            thread: None,
+        };
         let shared = Shared {
             events,
+            usage,
             control: Mutex::new(control),
             muted: AtomicBool::new(false),
             volume: AtomicI32::new(mixer::factor(100)),
@@ -66,18 +83,38 @@ impl Playback {
     /// # Errors
     /// What opening the device says; the old one goes on then.
     pub fn switch(&self, sink: SpeakerSink) -> Result<(), DeviceError> {
-        let (running, same) = {
+        let (needed, same) = {
             let control = lock(&self.shared.control);
-            (control.running, control.sink == sink)
+            (control.running && !control.suspended, control.sink == sink)
         };
         if same {
+            self.resume();
             return Ok(());
         }
-        let speaker = running.then(|| speaker::open(&sink)).transpose()?;
+        let speaker = needed.then(|| speaker::open(&sink)).transpose()?;
         let mut control = lock(&self.shared.control);
         control.sink = sink;
         control.speaker = speaker;
         Ok(())
+    }
+
+    /// Releases the device for somebody else (`true`), while the voices go on unheard; or opens it again (`false`).
+    pub fn set_suspended(&self, suspended: bool) {
+        lock(&self.shared.control).suspended = suspended;
+        if !suspended {
+            self.resume();
+        }
+    }
+
+    /// Opens the device again after it failed; `events` hears if that fails, too. Does nothing while it works.
+    pub fn resume(&self) {
+        lock(&self.shared.control).open = true;
+    }
+
+    /// Which speaker it is.
+    #[must_use]
+    pub fn sink(&self) -> SpeakerSink {
+        lock(&self.shared.control).sink.clone()
     }
 
     /// Plays silence instead of the voices (MuteSpeaker).
@@ -85,8 +122,8 @@ impl Playback {
         self.shared.muted.store(muted, Ordering::Relaxed);
     }
 
-    /// Volume of everything, 0 to 200, 100 = as it is.
-    pub fn set_volume(&self, percent: u8) {
+    /// Loudness of the device, 0 to 100 (as it is).
+    pub fn set_gain(&self, percent: u8) {
         self.shared.volume.store(mixer::factor(percent), Ordering::Relaxed);
     }
 
@@ -101,6 +138,7 @@ impl Playback {
         Arc::make_mut(&mut control.voices).push(voice);
         if !control.running {
             control.running = true;
+            control.open = true;
             let before = control.thread.take();
             let shared = Arc::clone(&self.shared);
             control.thread = Some(super::spawn("playback", move || {
@@ -125,26 +163,43 @@ impl Drop for Shared {
 }
 
 fn run(shared: &Shared) {
-    let sink = lock(&shared.control).sink.clone();
-    let mut speaker = speaker::open(&sink).map_err(|error| failed(shared, error)).ok();
+    let mut speaker: Option<Box<dyn Speaker>> = None;
     let mut spare = None;
     let mut sum;
     let mut frame: Frame = [0; FRAME_SAMPLES];
     loop {
-        let voices = {
+        let (voices, sink) = {
             let mut control = lock(&shared.control);
             if control.voices.is_empty() {
                 control.running = false;
                 control.delay = None;
                 control.speaker = None;
+                drop(control);
+                if speaker.take().is_some() {
+                    (shared.usage)(None);
+                }
                 return;
             }
-            if let Some(other) = control.speaker.take() {
-                speaker = Some(other);
+            if control.suspended && speaker.take().is_some() {
+                (shared.usage)(None);
             }
+            if let Some(other) = other_speaker(&mut control) {
+                speaker = Some(other);
+                (shared.usage)(Some(&control.sink));
+            }
+            let wanted = std::mem::take(&mut control.open) && speaker.is_none() && !control.suspended;
             control.delay = speaker.as_ref().map(|speaker| speaker.delay());
-            Arc::clone(&control.voices)
+            (Arc::clone(&control.voices), wanted.then(|| control.sink.clone()))
         };
+        if let Some(sink) = sink {
+            match speaker::open(&sink) {
+                Ok(opened) => {
+                    speaker = Some(opened);
+                    (shared.usage)(Some(&sink));
+                }
+                Err(error) => failed(shared, error),
+            }
+        }
         let now = Monotonic::now();
         let device = match &mut speaker {
             Some(speaker) => speaker,
@@ -168,9 +223,16 @@ fn run(shared: &Shared) {
         drop(voices);
         if let Err(error) = device.write(&sum.frame(volume)) {
             speaker = None;
+            (shared.usage)(None);
             failed(shared, error);
         }
     }
+}
+
+/// The speaker that [`Playback::switch`] opened. While the device is suspended nobody may keep one.
+fn other_speaker(control: &mut Control) -> Option<Box<dyn Speaker>> {
+    let other = control.speaker.take();
+    if control.suspended { None } else { other }
 }
 
 fn spare_speaker(spare: &mut Option<Box<dyn Speaker>>) -> Option<&mut Box<dyn Speaker>> {

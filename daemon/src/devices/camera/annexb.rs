@@ -2,7 +2,8 @@
 //!
 //! Such a file holds no times, so its pictures come at the rate that is wished for.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::devices::DeviceError;
 use crate::devices::camera::sps::{self, Size};
 use crate::devices::camera::{Camera, CameraFormat, CaptureWish, Captured, PixelFormat, Pixels};
 use crate::devices::pace::{Cadence, sleep_until};
+use crate::devices::simulated::still_there;
 
 /// The file is kept in memory, so there is a limit.
 const LARGEST_FILE: u64 = 256 << 20;
@@ -71,8 +73,16 @@ fn access_units(stream: &[u8]) -> Vec<Range<usize>> {
     found
 }
 
+/// The size of the pictures of a stream, by its beginning; nothing when that has no sequence parameter set.
+pub(super) fn size_of(head: &[u8]) -> Option<Size> {
+    let mut bodies = units(head).into_iter().map(|unit| body(&head[unit]));
+    sps::size(bodies.find(|body| body.first().is_some_and(|header| header & 0x1f == SPS))?)
+}
+
 /// The camera itself.
 pub(super) struct H264Camera {
+    device: String,
+    file: File,
     stream: Vec<u8>,
     units: Vec<Range<usize>>,
     next: usize,
@@ -86,24 +96,23 @@ impl H264Camera {
         let failed = |source| DeviceError::from_io(device, "opening it", source);
         let unsupported =
             |reason: &str| DeviceError::UnsupportedFormat { device: device.to_owned(), reason: reason.to_owned() };
-        if fs::metadata(path).map_err(failed)?.len() > LARGEST_FILE {
+        let mut file = File::open(path).map_err(failed)?;
+        if file.metadata().map_err(failed)?.len() > LARGEST_FILE {
             return Err(unsupported("it is larger than 256 MiB: cut it"));
         }
         if !(1..=240).contains(&wish.fps) {
             return Err(unsupported("it is played at 1 to 240 pictures a second"));
         }
-        let stream = fs::read(path).map_err(failed)?;
-        let first_sps = units(&stream).into_iter().map(|unit| body(&stream[unit]).to_vec());
-        let mut first_sps = first_sps.filter(|body| body.first().is_some_and(|header| header & 0x1f == SPS));
-        let size = first_sps.next().and_then(|sps| sps::size(&sps));
-        let size =
-            size.ok_or_else(|| unsupported("it has no usable sequence parameter set, so it is no H.264 in Annex B"))?;
+        let mut stream = Vec::new();
+        file.read_to_end(&mut stream).map_err(failed)?;
+        let size = size_of(&stream)
+            .ok_or_else(|| unsupported("it has no usable sequence parameter set, so it is no H.264 in Annex B"))?;
         let units = access_units(&stream);
         if units.is_empty() {
             return Err(unsupported("it has no picture"));
         }
         let cadence = Cadence::new(Monotonic::now(), wish.fps, 1);
-        Ok(Self { stream, units, next: 0, size, fps: wish.fps, cadence })
+        Ok(Self { device: device.to_owned(), file, stream, units, next: 0, size, fps: wish.fps, cadence })
     }
 }
 
@@ -123,6 +132,7 @@ impl Camera for H264Camera {
         if due > limit {
             return Ok(None);
         }
+        still_there(&self.device, &self.file)?;
         let now = Monotonic::now();
         // None is left out however late it is: the following ones are built on it.
         self.cadence.advance(now);
@@ -142,6 +152,8 @@ mod tests {
     use openh264::OpenH264API;
     use openh264::encoder::{Encoder, EncoderConfig};
     use openh264::formats::YUVSource;
+
+    use std::fs;
 
     use super::*;
     use crate::picture::PictureBuffer;

@@ -14,6 +14,8 @@ pub use source::CameraSource;
 
 use crate::clock::Monotonic;
 use crate::devices::DeviceError;
+use crate::devices::registry::DeviceFormat;
+use crate::devices::simulated::head;
 use crate::picture::{Picture, Plane};
 
 /// The picture size and rate that the caller would like. A camera comes as near as it can.
@@ -121,6 +123,23 @@ pub fn open(source: &CameraSource, wish: &CaptureWish) -> Result<Box<dyn Camera>
         }
         CameraSource::None => Err(none("the configuration says none; set [camera] source")),
     }
+}
+
+/// How much of a file is read to learn its format.
+const HEAD_BYTES: u64 = 64 << 10;
+
+/// What a plain file delivers as a camera; nothing when it is not there, or none.
+pub(super) fn file_format(path: &Path) -> Option<DeviceFormat> {
+    let head = head(path, HEAD_BYTES)?;
+    let format =
+        |pixels: &str, width, height, fps| DeviceFormat::Video { pixel_format: pixels.to_owned(), width, height, fps };
+    if is_h264(path) {
+        let size = annexb::size_of(&head)?;
+        // Such a file says no rate.
+        return Some(format("H264", size.width & !1, size.height & !1, 0.0));
+    }
+    let y4m = y4m::format_of(&head)?;
+    Some(format("YU12", y4m.width, y4m.height, y4m.fps))
 }
 
 fn is_h264(path: &Path) -> bool {

@@ -16,6 +16,7 @@ use crate::clock::Monotonic;
 use crate::devices::DeviceError;
 use crate::devices::camera::{Camera, CameraFormat, Captured, PixelFormat, Pixels};
 use crate::devices::pace::{Cadence, sleep_until};
+use crate::devices::simulated::still_there;
 use crate::picture::{Picture, Plane};
 
 const LONGEST_LINE: u64 = 4096;
@@ -131,6 +132,12 @@ fn unsupported(device: &str, reason: impl Into<String>) -> DeviceError {
     DeviceError::UnsupportedFormat { device: device.to_owned(), reason: reason.into() }
 }
 
+/// What a Y4M file delivers; nothing when it is none.
+pub(super) fn format_of(head: &[u8]) -> Option<CameraFormat> {
+    let line = head.split(|byte| *byte == b'\n').next()?;
+    Header::parse(std::str::from_utf8(line).ok()?.trim_end()).ok().map(|header| header.format())
+}
+
 /// A file, looped.
 struct FileCamera {
     device: String,
@@ -202,6 +209,7 @@ impl Camera for FileCamera {
         if due > limit {
             return Ok(None);
         }
+        still_there(&self.device, self.file.get_ref())?;
         let now = Monotonic::now();
         self.cadence.advance(now);
         if !self.read_frame()? {
@@ -364,6 +372,7 @@ impl Camera for FifoCamera {
     }
 
     fn next(&mut self, timeout: Duration) -> Result<Option<Captured<'_>>, DeviceError> {
+        still_there(&self.device, &self.fifo)?;
         let limit = Monotonic::now() + timeout;
         let mut taken = None;
         let mut skipped = 0;

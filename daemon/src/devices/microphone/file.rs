@@ -10,6 +10,7 @@ use crate::clock::Monotonic;
 use crate::devices::DeviceError;
 use crate::devices::microphone::Microphone;
 use crate::devices::pace::sleep_until;
+use crate::devices::simulated::still_there;
 use crate::devices::wav::{Samples, find_samples};
 
 const FRAME: Duration = Duration::from_millis(10);
@@ -101,6 +102,7 @@ impl Microphone for FileMicrophone {
         let begin = self.next;
         self.next = begin + FRAME;
         sleep_until(self.next);
+        still_there(&self.device, self.sound.source.file.get_ref())?;
         self.sound.fill(frame).map_err(|source| DeviceError::from_io(&self.device, "reading it", source))?;
         Ok(begin)
     }

@@ -10,6 +10,7 @@ use crate::audio::{FRAME_SAMPLES, Frame, SAMPLE_RATE};
 use crate::clock::Monotonic;
 use crate::devices::DeviceError;
 use crate::devices::pace::sleep_until;
+use crate::devices::simulated::still_there;
 use crate::devices::speaker::Speaker;
 use crate::devices::speaker::paced::PacedBuffer;
 use crate::devices::wav::{HEADER_BYTES, header};
@@ -52,6 +53,7 @@ impl FileSpeaker {
 impl Speaker for FileSpeaker {
     fn write(&mut self, frame: &Frame) -> Result<(), DeviceError> {
         sleep_until(self.buffer.push(Monotonic::now()));
+        still_there(&self.device, &self.file)?;
         self.append(frame).map_err(|source| DeviceError::from_io(&self.device, "writing it", source))
     }
 

@@ -199,6 +199,7 @@ impl ChannelTask {
         });
         self.advance();
         self.apply_video_settings();
+        self.tell_info(|_| {});
         let _ = reply.send(result);
     }
 
@@ -237,6 +238,7 @@ impl ChannelTask {
             }
         });
         self.advance();
+        self.tell_info(|_| {});
         let _ = reply.send(result);
     }
 }

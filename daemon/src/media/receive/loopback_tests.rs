@@ -487,7 +487,7 @@ fn sound_and_picture_arrive_together() {
     let sync = LipSync::new();
     let view = Arc::new(Reader::default());
     let (news, list) = events();
-    let playback = Playback::start(SpeakerSink::Null, nobody());
+    let playback = Playback::start(SpeakerSink::Null, nobody(), Arc::new(|_| {}));
     let play = VideoPlay::start_from(Box::new(video.clone()), Some(view), &sync, nobody()).expect("play");
     let listen = AudioPlay::start_from(Box::new(audio.clone()), &playback, &sync, Arc::clone(&news)).expect("listen");
     let microphone = MicrophoneCapture::start(&MicrophoneSource::Tone(String::new()), nobody()).expect("microphone");
@@ -519,7 +519,7 @@ fn every_thread_ends_soon_after_its_handle() {
     wait_for("earlier threads' end", Duration::from_secs(2), || media_threads().is_empty());
     let (video, _a) = Link::new(Mime::H264, CLEAR);
     let (audio, _b) = Link::new(Mime::Opus, CLEAR);
-    let playback = Playback::start(SpeakerSink::Null, nobody());
+    let playback = Playback::start(SpeakerSink::Null, nobody(), Arc::new(|_| {}));
     let microphone = MicrophoneCapture::start(&MicrophoneSource::Tone(String::new()), nobody()).expect("microphone");
     let camera = camera();
     let pictures = VideoSend::start_to(&camera, CONFIG, Box::new(video.clone()), nobody()).expect("send");

@@ -18,7 +18,7 @@ use self::stream::{Filled, PixelLayout, Stream, capability, set_format};
 use crate::clock::Monotonic;
 use crate::devices::DeviceError;
 use crate::devices::camera::{Camera, CameraFormat, CaptureWish, Captured, PixelFormat, Pixels};
-use crate::devices::holders::{holder, holder_or_another};
+use crate::devices::holders::holder_or_another;
 use crate::devices::registry::{DeviceFormat, DeviceState};
 use crate::picture::{Picture, Plane};
 
@@ -256,14 +256,15 @@ impl Pace {
     }
 }
 
-/// What the registry tells about a camera: its formats, and whether somebody else uses it.
-pub(in crate::devices) fn describe(node: &node::Node) -> (Vec<DeviceFormat>, DeviceState, Option<String>) {
+/// What the registry tells about a camera: its formats, and whether it can be opened; busy when a driver says so that lets
+/// in one program only.
+pub(in crate::devices) fn describe(node: &node::Node) -> (Vec<DeviceFormat>, DeviceState) {
     let camera = match Device::with_path(&node.path) {
         Ok(camera) => camera,
         Err(error) if error.raw_os_error() == Some(Errno::BUSY.raw_os_error()) => {
-            return (Vec::new(), DeviceState::Busy, Some(holder_or_another(|target| target == node.path)));
+            return (Vec::new(), DeviceState::Busy);
         }
-        Err(_) => return (Vec::new(), DeviceState::Unplugged, None),
+        Err(_) => return (Vec::new(), DeviceState::Unplugged),
     };
     let format = |mode: choice::Mode| DeviceFormat::Video {
         pixel_format: String::from_utf8_lossy(&mode.fourcc).into_owned(),
@@ -271,12 +272,7 @@ pub(in crate::devices) fn describe(node: &node::Node) -> (Vec<DeviceFormat>, Dev
         height: mode.height,
         fps: mode.fps,
     };
-    let formats = node::modes(&camera, 1280, 720).into_iter().map(format).collect();
-    drop(camera);
-    match holder(|target| target == node.path) {
-        Some(owner) => (formats, DeviceState::Busy, Some(owner)),
-        None => (formats, DeviceState::Available, None),
-    }
+    (node::modes(&camera, 1280, 720).into_iter().map(format).collect(), DeviceState::Available)
 }
 
 #[cfg(test)]
