@@ -17,10 +17,12 @@ mod player;
 mod playing;
 mod publishing;
 mod quality;
+mod recording;
 mod request;
 mod retry;
 mod room;
 mod rooms;
+mod snapshot;
 mod token;
 mod viewing;
 
@@ -32,5 +34,6 @@ pub use event::{
 };
 pub use handle::Engine;
 pub use request::{
-    AudioChoice, CanvasRequest, Login, MessageKind, PlatformTarget, Play, Profile, Publish, StreamLists, VideoChoice,
+    AudioChoice, CanvasRequest, Login, MessageKind, PlatformTarget, Play, Profile, Publish, Record, StreamLists,
+    VideoChoice,
 };
