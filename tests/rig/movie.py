@@ -43,11 +43,10 @@ class Movie:
         assert len(found) <= 1
         return found[0] if found else None
 
-    def times(self, kind: str) -> list[tuple[float, float]]:
-        """Beginning and length of every packet of the track, in seconds."""
+    def times(self, kind: str) -> list[float]:
+        """When each packet of the track begins, in seconds."""
         out = self._run("ffprobe", "-of", "json", "-show_packets", "-select_streams", kind[0], str(self.path))
-        packets = json.loads(out)["packets"]
-        return [(float(p["pts_time"]), float(p["duration_time"])) for p in packets]
+        return [float(packet["pts_time"]) for packet in json.loads(out)["packets"]]
 
     def pictures(self) -> list[Shown]:
         """Every picture, decoded."""
@@ -55,10 +54,10 @@ class Movie:
         width, height = video["width"], video["height"]
         raw = self._run(
             "ffmpeg", "-i", str(self.path), "-map", "0:v", "-fps_mode", "passthrough", "-vf", f"scale={width}:{height}",
-            "-pix_fmt", "yuv420p", "-f", "rawvideo", "-",
+            "-enc_time_base", "1:90000", "-pix_fmt", "yuv420p", "-f", "rawvideo", "-",
         )  # fmt: skip
         frames = np.frombuffer(raw, np.uint8).reshape(-1, height * 3 // 2, width)[:, :height]
-        times = [at for at, _ in self.times("video")]
+        times = self.times("video")
         assert len(times) == len(frames), f"{len(times)} packets, {len(frames)} pictures"
         return [Shown(at, read_bar(f), flash_is_on(f)) for at, f in zip(times, frames, strict=True)]
 
