@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use zbus::message::Type;
 use zbus::{MatchRule, Message, MessageStream, Structure};
 use zego_protocol::state::{
-    StreamDeleteReason, ZegoDataRecordState, ZegoPlayerMediaEvent, ZegoPlayerState, ZegoPublisherState, ZegoRemoteDeviceState,
-    ZegoRoomState, ZegoUpdateType,
+    StreamDeleteReason, ZegoDataRecordState, ZegoPlayerMediaEvent, ZegoPlayerState, ZegoPublisherState,
+    ZegoRemoteDeviceState, ZegoRoomState, ZegoUpdateType,
 };
 use zego_protocol::{names, signal};
 

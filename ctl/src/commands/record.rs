@@ -18,7 +18,7 @@ use crate::arguments::{Record, Snapshot};
 use crate::bus::Daemon;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::value::to_json;
+use crate::value::{properties, text};
 
 /// Takes a picture of a stream, or of the own camera, into a file.
 pub async fn snapshot(daemon: &Daemon, options: Snapshot, output: Output) -> Result<(), Failure> {
@@ -58,11 +58,10 @@ pub async fn record(daemon: &Daemon, options: Record, output: Output) -> Result<
         while let Some(update) = updates.next().await {
             let Ok(arguments) = update.args() else { continue };
             if *arguments.stream_id() == stream && *arguments.state() != ZegoDataRecordState::Recording.number() {
-                let more = arguments.extended_data();
-                let number = |key| more.get(key).map(to_json).and_then(|value| value.as_u64()).unwrap_or(0);
-                let message = more.get("message").map(to_json).and_then(|value| value.as_str().map(str::to_string));
+                let more = properties(arguments.extended_data());
+                let number = |key| more.get(key).and_then(Value::as_u64).unwrap_or(0);
                 let done = Done { duration_ms: number("duration_ms"), size: number("size") };
-                return Some((*arguments.error_code(), message.unwrap_or_default(), done));
+                return Some((*arguments.error_code(), text(&more, "message"), done));
             }
         }
         None
