@@ -161,6 +161,10 @@ pub enum Command {
         #[arg(long, conflicts_with = "to")]
         barrage: bool,
     },
+    /// Save a picture of a stream, or of the own camera.
+    Snapshot(Snapshot),
+    /// Record a stream, or what is captured, until Ctrl-C.
+    Record(Record),
     /// Show how publishing and playing go.
     Stats {
         /// Again every second, until Ctrl-C.
@@ -248,6 +252,35 @@ pub struct Preview {
     /// Stop the preview.
     #[arg(long, conflicts_with = "view")]
     pub stop: bool,
+}
+
+/// `snapshot`.
+#[derive(Debug, Args)]
+pub struct Snapshot {
+    /// The stream, played or published here; the own camera when left out.
+    pub stream: Option<String>,
+    /// The file, .png, .jpg or .jpeg; - is standard output (PNG).
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+}
+
+/// `record`.
+#[derive(Debug, Args)]
+pub struct Record {
+    /// The stream, played or published here; what is captured when left out.
+    pub stream: Option<String>,
+    /// The file, an MP4; - is standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// End after so long.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub seconds: Option<u64>,
+    /// Sound without picture.
+    #[arg(long, conflicts_with = "video_only")]
+    pub audio_only: bool,
+    /// Picture without sound.
+    #[arg(long)]
+    pub video_only: bool,
 }
 
 const VIEWS: &str = "none|kms:CONNECTOR|v4l2:DEVICE|pipe:FILE|null";
@@ -404,6 +437,9 @@ mod tests {
             "zegoctl message r t --to a --barrage",
             "zegoctl switch lobby",
             "zegoctl extra-info lobby mode",
+            "zegoctl snapshot",
+            "zegoctl record -o x.mp4 --seconds 0",
+            "zegoctl record -o x.mp4 --audio-only --video-only",
             "zegoctl token --app-id 1 --secret s --user u --ttl 0",
             "zegoctl token --app-id 1 --secret s --user u --kind jwt",
             "zegoctl status --color",

@@ -7,6 +7,7 @@ mod message;
 mod monitor;
 mod play;
 mod publish;
+mod record;
 mod room;
 mod sound;
 mod stats;
@@ -62,6 +63,8 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
                 Command::Message { room, text, to, barrage } => {
                     message::send(&daemon, &room, &text, &to, barrage, output).await
                 }
+                Command::Snapshot(options) => record::snapshot(&daemon, options, output).await,
+                Command::Record(options) => record::record(&daemon, options, output).await,
                 Command::Stats { watch } => stats::stats(&daemon, watch, output).await,
                 Command::Monitor => monitor::monitor(&daemon, output).await,
                 Command::Token(_)

@@ -209,6 +209,18 @@ numbered_words! {
 }
 
 numbered_words! {
+    /// State of a recording, as in `RecordingStateUpdate`.
+    ZegoDataRecordState {
+        /// It does not run: an error ended it.
+        None = 0 "none",
+        /// It runs.
+        Recording = 1 "recording",
+        /// It is complete.
+        Finished = 2 "finished",
+    }
+}
+
+numbered_words! {
     /// State of somebody else's camera or microphone, as in `RemoteDeviceStateUpdate`.
     ZegoRemoteDeviceState {
         /// On.

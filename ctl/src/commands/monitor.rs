@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use zbus::message::Type;
 use zbus::{MatchRule, Message, MessageStream, Structure};
 use zego_protocol::state::{
-    StreamDeleteReason, ZegoPlayerMediaEvent, ZegoPlayerState, ZegoPublisherState, ZegoRemoteDeviceState,
-    ZegoRoomState, ZegoUpdateType,
+    StreamDeleteReason, ZegoDataRecordState, ZegoPlayerMediaEvent, ZegoPlayerState, ZegoPublisherState,
+    ZegoRemoteDeviceState, ZegoRoomState, ZegoUpdateType,
 };
 use zego_protocol::{names, signal};
 
@@ -136,6 +136,9 @@ impl Event {
             }
             ("PlayerMediaEvent", "event") => {
                 ZegoPlayerMediaEvent::from_number(number).ok().map(ZegoPlayerMediaEvent::word)
+            }
+            ("RecordingStateUpdate", "state") => {
+                ZegoDataRecordState::from_number(number).ok().map(ZegoDataRecordState::word)
             }
             (_, "update_type") => ZegoUpdateType::from_number(number).ok().map(ZegoUpdateType::word),
             (_, "delete_reason") => StreamDeleteReason::from_number(number).ok().map(StreamDeleteReason::word),

@@ -21,6 +21,8 @@ pub(super) enum Bound {
     Player(u64),
     /// A view that writes to the caller's descriptor.
     View(u64),
+    /// A recording to the caller's descriptor, by its number.
+    Recording(u64),
 }
 
 /// The callers that something is bound to. Nobody else's coming and going wakes the daemon.
@@ -90,6 +92,7 @@ impl Callers {
                 Bound::Publisher(_, stream_id) => self.engine.stop_publishing(stream_id).await,
                 Bound::Player(number) => self.engine.end_player(*number).await,
                 Bound::View(id) => self.engine.destroy_platform_view(*id).await,
+                Bound::Recording(number) => self.engine.end_recording(*number).await,
             };
             if let Err(error) = result {
                 log::debug!("{what:?}: {error}");

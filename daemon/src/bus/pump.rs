@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use zbus::Connection;
 use zbus::object_server::SignalEmitter;
 use zego_protocol::names;
-use zego_protocol::state::{ZegoDeviceException, ZegoUpdateType};
+use zego_protocol::state::{ZegoDataRecordState, ZegoDeviceException, ZegoUpdateType};
 
 use super::callers::{Bound, Callers};
 use super::device::DeviceObject;
@@ -91,6 +91,10 @@ impl Pump {
                     self.callers.forget(|bound| *bound == Bound::View(id));
                 }
                 self.views.apply(change).await
+            }
+            EngineEvent::Recording { number, state, .. } if state != ZegoDataRecordState::Recording => {
+                self.callers.forget(|bound| *bound == Bound::Recording(number));
+                self.signal(event).await
             }
             other => self.signal(other).await,
         }
@@ -220,6 +224,12 @@ impl Pump {
                 let exception = ZegoDeviceException::from_code(error.code).number();
                 let path = values::path(number.map(names::device_path));
                 EngineInterface::local_device_exception(to, kind, exception, path, &error.message).await
+            }
+            EngineEvent::Recording { stream_id, state, code, message, duration_ms, size, .. } => {
+                let mut more = values::extended(state.word(), reason_of(code), &message);
+                more.insert("duration_ms".to_owned(), duration_ms.into());
+                more.insert("size".to_owned(), size.into());
+                EngineInterface::recording_state_update(to, &stream_id, state.number(), code, more).await
             }
             EngineEvent::Broadcast(Message { room_id, from, text, id, sent_at_ms }) => {
                 let message = vec![(text, from.id, from.name, id, sent_at_ms)];

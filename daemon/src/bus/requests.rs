@@ -1,15 +1,18 @@
 //! Arguments of calls, checked and turned into what the engine is asked.
 
 use std::collections::HashMap;
+use std::os::fd::AsFd;
 
-use zbus::{ObjectPath, OwnedFd, OwnedVariant, Variant};
+use zbus::{Fd, ObjectPath, OwnedFd, OwnedVariant, Variant};
 use zego_protocol::names;
 
 use super::options::Options;
 use super::values::Dictionary;
 use crate::engine::{
-    AudioChoice, CanvasRequest, Diagnostic, EngineError, Login, PlatformTarget, Play, Profile, Publish, VideoChoice,
+    AudioChoice, CanvasRequest, Diagnostic, EngineError, Login, PlatformTarget, Play, Profile, Publish, Record,
+    VideoChoice,
 };
+use crate::media::snapshot::ImageFormat;
 use crate::views::{Layout, TextureFormat};
 
 /// Options of a call, as they come over the bus.
@@ -138,6 +141,28 @@ pub(super) fn platform_target(given: Given) -> Result<PlatformTarget, EngineErro
     };
     options.finish()?;
     Ok(target)
+}
+
+/// TakeSnapshot.
+pub(super) fn snapshot(given: Given) -> Result<ImageFormat, EngineError> {
+    let mut options = Options::new("TakeSnapshot", given);
+    let format: Option<String> = options.take("format")?;
+    options.finish()?;
+    let Some(format) = format else { return Ok(ImageFormat::default()) };
+    ImageFormat::from_word(&format).ok_or_else(|| {
+        EngineError::argument(&format!("format '{}' does not exist; use png or jpeg", format.escape_debug()))
+    })
+}
+
+/// StartRecording.
+pub(super) fn record(stream_id: String, file: Fd<'_>, given: Given) -> Result<Record, EngineError> {
+    let mut options = Options::new("StartRecording", given);
+    let (audio, video) = (options.take("audio")?.unwrap_or(true), options.take("video")?.unwrap_or(true));
+    options.finish()?;
+    let descriptor = file.as_fd().try_clone_to_owned().map_err(|error| {
+        EngineError::argument(&format!("StartRecording: the descriptor cannot be kept: {error}; close some files"))
+    })?;
+    Ok(Record { stream_id, descriptor, audio, video })
 }
 
 /// Width, height and bit rate of ZEGO's video presets, at 15 pictures per second.
@@ -284,6 +309,13 @@ mod tests {
         assert_eq!(code(&[("kind", "kms".into())]), 1_000_006);
         assert_eq!(code(&[("kind", "hologram".into())]), 1_000_017);
         assert_eq!(code(&[("kind", "null".into()), ("fd", "x".into())]), 1_000_017);
+    }
+
+    #[test]
+    fn snapshots_have_formats() {
+        assert_eq!(snapshot(given(&[])), Ok(ImageFormat::Png));
+        assert_eq!(snapshot(given(&[("format", "jpeg".into())])), Ok(ImageFormat::Jpeg));
+        assert_eq!(snapshot(given(&[("format", "bmp".into())])).unwrap_err().code, 1_000_017);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::error::EngineError;
 use super::event::{Change, EngineEvent, EngineInfo, News};
 use super::handle::{Engine, Reply, Task};
 use super::player::Player;
+use super::recording::RecordingEntry;
 use super::request::Profile;
 use super::room::{Room, RoomInput};
 use crate::config::{Config, Scenario};
@@ -86,6 +87,8 @@ pub struct Core {
     /// Streams that were published or played since the engine was made: stopping them again is no mistake.
     pub(super) published_before: HashSet<String>,
     pub(super) played_before: HashSet<String>,
+    pub(super) recordings: BTreeMap<String, RecordingEntry>,
+    pub(super) recorded_before: HashSet<String>,
     pub(super) video: BTreeMap<i32, VideoSettings>,
     pub(super) audio: BTreeMap<i32, AudioConfig>,
     pub(super) stream_numbers: Arc<AtomicU64>,
@@ -138,6 +141,8 @@ impl Core {
             playback: None,
             published_before: HashSet::new(),
             played_before: HashSet::new(),
+            recordings: BTreeMap::new(),
+            recorded_before: HashSet::new(),
             video: BTreeMap::new(),
             audio: BTreeMap::new(),
             stream_numbers: Arc::default(),
@@ -214,7 +219,7 @@ impl Core {
 
     /// Ends everything that runs. The future is done when it has ended, or has had enough time to.
     pub(super) fn end_everything(&mut self) -> impl Future<Output = ()> + Send + use<> {
-        let mut tasks = Vec::new();
+        let mut tasks: Vec<_> = std::mem::take(&mut self.recordings).into_values().map(RecordingEntry::end).collect();
         for (_, entry) in std::mem::take(&mut self.players) {
             let (reply, _) = tokio::sync::oneshot::channel();
             entry.player.tell(super::player::PlayerInput::Stop(reply));
@@ -252,6 +257,7 @@ impl Core {
         let ended = self.end_everything();
         self.published_before.clear();
         self.played_before.clear();
+        self.recorded_before.clear();
         self.video.clear();
         self.audio.clear();
         for view in self.views.list() {

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use zego_protocol::state::{
-    NetworkMode, StreamDeleteReason, ZegoPlayerMediaEvent, ZegoPlayerState, ZegoPublisherState, ZegoRemoteDeviceState,
-    ZegoRoomState, ZegoRoomStateChangedReason, ZegoUpdateType,
+    NetworkMode, StreamDeleteReason, ZegoDataRecordState, ZegoPlayerMediaEvent, ZegoPlayerState, ZegoPublisherState,
+    ZegoRemoteDeviceState, ZegoRoomState, ZegoRoomStateChangedReason, ZegoUpdateType,
 };
 
 use super::error::EngineError;
@@ -471,6 +471,23 @@ pub enum EngineEvent {
         number: Option<u64>,
         /// What happened.
         error: EngineError,
+    },
+    /// A recording began, goes on or ended.
+    Recording {
+        /// Number of the recording.
+        number: u64,
+        /// The stream; empty = the captured one.
+        stream_id: String,
+        /// State.
+        state: ZegoDataRecordState,
+        /// Code, 0 = none.
+        code: i32,
+        /// The sentence that goes with the code, or empty.
+        message: String,
+        /// Length of what was recorded.
+        duration_ms: u64,
+        /// Bytes written.
+        size: u64,
     },
     /// Somebody said something to everybody, reliably.
     Broadcast(Message),

@@ -22,9 +22,11 @@ mod player;
 mod playing;
 mod publishing;
 mod quality;
+mod recording;
 mod request;
 mod room;
 mod rooms;
+mod snapshot;
 mod speaker;
 mod token;
 mod viewing;
@@ -37,5 +39,6 @@ pub use event::{
 };
 pub use handle::Engine;
 pub use request::{
-    AudioChoice, CanvasRequest, Login, MessageKind, PlatformTarget, Play, Profile, Publish, StreamLists, VideoChoice,
+    AudioChoice, CanvasRequest, Login, MessageKind, PlatformTarget, Play, Profile, Publish, Record, StreamLists,
+    VideoChoice,
 };

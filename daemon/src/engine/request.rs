@@ -90,6 +90,19 @@ pub enum PlatformTarget {
     Pipe(OwnedFd),
 }
 
+/// StartRecording.
+#[derive(Debug)]
+pub struct Record {
+    /// The stream; empty = the captured one.
+    pub stream_id: String,
+    /// Where to.
+    pub descriptor: OwnedFd,
+    /// Record sound.
+    pub audio: bool,
+    /// Record pictures.
+    pub video: bool,
+}
+
 /// SetVideoConfig; what is not given stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VideoChoice {

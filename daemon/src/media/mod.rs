@@ -13,9 +13,11 @@ pub mod microphone;
 pub mod mixer;
 pub mod playback;
 pub mod receive;
+pub mod record;
 pub mod rtp;
 pub mod scale;
 pub mod send;
+pub mod snapshot;
 pub mod sync;
 
 pub use event::{FirstFrame, MediaEvent, MediaEvents};

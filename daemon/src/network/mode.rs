@@ -29,7 +29,10 @@ pub(super) fn default_interface(ipv4: &str, ipv6: &str, works: impl Fn(&str) -> 
         (is_default && interface != "lo").then_some((metric, interface))
     });
     let best = |routes: &mut dyn Iterator<Item = (u32, &str)>| {
-        routes.filter(|(_, interface)| works(interface)).min_by_key(|(metric, _)| *metric).map(|(_, name)| name.to_owned())
+        routes
+            .filter(|(_, interface)| works(interface))
+            .min_by_key(|(metric, _)| *metric)
+            .map(|(_, name)| name.to_owned())
     };
     best(&mut ipv4.into_iter()).or_else(|| best(&mut ipv6.into_iter()))
 }
@@ -110,7 +113,8 @@ mod tests {
     fn ipv6_alone_will_do() {
         let folder = machine();
         let zero = "0".repeat(32);
-        let line = |metric: &str, interface: &str| format!("{zero} 00 {zero} 00 fe80 {metric} 0 0 00000003 {interface}\n");
+        let line =
+            |metric: &str, interface: &str| format!("{zero} 00 {zero} 00 fe80 {metric} 0 0 00000003 {interface}\n");
         let routes = format!("{}{}", line("00000400", "wlan0"), line("00000064", "eth0"));
         let works = |interface: &str| works(folder.path(), interface);
         assert_eq!(default_interface("head\n", &routes, works).as_deref(), Some("eth0"));

@@ -8,7 +8,7 @@ const fn row(code: i32, name: ErrorName, key: &'static str, text: &'static str, 
 }
 
 /// Every code, in ascending order. The blocks of a thousand are ZEGO's: 1000 common, 1001 engine, 1002 room,
-/// 1003 publisher, 1004 player, 1006 device, 1009 messages.
+/// 1003 publisher, 1004 player, 1006 device, 1009 messages, 1010 recordings.
 #[rustfmt::skip] // one row, one line
 pub static CODES: &[CodeInfo] = &[
     row(1_000_001, InvalidArgument, "engine_not_created", "There is no engine", "call CreateEngine first, or give app_id in zegod's configuration"),
@@ -119,4 +119,6 @@ pub static CODES: &[CodeInfo] = &[
     row(1_009_005, RoomNotFound, "message_room_not_found", "The message is for a room that is not logged in", "log in to it first"),
     row(1_009_010, ServerUnreachable, "message_failed", "The message could not be sent", "check the network and try again"),
     row(1_009_015, RateLimited, "message_too_often", "Messages come too fast", "leave half a second between two"),
+    row(1_010_014, DeviceFailed, "recording_write_failed", "The recording could not be written", "check the file, pipe or disk behind the descriptor, and record again"),
+    row(1_010_017, DeviceFailed, "recording_disk_full", "The disk is full: the recording has ended", "make room and record again"),
 ];

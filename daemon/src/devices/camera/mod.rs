@@ -3,7 +3,7 @@
 mod annexb;
 mod pattern;
 mod source;
-mod sps;
+pub(crate) mod sps;
 pub(super) mod v4l2;
 mod y4m;
 

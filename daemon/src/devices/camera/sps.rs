@@ -2,9 +2,9 @@
 
 /// The size that is shown, after cropping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Size {
-    pub(super) width: u32,
-    pub(super) height: u32,
+pub(crate) struct Size {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
 }
 
 /// Bits of a NAL unit's payload, without emulation prevention bytes.
@@ -71,7 +71,7 @@ fn skip_scaling_list(bits: &mut Bits, length: u32) -> Option<()> {
 }
 
 /// The size in a parameter set: its NAL header byte, then its payload. Nothing when it is cut off or makes no sense.
-pub(super) fn size(unit: &[u8]) -> Option<Size> {
+pub(crate) fn size(unit: &[u8]) -> Option<Size> {
     let mut bits = Bits::new(unit.get(1..)?);
     let profile = bits.bits(8)?;
     bits.bits(16)?;

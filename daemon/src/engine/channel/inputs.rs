@@ -10,7 +10,9 @@ use crate::devices::camera::{CameraSource, CaptureWish};
 use crate::devices::microphone::MicrophoneSource;
 use crate::engine::capture::{Camera, Microphone};
 use crate::engine::error::EngineError;
+use crate::engine::recording::RecordJob;
 use crate::engine::room::{Room, RoomNews};
+use crate::engine::snapshot::SnapshotSource;
 use crate::media::MediaEvent;
 use crate::media::send::{AudioConfig, VideoConfig};
 use crate::signal::{Publication, SignalError};
@@ -130,6 +132,12 @@ pub(in crate::engine) enum ChannelInput {
     MuteVideo(bool, Reply<()>),
     /// The publisher's property CaptureVolume.
     Volume(i32, Reply<()>),
+    /// StartRecording.
+    Record(RecordJob),
+    /// The recording of this number has ended.
+    RecordingEnded(u64),
+    /// TakeSnapshot.
+    Snapshot(Reply<SnapshotSource>),
     /// SetVideoConfig.
     Video(VideoSettings),
     /// SetAudioConfig.

@@ -3,6 +3,7 @@
 mod inputs;
 mod preview;
 mod publishing;
+mod recording;
 mod sending;
 mod state;
 mod task;

@@ -68,7 +68,8 @@ impl ChannelTask {
         } else if !wants_camera {
             self.camera = Slot::Closed;
         }
-        let wants_microphone = wants(self.publisher.as_ref().map(|publisher| publisher.job.audio));
+        let wants_microphone =
+            self.records_sound() || wants(self.publisher.as_ref().map(|publisher| publisher.job.audio));
         if wants_microphone && self.microphone.is_closed() {
             let serial = self.next_serial();
             self.microphone = Slot::Opening(serial);
@@ -77,6 +78,7 @@ impl ChannelTask {
         } else if !wants_microphone {
             self.microphone = Slot::Closed;
         }
+        self.update_recording();
     }
 
     fn open_camera(&mut self) {
@@ -118,6 +120,7 @@ impl ChannelTask {
             Ok(microphone) => self.microphone = Slot::Open(microphone),
             Err(error) => {
                 self.microphone = Slot::Closed;
+                self.no_sound_to_record();
                 self.no_microphone(error);
             }
         }
@@ -193,6 +196,7 @@ impl ChannelTask {
                 if let Some(publisher) = &mut self.publisher {
                     publisher.video_send = None;
                 }
+                self.forget_recorded_camera();
                 self.camera = Slot::Open(other.clone());
                 self.show_preview(&other);
             }
@@ -234,6 +238,7 @@ impl ChannelTask {
                 if let Some(publisher) = &mut self.publisher {
                     publisher.audio_send = None;
                 }
+                self.forget_recorded_microphone();
                 self.microphone = Slot::Open(other);
             }
         });

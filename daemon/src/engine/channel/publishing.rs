@@ -215,6 +215,7 @@ impl ChannelTask {
             return;
         }
         self.start_senders();
+        self.update_recording();
         self.apply_mutes();
         let Some(publisher) = &mut self.publisher else { return };
         let sends_video = publisher.job.video == Want::No || !self.camera_enabled || publisher.video_send.is_some();

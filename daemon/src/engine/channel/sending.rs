@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::inputs::{ChannelInput, Want};
+use super::recording::Recorder;
 use super::task::{ChannelTask, Slot};
 use crate::clock::Monotonic;
 use crate::engine::error::EngineError;
@@ -82,14 +83,14 @@ impl ChannelTask {
     }
 
     /// How the pictures of the camera that is open are encoded.
-    fn encoder_config(&self) -> VideoConfig {
+    pub(super) fn encoder_config(&self) -> VideoConfig {
         let wish = self.video.wish;
         let format = self.camera.open().and_then(|camera| camera.capture().format());
         let size = format.map_or((wish.width, wish.height), |format| (format.width, format.height));
         self.video.encoder(size, wish.fps)
     }
 
-    fn encoder_size(&self) -> (u32, u32) {
+    pub(super) fn encoder_size(&self) -> (u32, u32) {
         let config = self.encoder_config();
         (config.width, config.height)
     }
@@ -97,6 +98,9 @@ impl ChannelTask {
     /// Encodes with other settings from the next picture on.
     pub(super) fn apply_video_settings(&mut self) {
         if let Some(send) = self.publisher.as_ref().and_then(|publisher| publisher.video_send.as_ref()) {
+            send.set_config(self.encoder_config());
+        }
+        if let Some(send) = self.recorder.as_ref().and_then(Recorder::video) {
             send.set_config(self.encoder_config());
         }
     }

@@ -9,6 +9,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::inputs::{Channel, ChannelInput, Reply, VideoSettings};
 use super::publishing::Publisher;
+use super::recording::Recorder;
 use crate::devices::camera::CameraSource;
 use crate::devices::microphone::MicrophoneSource;
 use crate::engine::capture::{Camera, Captures, Microphone};
@@ -58,6 +59,7 @@ pub(in crate::engine) fn start(setup: ChannelSetup) -> (Channel, JoinHandle<()>)
         preview: None,
         preview_replies: Vec::new(),
         publisher: None,
+        recorder: None,
         serial: 0,
         ticks: None,
         inputs: inputs.downgrade(),
@@ -105,6 +107,7 @@ pub(super) struct ChannelTask {
     pub(super) preview: Option<Arc<dyn View>>,
     pub(super) preview_replies: Vec<Reply<()>>,
     pub(super) publisher: Option<Publisher>,
+    pub(super) recorder: Option<Recorder>,
     pub(super) serial: u64,
     pub(super) ticks: Option<Interval>,
     pub(super) inputs: WeakUnboundedSender<ChannelInput>,
@@ -174,6 +177,7 @@ impl ChannelTask {
             ChannelInput::MuteMicrophone(muted) => {
                 self.microphone_muted = muted;
                 self.apply_mutes();
+                self.update_recording();
             }
             ChannelInput::MuteAudio(muted, reply) => self.with_publisher(reply, |publisher| {
                 publisher.audio_muted = muted;
@@ -184,6 +188,9 @@ impl ChannelTask {
             ChannelInput::Volume(volume, reply) => self.with_publisher(reply, |publisher| {
                 publisher.capture_volume = volume;
             }),
+            ChannelInput::Record(job) => self.record(job),
+            ChannelInput::RecordingEnded(number) => self.recording_ended(number),
+            ChannelInput::Snapshot(reply) => self.snapshot(reply),
             ChannelInput::Video(settings) => {
                 self.video = settings;
                 self.apply_video_settings();

@@ -7,8 +7,10 @@ use tokio::sync::oneshot;
 
 use crate::engine::error::EngineError;
 use crate::engine::event::VideoLayer;
+use crate::engine::recording::RecordJob;
 use crate::engine::room::RoomNews;
 use crate::media::MediaEvent;
+use crate::media::snapshot::SnapshotRequest;
 use crate::rtc::MediaKind;
 use crate::signal::SignalError;
 use crate::views::View;
@@ -34,6 +36,12 @@ pub(in crate::engine) enum PlayerInput {
     Mute(MediaKind, bool, Reply<()>),
     /// The property VideoLayer.
     Layer(VideoLayer, Reply<()>),
+    /// StartRecording.
+    Record(RecordJob),
+    /// The recording of this number has ended.
+    RecordingEnded(u64),
+    /// TakeSnapshot.
+    Snapshot(SnapshotRequest, Reply<()>),
     /// StopPlaying.
     Stop(Reply<()>),
 }

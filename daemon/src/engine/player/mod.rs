@@ -2,6 +2,7 @@
 
 mod inputs;
 mod receiving;
+mod recording;
 mod state;
 mod task;
 

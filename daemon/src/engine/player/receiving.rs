@@ -36,6 +36,7 @@ impl PlayerTask {
                 Err(error) => log::error!("stream '{}' has no pictures: {error}", self.info.stream_id),
             }
         }
+        self.update_recording();
     }
 
     pub(super) fn media_events(&self, kind: MediaKind) -> MediaEvents {

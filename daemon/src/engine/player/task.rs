@@ -11,6 +11,7 @@ use zego_protocol::state::ZegoPlayerState as State;
 
 use super::inputs::{Player, PlayerInput, Reply};
 use super::receiving::percent;
+use super::recording::Recorder;
 use super::state::{Input, Phase};
 use crate::engine::error::EngineError;
 use crate::engine::event::{Change, EngineEvent, FirstFrame, News, PlayerInfo, VideoLayer};
@@ -89,6 +90,7 @@ pub(in crate::engine) fn start(setup: PlayerSetup) -> (Player, JoinHandle<()>) {
         video: None,
         audio_play: None,
         video_play: None,
+        recorder: None,
         first_frames: HashSet::new(),
         reading: None,
         ticks: None,
@@ -129,6 +131,7 @@ pub(super) struct PlayerTask {
     pub(super) video: Option<MediaReceiver>,
     pub(super) audio_play: Option<AudioPlay>,
     pub(super) video_play: Option<VideoPlay>,
+    pub(super) recorder: Option<Recorder>,
     pub(super) first_frames: HashSet<FirstFrame>,
     pub(super) reading: Option<PlayReading>,
     pub(super) ticks: Option<Interval>,
@@ -226,6 +229,9 @@ impl PlayerTask {
                 self.tell_info();
                 let _ = reply.send(Ok(()));
             }
+            PlayerInput::Record(job) => self.record(job),
+            PlayerInput::RecordingEnded(number) => self.recording_ended(number),
+            PlayerInput::Snapshot(request, reply) => self.snapshot(request, reply),
             // Taken by the loop.
             PlayerInput::Stop(_) => {}
         }

@@ -12,6 +12,7 @@ use crate::media::codec::CodecError;
 use crate::media::jitter::voice::{Pulled, VoiceBuffer, VoicePacket};
 use crate::media::mixer::{self, Loudness};
 use crate::media::playback::{Playback, Voice};
+use crate::media::record::{RecordSink, RemoteAudioTap, SenderClock};
 use crate::media::sync::LipSync;
 use crate::media::{FirstFrame, MediaEvent, MediaEvents};
 use crate::rtc::{self, IncomingRtp, Mime, RtpSink, SenderReport};
@@ -36,6 +37,8 @@ struct Shared {
     events: MediaEvents,
     state: Mutex<State>,
     volume: AtomicI32,
+    /// Where the packets go, too.
+    tap: Mutex<Option<Arc<RemoteAudioTap>>>,
 }
 
 struct State {
@@ -79,6 +82,7 @@ impl AudioPlay {
             events,
             state: Mutex::new(state),
             volume: AtomicI32::new(mixer::factor(100)),
+            tap: Mutex::default(),
         });
         shared.source.attach(Arc::clone(&shared) as Arc<dyn RtpSink>);
         let voice: Arc<dyn Voice> = Arc::clone(&shared) as Arc<dyn Voice>;
@@ -89,6 +93,15 @@ impl AudioPlay {
     /// Volume of this voice, 0 to 200, 100 = as it is.
     pub fn set_volume(&self, percent: u8) {
         self.shared.volume.store(mixer::factor(percent), Ordering::Relaxed);
+    }
+
+    /// Gives the packets to a recording, too; or to none.
+    pub fn record(&self, target: Option<(&RecordSink, &SenderClock)>) {
+        let mut tap = self.shared.tap.lock().unwrap_or_else(PoisonError::into_inner);
+        match target {
+            Some((sink, _)) if tap.as_ref().is_some_and(|tap| tap.sink().is(sink)) => {}
+            target => *tap = target.map(|(sink, clock)| Arc::new(RemoteAudioTap::new(sink.clone(), clock.clone()))),
+        }
     }
 
     /// Counters.
@@ -135,7 +148,11 @@ impl RtpSink for Shared {
             return;
         }
         let IncomingRtp { arrived, timestamp, payload, .. } = packet;
+        let tap = self.tap.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut state = self.state();
+        if let Some(tap) = tap {
+            tap.packet(&payload, timestamp, arrived, state.report);
+        }
         let first = state.buffer.counters().received == 0;
         state.buffer.insert(VoicePacket { arrived, timestamp, payload });
         drop(state);

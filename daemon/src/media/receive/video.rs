@@ -10,6 +10,8 @@ use super::{RtpIn, VideoPlayStatistics};
 use crate::clock::Monotonic;
 use crate::media::codec::{CodecError, H264Decoder, Vp8Decoder};
 use crate::media::jitter::video::{Frame, Next, VideoBuffer, VideoCodec, VideoPacket};
+use crate::media::record::{RecordSink, RemoteVideoTap, SenderClock};
+use crate::media::snapshot::SnapshotRequest;
 use crate::media::sync::LipSync;
 use crate::media::{FirstFrame, MediaEvent, MediaEvents, join, spawn};
 use crate::picture::Picture;
@@ -45,6 +47,10 @@ struct Shared {
     wake: Condvar,
     view: Mutex<Option<Arc<dyn View>>>,
     counters: Counters,
+    /// Where the encoded pictures go, too.
+    tap: Mutex<Option<Arc<RemoteVideoTap>>>,
+    /// Who waits for the next picture.
+    snapshots: Mutex<Vec<SnapshotRequest>>,
 }
 
 struct State {
@@ -94,6 +100,8 @@ impl VideoPlay {
             wake: Condvar::new(),
             view: Mutex::new(view),
             counters: Counters::default(),
+            tap: Mutex::default(),
+            snapshots: Mutex::default(),
         });
         let thread = spawn("video decoder", {
             let (shared, sync) = (Arc::clone(&shared), sync.clone());
@@ -106,6 +114,24 @@ impl VideoPlay {
     /// Shows the pictures in another view from now on, or in none. The old view is not cleared.
     pub fn set_view(&self, view: Option<Arc<dyn View>>) {
         *self.shared.view() = view;
+    }
+
+    /// Gives what is received to a recording, too, from a key frame on; or to none.
+    pub fn record(&self, target: Option<(&RecordSink, &SenderClock)>) {
+        let mut tap = self.shared.tap.lock().unwrap_or_else(PoisonError::into_inner);
+        match target {
+            Some((sink, _)) if tap.as_ref().is_some_and(|tap| tap.sink().is(sink)) => return,
+            target => *tap = target.map(|(sink, clock)| Arc::new(RemoteVideoTap::new(sink.clone(), clock.clone()))),
+        }
+        drop(tap);
+        if target.is_some() {
+            self.shared.source.request_key_frame();
+        }
+    }
+
+    /// Gives a copy of the next picture to who asks.
+    pub fn take_snapshot(&self, request: SnapshotRequest) {
+        self.shared.snapshots.lock().unwrap_or_else(PoisonError::into_inner).push(request);
     }
 
     /// Counters.
@@ -317,6 +343,7 @@ impl<'a> Player<'a> {
         let mean = if mean == 0 { micros } else { (mean * 15 + micros) / 16 };
         counters.buffer_micros.store(mean, Ordering::Relaxed);
 
+        self.record(frame);
         let view = self.shared.view().clone();
         let (mut shown_at, mut size) = (None, (0, 0));
         let show = |picture: &Picture<'_>| {
@@ -329,6 +356,9 @@ impl<'a> Player<'a> {
             size = (picture.width as u32, picture.height as u32);
             if let Some(view) = &view {
                 view.show(picture, None);
+            }
+            for request in self.shared.snapshots.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+                request.answer(picture);
             }
         };
         let result = decode(&mut self.decoder, frame.codec, &self.unit, show);
@@ -343,6 +373,19 @@ impl<'a> Player<'a> {
         counters.decoded.fetch_add(1, Ordering::Relaxed);
         if let Some(at) = shown_at {
             self.shown(frame, at, size);
+        }
+    }
+
+    fn record(&self, frame: &Frame) {
+        let tap = self.shared.tap.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(tap) = tap else { return };
+        let (unit, arrived, report) = (&self.unit, frame.completed, self.report);
+        let wants_key = match frame.codec {
+            VideoCodec::H264 => tap.h264(unit, frame.timestamp, arrived, report),
+            VideoCodec::Vp8 => tap.vp8(unit, frame.timestamp, arrived, report),
+        };
+        if wants_key {
+            self.shared.source.request_key_frame();
         }
     }
 

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
-use super::{AudioConfig, AudioSendStatistics, RtpClock, RtpOut, deafen};
+use super::{AudioConfig, AudioSendStatistics, NoNetwork, RtpClock, RtpOut, deafen};
 use crate::audio::{FRAME_SAMPLES, Frame};
 use crate::clock::Monotonic;
 use crate::media::codec::{CodecError, OpusEncoder, OpusSettings};
 use crate::media::microphone::{MicrophoneCapture, SoundOutlet};
+use crate::media::record::RecordSink;
 use crate::media::{FirstFrame, MediaEvent, MediaEvents, mixer};
 use crate::rtc::{self, OutgoingRtp, SendOutcome, SenderFeedback};
 
@@ -36,6 +37,8 @@ struct Shared {
     volume: AtomicI32,
     captured: AtomicU64,
     sent: AtomicU64,
+    /// Where the packets go, too.
+    tap: Mutex<Option<RecordSink>>,
 }
 
 struct State {
@@ -64,6 +67,14 @@ impl AudioSend {
         Self::start_to(microphone, config, Box::new(sender), events)
     }
 
+    /// Encodes for recordings alone.
+    ///
+    /// # Errors
+    /// [`CodecError::Create`].
+    pub fn start_unsent(microphone: &MicrophoneCapture, config: AudioConfig) -> Result<Self, CodecError> {
+        Self::start_to(microphone, config, Box::new(NoNetwork), Arc::new(|_| {}))
+    }
+
     pub(in crate::media) fn start_to(
         microphone: &MicrophoneCapture,
         config: AudioConfig,
@@ -88,6 +99,7 @@ impl AudioSend {
             volume: AtomicI32::new(mixer::factor(100)),
             captured: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            tap: Mutex::default(),
         });
         let listener = Arc::downgrade(&shared);
         shared.out.on_feedback(Arc::new(move |feedback| {
@@ -109,6 +121,11 @@ impl AudioSend {
     /// Volume of the sent sound, 0 to 200, 100 = as it is.
     pub fn set_volume(&self, percent: u8) {
         self.shared.volume.store(mixer::factor(percent), Ordering::Relaxed);
+    }
+
+    /// Gives what is encoded to a recording, too, whether the network takes anything or not; or to none.
+    pub fn record(&self, sink: Option<&RecordSink>) {
+        *self.shared.tap.lock().unwrap_or_else(PoisonError::into_inner) = sink.cloned();
     }
 
     /// Changes the bit rate.
@@ -138,6 +155,11 @@ impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// The recording, while it takes something.
+    fn tap(&self) -> Option<RecordSink> {
+        self.tap.lock().unwrap_or_else(PoisonError::into_inner).clone().filter(RecordSink::is_open)
+    }
 }
 
 impl SoundOutlet for Shared {
@@ -145,9 +167,11 @@ impl SoundOutlet for Shared {
         if self.captured.fetch_add(1, Ordering::Relaxed) == 0 {
             (self.events)(MediaEvent::FirstFrame(FirstFrame::AudioCaptured));
         }
+        let tap = self.tap();
+        let ready = self.out.ready();
         let mut guard = self.state();
         let state = &mut *guard;
-        if !self.out.ready() {
+        if !ready && tap.is_none() {
             state.filled = 0;
             return;
         }
@@ -166,17 +190,20 @@ impl SoundOutlet for Shared {
             return;
         }
         state.filled = 0;
-        let Some(packet) = state.packet() else { return };
+        let Some((packet, at)) = state.packet() else { return };
         drop(guard);
-        if self.out.send(packet) == SendOutcome::Queued && self.sent.fetch_add(1, Ordering::Relaxed) == 0 {
+        if let Some(tap) = tap {
+            tap.audio(at, &packet.payload, PACKET as u32);
+        }
+        if ready && self.out.send(packet) == SendOutcome::Queued && self.sent.fetch_add(1, Ordering::Relaxed) == 0 {
             (self.events)(MediaEvent::FirstFrame(FirstFrame::AudioSent));
         }
     }
 }
 
 impl State {
-    /// Encodes the 20 ms that are there.
-    fn packet(&mut self) -> Option<OutgoingRtp> {
+    /// Encodes the 20 ms that are there. Also returns the moment that the timestamp stands for.
+    fn packet(&mut self) -> Option<(OutgoingRtp, Monotonic)> {
         // The device's own count of samples is steadier than the clock, unless it stopped in between.
         let by_clock = self.clock.at(self.captured_at);
         let drift = self.next.map(|next| i64::from(by_clock.wrapping_sub(next) as i32).unsigned_abs() * 1000 / 48);
@@ -196,7 +223,10 @@ impl State {
         };
         let payload = self.buffer.split_to(length).freeze();
         let audio_level = Some(mixer::audio_level(&self.samples));
-        Some(OutgoingRtp { marker, timestamp, captured_at: self.captured_at, audio_level, payload })
+        let ahead = i64::from(timestamp.wrapping_sub(by_clock) as i32);
+        let time = Duration::from_nanos(ahead.unsigned_abs() * 1_000_000 / 48);
+        let at = if ahead < 0 { self.captured_at - time } else { self.captured_at + time };
+        Some((OutgoingRtp { marker, timestamp, captured_at: self.captured_at, audio_level, payload }, at))
     }
 }
 
@@ -222,7 +252,9 @@ mod tests {
         let mut state = state();
         let mut at = |millis: u64, micros: u64| {
             state.captured_at = Monotonic::from_nanos(millis * 1_000_000 + micros * 1000);
-            let packet = state.packet().expect("packet");
+            let (packet, moment) = state.packet().expect("packet");
+            let ticks = packet.timestamp.wrapping_sub(u32::MAX - 48_000);
+            assert!(moment.as_nanos().abs_diff(u64::from(ticks) * 1_000_000 / 48) < 50_000, "{moment:?} {ticks}");
             (packet.timestamp.wrapping_sub(u32::MAX - 48_000), packet.marker)
         };
         assert_eq!(at(1000, 0), (48_000, true));
@@ -235,7 +267,7 @@ mod tests {
     fn packets_are_opus_of_20_ms_with_their_level() {
         let mut state = state();
         state.samples = [i16::MAX / 10; PACKET];
-        let packet = state.packet().expect("packet");
+        let (packet, _) = state.packet().expect("packet");
         assert_eq!(OpusDecoder::samples(&packet.payload), Some(960));
         assert_eq!(packet.audio_level, Some(20));
     }

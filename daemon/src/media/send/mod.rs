@@ -45,6 +45,25 @@ impl RtpOut for rtc::MediaSender {
     }
 }
 
+/// The network of a pipeline that only records: it takes nothing.
+struct NoNetwork;
+
+impl RtpOut for NoNetwork {
+    fn ready(&self) -> bool {
+        false
+    }
+
+    fn send(&self, _packet: rtc::OutgoingRtp) -> rtc::SendOutcome {
+        rtc::SendOutcome::NotReady
+    }
+
+    fn on_feedback(&self, _handler: rtc::FeedbackHandler) {}
+
+    fn statistics(&self) -> rtc::SenderStatistics {
+        rtc::SenderStatistics::default()
+    }
+}
+
 /// Forgets the pipeline that listened to a sender's feedback.
 fn deafen(out: &dyn RtpOut) {
     out.on_feedback(Arc::new(|_| {}));

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use super::passthrough::Passthrough;
 use super::rate::{KeyFrames, Thinner};
-use super::{RtpClock, RtpOut, VideoConfig, VideoSendStatistics, deafen};
+use super::{NoNetwork, RtpClock, RtpOut, VideoConfig, VideoSendStatistics, deafen};
 use crate::clock::Monotonic;
 use crate::media::camera::{CameraCapture, PictureOutlet};
 use crate::media::codec::{CodecError, H264Encoder, H264Settings};
-use crate::media::rtp::h264::H264Packetizer;
+use crate::media::record::{AccessUnit, RecordSink, VideoTap};
+use crate::media::rtp::h264::{self, H264Packetizer};
 use crate::media::scale::Scaler;
 use crate::media::{FirstFrame, MediaEvent, MediaEvents, join, spawn};
 use crate::picture::PictureBuffer;
@@ -42,6 +43,8 @@ struct Shared {
     clock: RtpClock,
     /// For access units that come encoded; the encoder's thread has its own packetizer.
     passthrough: Mutex<(Passthrough, H264Packetizer)>,
+    /// Where the encoded pictures go, too.
+    tap: Mutex<Option<Arc<VideoTap>>>,
 }
 
 struct State {
@@ -87,6 +90,14 @@ impl VideoSend {
         Self::start_to(camera, config, Box::new(sender), events)
     }
 
+    /// Starts the encoder's thread for recordings alone.
+    ///
+    /// # Errors
+    /// [`CodecError::Create`].
+    pub fn start_unsent(camera: &CameraCapture, config: VideoConfig) -> Result<Self, CodecError> {
+        Self::start_to(camera, config, Box::new(NoNetwork), Arc::new(|_| {}))
+    }
+
     pub(in crate::media) fn start_to(
         camera: &CameraCapture,
         config: VideoConfig,
@@ -113,6 +124,7 @@ impl VideoSend {
             counters: Counters::default(),
             clock: RtpClock::new(90_000),
             passthrough: Mutex::default(),
+            tap: Mutex::default(),
         });
         let encoder = Encoder::new(config)?;
         let thread = spawn("video encoder", {
@@ -139,6 +151,24 @@ impl VideoSend {
         state.mailbox.clear();
         state.keys.restart();
         lock(&self.shared.passthrough).0.interrupt();
+    }
+
+    /// Gives what is encoded to a recording, too, from a key frame on and whether the network takes anything or not; or to none.
+    pub fn record(&self, sink: Option<&RecordSink>) {
+        let mut tap = lock(&self.shared.tap);
+        let same = match (&*tap, sink) {
+            (Some(tap), Some(sink)) => tap.sink().is(sink),
+            (None, None) => true,
+            _ => false,
+        };
+        if same {
+            return;
+        }
+        *tap = sink.map(|sink| Arc::new(VideoTap::new(sink.clone())));
+        drop(tap);
+        if sink.is_some() {
+            self.shared.state().keys.restart();
+        }
     }
 
     /// Changes size, rates and intervals from the next picture on.
@@ -204,6 +234,11 @@ impl Shared {
         }
     }
 
+    /// The recording, while it takes something.
+    fn tap(&self) -> Option<Arc<VideoTap>> {
+        lock(&self.tap).clone().filter(|tap| tap.sink().is_open())
+    }
+
     fn count_captured(&self) {
         if self.counters.captured.fetch_add(1, Ordering::Relaxed) == 0 {
             (self.events)(MediaEvent::FirstFrame(FirstFrame::VideoCaptured));
@@ -236,7 +271,7 @@ impl PictureOutlet for Shared {
 
     fn picture(&self, picture: Arc<PictureBuffer>, captured_at: Monotonic) {
         self.count_captured();
-        let ready = self.out.ready();
+        let ready = self.out.ready() || self.tap().is_some();
         let mut state = self.state();
         state.ready = ready;
         let fps = state.config.fps;
@@ -260,7 +295,16 @@ impl PictureOutlet for Shared {
     fn access_unit(&self, unit: &[u8], captured_at: Monotonic) {
         self.count_captured();
         self.counters.passthrough.store(true, Ordering::Relaxed);
-        if self.muted.load(Ordering::Acquire) || !self.out.ready() {
+        if self.muted.load(Ordering::Acquire) {
+            return;
+        }
+        if let Some(tap) = self.tap() {
+            let mut whole = AccessUnit::default();
+            h264::nal_units(unit).for_each(|nal| whole.push(nal));
+            // A camera that encodes by itself cannot be asked for a key frame.
+            tap.h264(whole, captured_at);
+        }
+        if !self.out.ready() {
             return;
         }
         let mut guard = lock(&self.passthrough);
@@ -365,6 +409,22 @@ fn encode(
     counters.width.store(source.width() as u32, Ordering::Relaxed);
     counters.height.store(source.height() as u32, Ordering::Relaxed);
     let key = encoded.is_key();
-    encoded.for_each_nal(|nal| encoder.packetizer.push(nal));
-    Ok(shared.send(&mut encoder.packetizer, captured_at, key))
+    let tap = shared.tap();
+    let sending = shared.out.ready();
+    let mut unit = AccessUnit::default();
+    encoded.for_each_nal(|nal| {
+        if sending {
+            encoder.packetizer.push(nal);
+        }
+        if tap.is_some() {
+            unit.push(nal);
+        }
+    });
+    if let Some(tap) = tap
+        && tap.h264(unit, captured_at)
+    {
+        shared.state().keys.ask();
+    }
+    // What is only recorded is complete; when the network is ready again, a key frame begins there.
+    Ok(!sending || shared.send(&mut encoder.packetizer, captured_at, key))
 }

@@ -143,7 +143,11 @@ impl Task {
     }
 
     /// Changes a stream's text; the answer may be waited for.
-    pub(super) fn send_extra_info(&mut self, stream_id: &str, text: &str) -> oneshot::Receiver<Result<(), SignalError>> {
+    pub(super) fn send_extra_info(
+        &mut self,
+        stream_id: &str,
+        text: &str,
+    ) -> oneshot::Receiver<Result<(), SignalError>> {
         let (reply, answer) = oneshot::channel();
         self.set_attribute(format!("{EXTRA_INFO_ATTRIBUTE}{stream_id}"), text.to_owned(), reply);
         answer
