@@ -3,6 +3,7 @@
 import shutil
 import time
 from pathlib import Path
+from statistics import median
 
 import pytest
 from dbus_fast import Variant
@@ -159,7 +160,7 @@ def test_volumes_and_mutes_are_heard(hub, device, measured):
         time.sleep(0.4)  # what was on its way is not meant
         levels = heard(desk.speaker, 2.1)
         measured(f"{what}: {', '.join(f'{level:.1f}' for level in levels) or 'nothing'} dBFS")
-        return max(levels, default=-100)
+        return median(levels) if levels else -100
 
     as_made = level("as made")
     assert abs(as_made + 12) < 1.5

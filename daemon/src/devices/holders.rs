@@ -1,6 +1,6 @@
 //! Who holds device nodes open.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,18 +9,30 @@ use std::path::{Path, PathBuf};
 /// Processes that this one may not look into are passed over: another user's, unless it has CAP_SYS_PTRACE. What ALSA tells
 /// of a sound card's owner is world-readable, so a sound card is known to be busy in any case.
 #[derive(Debug, Default)]
-pub(super) struct Holders(HashMap<PathBuf, String>);
+pub(super) struct Holders {
+    others: HashMap<PathBuf, String>,
+    /// What this process has open itself.
+    own: HashSet<PathBuf>,
+}
 
 impl Holders {
-    /// Looks at every other process.
+    /// Looks at every process.
     pub(super) fn look() -> Self {
-        Self(find(|path| path.starts_with("/dev")))
+        let is_node = |path: &Path| path.starts_with("/dev");
+        Self { others: find(is_node), own: open_files(Path::new("/proc/self")).filter(|path| is_node(path)).collect() }
     }
 
-    /// The process that has a node open, as `name (pid)`.
+    /// The other process that has a node open, as `name (pid)`.
     pub(super) fn of(&self, node: &Path) -> Option<String> {
-        self.0.get(node).cloned().or_else(|| pcm_owner(node, Path::new("/proc/asound")))
+        let other = || pcm_owner(node, Path::new("/proc/asound"), self.own.contains(node));
+        self.others.get(node).cloned().or_else(other)
     }
+}
+
+/// What a process has open.
+fn open_files(process: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let files = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+    files.filter_map(|file| fs::read_link(file.path()).ok())
 }
 
 /// Every open file of other processes for which `is_it` holds, and who has it.
@@ -32,12 +44,8 @@ fn find(is_it: impl Fn(&Path) -> bool) -> HashMap<PathBuf, String> {
         if pid == own {
             continue;
         }
-        for file in fs::read_dir(entry.path().join("fd")).into_iter().flatten().flatten() {
-            if let Ok(target) = fs::read_link(file.path())
-                && is_it(&target)
-            {
-                found.entry(target).or_insert_with(|| name_of(pid));
-            }
+        for target in open_files(&entry.path()).filter(|target| is_it(target)) {
+            found.entry(target).or_insert_with(|| name_of(pid));
         }
     }
     found
@@ -51,8 +59,9 @@ fn name_of(pid: u32) -> String {
     }
 }
 
-/// What ALSA says of the owner of `/dev/snd/pcmC1D0p`: `card1/pcm0p/sub*/status` names its process while it is open.
-fn pcm_owner(node: &Path, asound: &Path) -> Option<String> {
+/// What ALSA says of the owner of `/dev/snd/pcmC1D0p`: `card1/pcm0p/sub*/status` names the thread that opened it, for as long as
+/// it is open. One that has ended meanwhile was one of ours, if this process has the node open (`is_ours`).
+fn pcm_owner(node: &Path, asound: &Path, is_ours: bool) -> Option<String> {
     let name = node.file_name()?.to_str()?.strip_prefix("pcmC")?;
     let (card, device) = name.split_once('D')?;
     let own = std::process::id();
@@ -61,12 +70,12 @@ fn pcm_owner(node: &Path, asound: &Path) -> Option<String> {
         let status = fs::read_to_string(stream.path().join("status")).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("owner_pid"))?;
         let pid: u32 = line.trim_start_matches([' ', ':']).trim().parse().ok()?;
-        (pid != own && !is_own_thread(pid)).then_some(pid)
+        let has_ended = || !Path::new("/proc").join(pid.to_string()).exists();
+        (pid != own && !is_own_thread(pid) && !(is_ours && has_ended())).then_some(pid)
     })?;
     Some(name_of(pid))
 }
 
-/// ALSA names the thread that opened a device.
 fn is_own_thread(pid: u32) -> bool {
     Path::new("/proc/self/task").join(pid.to_string()).exists()
 }
@@ -106,13 +115,15 @@ mod tests {
             fs::create_dir_all(&folder).unwrap();
             fs::write(folder.join("status"), text).unwrap();
         };
-        assert_eq!(pcm_owner(node, asound.path()), None, "no such card");
+        let owner = || pcm_owner(node, asound.path(), false);
+        assert_eq!(owner(), None, "no such card");
         status("sub0", "closed\n");
-        assert_eq!(pcm_owner(node, asound.path()), None);
+        assert_eq!(owner(), None);
         status("sub1", "state: RUNNING\nowner_pid   : 999999999\ntrigger_time: 1.2\n");
-        assert_eq!(pcm_owner(node, asound.path()).as_deref(), Some("process 999999999"));
+        assert_eq!(owner().as_deref(), Some("process 999999999"));
+        assert_eq!(pcm_owner(node, asound.path(), true), None, "a thread of ours that has ended");
         status("sub1", &format!("state: RUNNING\nowner_pid   : {}\n", std::process::id()));
-        assert_eq!(pcm_owner(node, asound.path()), None, "this process does not count");
-        assert_eq!(pcm_owner(Path::new("/dev/video0"), asound.path()), None);
+        assert_eq!(owner(), None, "this process does not count");
+        assert_eq!(pcm_owner(Path::new("/dev/video0"), asound.path(), false), None);
     }
 }

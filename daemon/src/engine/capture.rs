@@ -17,7 +17,7 @@ pub(super) type FailureReport = Arc<dyn Fn(DeviceSource, EngineError) + Send + S
 
 /// Which source an open device has now, and that it is in use for as long as this lives.
 struct Use {
-    /// Which device, and whether it is held: not while a telephone call has it.
+    /// Which device, and whether it is held: not after it failed, and not while a telephone call has it.
     state: Mutex<(DeviceSource, bool)>,
     table: Arc<DeviceTable>,
 }
@@ -174,7 +174,9 @@ impl Captures {
         let capture = camera.capture().clone();
         if camera.source() == wanted {
             // After a failure this is the way to try it again.
-            return blocking(move || capture.set_enabled(true)).await.map(|()| None);
+            blocking(move || capture.set_enabled(true)).await?;
+            camera.used.hold(true);
+            return Ok(None);
         }
         if !is_alone || find(&mut open, &wanted).is_some() {
             drop(open);
@@ -182,6 +184,7 @@ impl Captures {
         }
         blocking(move || capture.switch(&source, wish)).await?;
         camera.used.change(wanted);
+        camera.used.hold(true);
         Ok(None)
     }
 
@@ -223,7 +226,9 @@ impl Captures {
         let is_alone = Arc::strong_count(&microphone) <= 2;
         let capture = microphone.capture().clone();
         if microphone.source() == wanted {
-            return blocking(move || capture.resume()).await.map(|()| None);
+            blocking(move || capture.resume()).await?;
+            microphone.used.hold(!microphones.suspended);
+            return Ok(None);
         }
         if !is_alone || find(&mut microphones.open, &wanted).is_some() {
             drop(microphones);
@@ -232,6 +237,7 @@ impl Captures {
         let gain = self.table.gain(&wanted);
         blocking(move || capture.switch(&source).map(|()| capture.set_gain(gain))).await?;
         microphone.used.change(wanted);
+        microphone.used.hold(!microphones.suspended);
         Ok(None)
     }
 
@@ -263,8 +269,9 @@ impl Captures {
         for microphone in alive(&mut microphones.open) {
             let capture = microphone.capture().clone();
             let done = blocking(move || capture.set_suspended(suspended)).await;
-            microphone.used.hold(!suspended);
-            if !suspended {
+            if suspended {
+                microphone.used.hold(false);
+            } else {
                 self.tell(&microphone.used, done);
             }
         }
@@ -277,10 +284,13 @@ impl Captures {
         }
     }
 
-    /// Reports a device that could not be opened again, unless it went once more: that is known by itself.
+    /// Takes note of a device that was opened again, or reports why not, unless it went once more: that is known by itself.
     fn tell(&self, used: &Use, outcome: Result<(), EngineError>) {
         match outcome {
-            Ok(()) => log::info!("{} is used again", used.source()),
+            Ok(()) => {
+                used.hold(true);
+                log::info!("{} is used again", used.source());
+            }
             Err(error) if error.code == 1_006_002 || error.code == 1_006_006 => log::debug!("{error}"),
             Err(error) => (self.report)(used.source(), error),
         }
@@ -292,6 +302,7 @@ impl Captures {
         let used = Arc::downgrade(used);
         Arc::new(move |event| {
             if let (MediaEvent::DeviceFailed(error), Some(used)) = (event, used.upgrade()) {
+                used.hold(false);
                 report(used.source(), EngineError::from(&error));
             }
         })
