@@ -270,7 +270,7 @@ impl Track {
             self.settle(start, sample);
         }
         let samples = std::mem::take(&mut self.ready);
-        (!samples.is_empty()).then(|| Run { track: self.number, start: self.start, samples })
+        (!samples.is_empty()).then_some(Run { track: self.number, start: self.start, samples })
     }
 }
 

@@ -18,6 +18,8 @@ use crate::rtc::SenderReport;
 const AGREES: i128 = 30_000_000;
 /// Reports of one clock agree about it so well; beyond, the sender's clock was set.
 const SAME_CLOCK: i128 = 1_000_000_000;
+/// Nothing takes longer on its way: a timestamp or a report that says so begins anew or is wrong.
+const FAR: i128 = 5_000_000_000;
 /// How long a packet of sound may be overtaken by later ones.
 const REORDER: i64 = 9_600;
 
@@ -71,7 +73,11 @@ impl TrackClock {
                 self.known = Some((reported, moment));
             }
         }
-        let known = *self.known.get_or_insert((ticks, i128::from(arrived.as_nanos())));
+        let arrived = i128::from(arrived.as_nanos());
+        let mut known = *self.known.get_or_insert((ticks, arrived));
+        if (self.since(known, ticks) - arrived).abs() > FAR {
+            known = *self.known.insert((ticks, arrived));
+        }
         let nanos = u64::try_from(self.since(known, ticks)).unwrap_or(0);
         (ticks, Monotonic::from_nanos(nanos))
     }
@@ -204,7 +210,7 @@ mod tests {
 
     /// A report of a sender whose clock shows `millis`.
     fn report(millis: u64, rtp: u32, arrived: u64) -> SenderReport {
-        let ntp = (3_900_000_000 + millis / 1000) << 32 | (millis % 1000 << 32) / 1000;
+        let ntp = ((3_900_000_000 + millis / 1000) << 32) | (((millis % 1000) << 32) / 1000);
         SenderReport { ntp, rtp, arrived: ms(arrived) }
     }
 
@@ -230,6 +236,16 @@ mod tests {
         assert_eq!(other, i128::from(ms(920).as_nanos()));
         let (_, at) = clock.at(18_000, ms(1200), Some(report(200, 18_000, 1200)));
         assert!(at.as_nanos().abs_diff(ms(1120).as_nanos()) < 1000, "{at:?}");
+    }
+
+    #[test]
+    fn timestamps_that_begin_anew_and_reports_that_cannot_be_do_not_leave_the_present() {
+        let mut clock = TrackClock::new(SenderClock::default(), 90_000);
+        clock.at(1000, ms(10_000), Some(report(0, 1000, 10_000)));
+        assert_eq!(clock.at(2_000_000_000, ms(10_033), None).1, ms(10_033));
+        assert_eq!(clock.at(2_000_003_000, ms(10_080), None).1.as_millis(), 10_066);
+        let wrong = report(133, 7, 10_133);
+        assert_eq!(clock.at(2_000_009_000, ms(10_133), Some(wrong)).1, ms(10_133));
     }
 
     #[test]
