@@ -64,7 +64,7 @@ impl DeviceObject {
         -1
     }
 
-    /// Sets the loudness of the device itself.
+    /// Sets the loudness of the device itself. Errors: InvalidArgument, Unsupported.
     #[zbus(property)]
     async fn set_volume(&self, _value: Variant<'_>) -> Result<(), Refusal> {
         Err(self.no_control("Volume"))
@@ -76,7 +76,7 @@ impl DeviceObject {
         false
     }
 
-    /// Silences the device itself.
+    /// Silences the device itself. Errors: InvalidArgument, Unsupported.
     #[zbus(property)]
     async fn set_muted(&self, _value: Variant<'_>) -> Result<(), Refusal> {
         Err(self.no_control("Muted"))
