@@ -15,7 +15,7 @@ LISTEN ?= 127.0.0.1:7880
 # Where `make install` puts the files.
 DESTDIR ?=
 
-.PHONY: help run build test unit system livekit-server lab bench deb install format clean
+.PHONY: help run build test unit system livekit-server lab bench docs deb install format clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -49,6 +49,11 @@ lab: deb $(STAMPS)/packages-lab ## installs the packages in a virtual device wit
 
 bench: build $(STAMPS)/packages-run $(STAMPS)/packages-test $(STAMPS)/venv ## what a call costs beside the bare codecs; a table, and build/bench/*.json
 	@$(PYTHON) tests/bench/run.py
+
+docs: build $(STAMPS)/packages-run $(STAMPS)/packages-test $(STAMPS)/venv ## what is made from the programs: docs/reference/dbus.md, errors.md, the manual pages
+	@$(PYTHON) docs/generator/dbus.py
+	@$(PYTHON) docs/generator/manual.py
+	@WRITE_DOCUMENTS=1 cargo test --release --quiet -p zego-protocol --test errors_document
 
 deb: build $(STAMPS)/packages-deb ## the three Debian packages, in build/deb
 	@echo "== Packaging"

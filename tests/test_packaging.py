@@ -25,7 +25,9 @@ FILES = {
         /usr/share/dbus-1/system-services/org.zegod1.service
         /usr/share/dbus-1/system.d/org.zegod1.conf
         /usr/share/doc/zegod/configuration.md
+        /usr/share/doc/zegod/dbus.md
         /usr/share/doc/zegod/errors.md
+        /usr/share/doc/zegod/examples/kiosk.py
         /usr/share/man/man5/zegod.toml.5
         /usr/share/man/man8/zegod.8
     """,

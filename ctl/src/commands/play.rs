@@ -10,11 +10,11 @@ use zego_protocol::state::ZegoPlayerState;
 use super::ended;
 use super::view::{Prepared, reader_gone};
 use crate::arguments::{BusChoice, Play, Preview, ViewTarget};
-use crate::bus::Daemon;
+use crate::bus::{Daemon, Object};
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// Kinds of view that `play` makes and that stay when it ends; `stop` frees them with the player.
+/// Kinds of view that `play` and `preview` make and that stay when they end; `stop` and `preview --stop` free them.
 const LASTING_KINDS: [&str; 3] = ["kms", "v4l2", "null"];
 
 /// Plays a stream. With a pipe it stays until it is ended or the reader is gone, because the view does not outlive it.
@@ -84,11 +84,24 @@ pub async fn stop(daemon: &Daemon, stream: &str, output: Output) -> Result<(), F
     output.answer(&json!({"stream_id": stream}), || format!("Stream {stream} is not played any more."))
 }
 
-/// Starts or stops the preview.
+/// The views of `preview` that stay when it ends, and that show the preview of some channel now.
+async fn preview_views(daemon: &Daemon) -> Result<Vec<u64>, Failure> {
+    let objects = daemon.objects().await?;
+    let shows =
+        |view: &&Object| view.text("source") == "preview" && LASTING_KINDS.contains(&view.text("kind").as_str());
+    Ok(objects.of("View").filter(shows).filter_map(|view| view.fields.get("view_id").and_then(Value::as_u64)).collect())
+}
+
+/// Starts the preview, or stops it and frees the view that was made for it.
 pub async fn preview(bus: &BusChoice, options: Preview, output: Output) -> Result<(), Failure> {
     if options.stop {
         let daemon = Daemon::on(bus).await?;
+        let before = preview_views(&daemon).await?;
         daemon.engine.stop_preview(options.channel).await?;
+        let still = preview_views(&daemon).await?;
+        for view in before.into_iter().filter(|view| !still.contains(view)) {
+            destroy(&daemon, Some(view)).await;
+        }
         return output.answer(&json!({"channel": options.channel}), || "The preview has ended.".to_string());
     }
     let prepared = Prepared::of(&options.view, output)?;

@@ -70,7 +70,7 @@ impl DeviceObject {
         volume(&look(&self.shared).info)
     }
 
-    /// Sets the loudness of the device itself.
+    /// Sets the loudness of the device itself. Errors: InvalidArgument, Unsupported.
     #[zbus(property)]
     async fn set_volume(&self, value: Variant<'_>) -> Result<(), Refusal> {
         let volume = int_of("Volume", &value)?;
@@ -83,7 +83,7 @@ impl DeviceObject {
         muted(&look(&self.shared).info)
     }
 
-    /// Silences the device itself.
+    /// Silences the device itself. Errors: InvalidArgument, Unsupported.
     #[zbus(property)]
     async fn set_muted(&self, value: Variant<'_>) -> Result<(), Refusal> {
         let muted = bool_of("Muted", &value)?;

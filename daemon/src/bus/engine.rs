@@ -97,6 +97,7 @@ impl EngineInterface {
     }
 
     /// Logs out of every room, releases every device and frees every view. Without an engine it does nothing.
+    /// Errors: none.
     async fn destroy_engine(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>) -> Result<()> {
         self.run("DestroyEngine", &emitter, self.engine.destroy()).await
     }
@@ -105,7 +106,6 @@ impl EngineInterface {
     /// `is_user_status_notify` b, `max_member_count` u, `bind_to_caller` b, `wait` b (false = return at once).
     /// Returns the room's object and its state: 2 connected, or 1 when it is still being tried.
     /// Errors: InvalidArgument, AlreadyLoggedIn, AuthenticationFailed, LoggedInElsewhere, RoomFull, ServerUnreachable.
-    /// Command: zegoctl login.
     #[zbus(out_args("room", "state"))]
     async fn login_room(
         &self,
@@ -124,13 +124,14 @@ impl EngineInterface {
     }
 
     /// Leaves a room; publishing and playing in it end. Empty = all rooms.
-    /// Errors: RoomNotFound. Command: zegoctl logout.
+    /// Errors: RoomNotFound.
     async fn logout_room(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, room_id: String) -> Result<()> {
         self.run("LogoutRoom", &emitter, self.engine.logout(&room_id)).await
     }
 
     /// Leaves a room for another one, as the same user. Publishing and playing end, the preview goes on.
-    /// config: as LoginRoom. Errors: as LogoutRoom and LoginRoom.
+    /// config: as LoginRoom. Errors: RoomNotFound, InvalidArgument, AlreadyLoggedIn, AuthenticationFailed,
+    /// LoggedInElsewhere, RoomFull, ServerUnreachable, Unsupported.
     #[zbus(out_args("room", "state"))]
     async fn switch_room(
         &self,
@@ -170,7 +171,8 @@ impl EngineInterface {
         self.run("SetRoomExtraInfo", &emitter, self.engine.set_room_extra_info(&room_id, &key, &value)).await
     }
 
-    /// The streams of a room. type: 0 = those of others, 1 = ours too. Errors: NotLoggedIn, RoomNotFound, InvalidArgument.
+    /// The streams of a room: for each its id, its user's id and name, and `extra_info` s, `has_audio` b, `has_video` b.
+    /// type: 0 = those of others, 1 = ours too. Errors: NotLoggedIn, RoomNotFound, InvalidArgument.
     #[zbus(out_args("publish", "play"))]
     async fn get_room_stream_list(
         &self,
@@ -195,7 +197,7 @@ impl EngineInterface {
     /// Publishes camera and microphone. config: `room_id` s (needed with several rooms), `channel` i (0 to 3),
     /// `audio` b, `video` b, `extra_info` s, `bind_to_caller` b. Returns the publisher's object and its state.
     /// Errors: InvalidArgument, NotLoggedIn, RoomNotFound, ChannelBusy, StreamExists, Forbidden, DeviceNotFound,
-    /// DeviceBusy, DeviceFailed, Unsupported. Command: zegoctl publish.
+    /// DeviceBusy, DeviceFailed, Unsupported.
     #[zbus(out_args("publisher", "state"))]
     async fn start_publishing(
         &self,
@@ -216,7 +218,7 @@ impl EngineInterface {
         .await
     }
 
-    /// Stops publishing a stream; empty = the main channel's. Errors: NotPublishing. Command: zegoctl unpublish.
+    /// Stops publishing a stream; empty = the main channel's. Errors: NotPublishing.
     async fn stop_publishing(
         &self,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
@@ -236,8 +238,9 @@ impl EngineInterface {
         self.run("SetStreamExtraInfo", &emitter, work).await
     }
 
-    /// Shows the camera; needs no room. canvas: `view` t, `view_mode` i, `background_color` u, `mirror` b (default true
-    /// here), `channel` i. Errors: InvalidArgument, ViewNotFound, DeviceNotFound, DeviceBusy. Command: zegoctl preview.
+    /// Shows the camera; needs no room. canvas: `view` t, `view_mode` i (0 fit, 1 fill, 2 stretch), `background_color` u
+    /// (0xRRGGBB), `mirror` b (default true here), `channel` i.
+    /// Errors: InvalidArgument, ViewNotFound, DeviceNotFound, DeviceBusy.
     async fn start_preview(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, canvas: Given) -> Result<()> {
         self.run("StartPreview", &emitter, async {
             let (canvas, channel) = requests::preview(canvas)?;
@@ -252,10 +255,9 @@ impl EngineInterface {
     }
 
     /// Plays a stream; one that is not there yet is waited for (state 1). config: `view` t (without it only the sound),
-    /// `view_mode` i, `background_color` u, `mirror` b, `room_id` s, `audio` b, `video` b, `bind_to_caller` b. Playing
-    /// a stream again changes its view. Returns the player's object and its state.
+    /// `view_mode` i (0 fit, 1 fill, 2 stretch), `background_color` u (0xRRGGBB), `mirror` b, `room_id` s, `audio` b,
+    /// `video` b, `bind_to_caller` b. Playing a stream again changes its view. Returns the player's object and its state.
     /// Errors: InvalidArgument, NotLoggedIn, RoomNotFound, ViewNotFound, TooManyStreams, Forbidden, Unsupported.
-    /// Command: zegoctl play.
     #[zbus(out_args("player", "state"))]
     async fn start_playing(
         &self,
@@ -275,12 +277,13 @@ impl EngineInterface {
         .await
     }
 
-    /// Stops playing a stream. Errors: NotPlaying. Command: zegoctl stop.
+    /// Stops playing a stream. Errors: NotPlaying.
     async fn stop_playing(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, stream_id: String) -> Result<()> {
         self.run("StopPlaying", &emitter, self.engine.stop_playing(&stream_id)).await
     }
 
-    /// Makes a view whose pixels the client draws itself. options: `format` s (`XR24` or `YU12`).
+    /// Makes a view whose pixels the client draws itself, `width` by `height` pixels. options: `format` s: `XR24` (the
+    /// default) or `YU12` (planar, at the source's size).
     /// Errors: InvalidArgument.
     #[zbus(out_args("view_id"))]
     async fn create_texture_renderer(
@@ -409,12 +412,12 @@ impl EngineInterface {
             .await
     }
 
-    /// Sends silence on every channel, or the sound. The microphone stays open. Command: zegoctl mute microphone.
+    /// Sends silence on every channel, or the sound. The microphone stays open. Errors: none.
     async fn mute_microphone(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, mute: bool) -> Result<()> {
         self.run("MuteMicrophone", &emitter, self.engine.mute_microphone(mute)).await
     }
 
-    /// Plays silence, or the voices. Command: zegoctl mute speaker.
+    /// Plays silence, or the voices. Errors: none.
     async fn mute_speaker(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, mute: bool) -> Result<()> {
         self.run("MuteSpeaker", &emitter, self.engine.mute_speaker(mute)).await
     }
@@ -430,7 +433,7 @@ impl EngineInterface {
     }
 
     /// Uses a camera, microphone or speaker from now on, also mid-call. Errors: DeviceNotFound, DeviceBusy, DeviceFailed,
-    /// InvalidArgument. Command: zegoctl use.
+    /// InvalidArgument.
     async fn use_device(
         &self,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
@@ -445,7 +448,7 @@ impl EngineInterface {
     }
 
     /// Says something to everybody else in a room, reliably. Errors: InvalidArgument, RoomNotFound, RateLimited,
-    /// ServerUnreachable. Command: zegoctl message.
+    /// ServerUnreachable.
     #[zbus(out_args("message_id"))]
     async fn send_broadcast_message(
         &self,
@@ -457,7 +460,8 @@ impl EngineInterface {
         self.run("SendBroadcastMessage", &emitter, work).await
     }
 
-    /// Says something to everybody else in a room; it may get lost. Errors: as SendBroadcastMessage.
+    /// Says something to everybody else in a room; it may get lost. Errors: InvalidArgument, RoomNotFound, RateLimited,
+    /// ServerUnreachable.
     #[zbus(out_args("message_id"))]
     async fn send_barrage_message(
         &self,
@@ -469,7 +473,8 @@ impl EngineInterface {
         self.run("SendBarrageMessage", &emitter, async { Ok(work.await?.to_string()) }).await
     }
 
-    /// Sends a command to some users, or with an empty list to everybody else. Errors: as SendBroadcastMessage.
+    /// Sends a command to some users, or with an empty list to everybody else. Errors: InvalidArgument, RoomNotFound,
+    /// RateLimited, ServerUnreachable.
     async fn send_custom_command(
         &self,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
@@ -525,7 +530,7 @@ impl EngineInterface {
         self.run("StopRecording", &emitter, self.engine.stop_recording(&stream_id)).await
     }
 
-    /// Everything that a bug report needs, no secrets. Command: zegoctl doctor.
+    /// Everything that a bug report needs, no secrets. Errors: none.
     #[zbus(out_args("diagnostics"))]
     async fn get_diagnostics(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>) -> Result<Dictionary> {
         self.run("GetDiagnostics", &emitter, async {
@@ -553,13 +558,13 @@ impl EngineInterface {
         self.info().app_id
     }
 
-    /// MuteMicrophone.
+    /// The microphone is muted: MuteMicrophone.
     #[zbus(property)]
     fn microphone_muted(&self) -> bool {
         self.info().microphone_muted
     }
 
-    /// MuteSpeaker.
+    /// The speaker is muted: MuteSpeaker.
     #[zbus(property)]
     fn speaker_muted(&self) -> bool {
         self.info().speaker_muted
@@ -656,7 +661,8 @@ impl EngineInterface {
         extended_data: Dictionary,
     ) -> zbus::Result<()>;
 
-    /// How well a stream goes out, every 3 s: the keys of ZegoPublishStreamQuality in snake case.
+    /// How well a stream goes out, every 3 s: the keys of ZegoPublishStreamQuality in snake case. Rates per second and in
+    /// kbit/s are d, times in ms i, ratios from 0 to 1 d, counters t. What cannot be measured is left out.
     #[zbus(signal)]
     pub(super) async fn publisher_quality_update(
         emitter: &SignalEmitter<'_>,
@@ -682,7 +688,8 @@ impl EngineInterface {
         extended_data: Dictionary,
     ) -> zbus::Result<()>;
 
-    /// How well a stream comes in, every 3 s: the keys of ZegoPlayStreamQuality in snake case.
+    /// How well a stream comes in, every 3 s: the keys of ZegoPlayStreamQuality in snake case. Rates per second and in
+    /// kbit/s are d, times in ms i, ratios from 0 to 1 d, counters t. What cannot be measured is left out.
     #[zbus(signal)]
     pub(super) async fn player_quality_update(
         emitter: &SignalEmitter<'_>,
@@ -733,7 +740,8 @@ impl EngineInterface {
         device: OwnedObjectPath,
     ) -> zbus::Result<()>;
 
-    /// A device failed while it was used (ZegoDeviceException).
+    /// A device failed while it was used (ZegoDeviceException): 0 unknown, 1 in general, 2 wrong id, 3 not permitted, 4 no
+    /// pictures, 5 in use by another program, 6 unplugged.
     #[zbus(signal)]
     pub(super) async fn local_device_exception(
         emitter: &SignalEmitter<'_>,

@@ -48,7 +48,7 @@ impl PlayerObject {
         look(&self.shared).info.volume
     }
 
-    /// Sets the loudness.
+    /// Sets the loudness. Errors: InvalidArgument.
     #[zbus(property)]
     async fn set_volume(&self, value: Variant<'_>) -> Result<(), Refusal> {
         let volume = int_of("Volume", &value)?;
@@ -61,7 +61,7 @@ impl PlayerObject {
         look(&self.shared).info.audio_muted
     }
 
-    /// Receives no sound, or receives it.
+    /// Receives no sound, or receives it. Errors: InvalidArgument.
     #[zbus(property)]
     async fn set_audio_muted(&self, value: Variant<'_>) -> Result<(), Refusal> {
         let muted = bool_of("AudioMuted", &value)?;
@@ -74,7 +74,7 @@ impl PlayerObject {
         look(&self.shared).info.video_muted
     }
 
-    /// Receives no pictures, or receives them.
+    /// Receives no pictures, or receives them. Errors: InvalidArgument.
     #[zbus(property)]
     async fn set_video_muted(&self, value: Variant<'_>) -> Result<(), Refusal> {
         let muted = bool_of("VideoMuted", &value)?;
@@ -87,7 +87,7 @@ impl PlayerObject {
         look(&self.shared).info.video_layer.word().to_owned()
     }
 
-    /// Chooses the layer.
+    /// Chooses the layer. Errors: InvalidArgument, Unsupported.
     #[zbus(property)]
     async fn set_video_layer(&self, value: Variant<'_>) -> Result<(), Refusal> {
         let wrong = || EngineError::argument("VideoLayer is 'auto', 'small' or 'big'");

@@ -53,7 +53,7 @@ impl PublisherObject {
         look(&self.shared).info.audio_muted
     }
 
-    /// Sends silence, or the sound.
+    /// Sends silence, or the sound. Errors: InvalidArgument.
     #[zbus(property)]
     async fn set_audio_muted(&self, value: Variant<'_>) -> Result<(), Refusal> {
         let muted = bool_of("AudioMuted", &value)?;
@@ -66,7 +66,7 @@ impl PublisherObject {
         look(&self.shared).info.video_muted
     }
 
-    /// Sends no pictures, or sends them.
+    /// Sends no pictures, or sends them. Errors: InvalidArgument.
     #[zbus(property)]
     async fn set_video_muted(&self, value: Variant<'_>) -> Result<(), Refusal> {
         let muted = bool_of("VideoMuted", &value)?;
@@ -79,7 +79,7 @@ impl PublisherObject {
         look(&self.shared).info.capture_volume
     }
 
-    /// Sets the loudness of what is sent.
+    /// Sets the loudness of what is sent. Errors: InvalidArgument.
     #[zbus(property)]
     async fn set_capture_volume(&self, value: Variant<'_>) -> Result<(), Refusal> {
         let volume = int_of("CaptureVolume", &value)?;

@@ -1,0 +1,84 @@
+"""The D-Bus reference against the daemon that it describes."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from rig.places import ROOT, program
+from rig.stage import Stage
+
+sys.path.append(str(ROOT / "docs/generator"))
+
+import dbus  # noqa: E402
+from introspection import Interface, Member  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def served() -> dict[str, Interface]:
+    stage = Stage()
+    try:
+        yield dbus.served(stage)
+    finally:
+        troubles = stage.clear()
+    assert not troubles, "\n".join(troubles)
+
+
+def members(served: dict[str, Interface]) -> list[tuple[Interface, Member]]:
+    return [(interface, member) for interface in served.values() for member in interface.members]
+
+
+def test_the_reference_is_what_the_daemon_serves(served):
+    assert dbus.DOCUMENT.read_text() == dbus.document(served), "run `make docs`"
+
+
+def test_every_member_is_explained_and_every_method_names_its_errors(served):
+    names = set(re.findall(r"^## (\w+)$", (ROOT / "docs/reference/errors.md").read_text(), re.MULTILINE))
+    assert len(served) == len(dbus.OBJECTS)
+    for interface, member in members(served):
+        what = f"{interface.name}.{member.name}"
+        assert dbus.prose(member), f"{what} has no doc comment"
+        assert all(argument.name for argument in member.arguments), f"{what} has an argument without a name"
+        if member.kind == "method" or member.writable:
+            errors = dbus.errors(member)
+            assert errors is not None, f"{what}: say `Errors: A, B.` or `Errors: none.` in its doc comment"
+            assert set(errors) <= names, f"{what} names unknown errors: {set(errors) - names}"
+
+
+def test_every_command_exists_with_its_options(served):
+    there = {f"{interface.name.rpartition('.')[2]}.{member.name}" for interface, member in members(served)}
+    assert set(dbus.COMMANDS) <= there, "a command of a member that is not there"
+    for line in dbus.COMMANDS.values():
+        words = line.split()
+        shown = subprocess.run([program("zegoctl"), words[1], "--help"], capture_output=True, text=True)
+        assert words[0] == "zegoctl" and shown.returncode == 0, f"{line}: {shown.stderr}"
+        for option in re.findall(r"--[a-z-]+", line):
+            assert option in shown.stdout, f"{line}: there is no {option}"
+
+
+def test_every_busctl_line_reaches_its_member(served, device):
+    """What a line asks for may be refused, but by zegod and not because the line is wrong."""
+    door = device("door", hub=None)
+    engine = served["org.zegod1.Engine"]
+    for member in engine.members:
+        if member.kind == "signal" or "h" in (a.type for a in member.takes):
+            continue
+        (line,) = dbus.busctl(engine, "/org/zegod1", member)
+        words = line.replace("'", "").split()
+        if member.kind == "method":
+            words = [_example(member, word) for word in words]
+        called = subprocess.run(
+            [words[0], f"--address={door.address}", *words[1:]], capture_output=True, text=True, timeout=30
+        )
+        message = called.stderr
+        refused_by_zegod = re.search(r"\[\d{7}\]$", message.strip()) is not None
+        assert called.returncode == 0 or refused_by_zegod, f"{line}\n{message}"
+    assert door.program.running
+
+
+def _example(member: Member, word: str) -> str:
+    """A value in place of a word in capitals: what its type takes."""
+    found = re.search(rf"`{word.lower()}` ([a-z]+)", member.text)
+    types = {a.name.upper(): a.type for a in member.takes} | ({word: found[1]} if found and word.isupper() else {})
+    return {"b": "true", "h": "2", "o": "/org/zegod1/device/1"}.get(kind, "0") if (kind := types.get(word)) else word
