@@ -142,6 +142,7 @@ def test_rooms_by_hand(hub, device):
     assert at_door.json("status")["rooms"][0]["extra_info"] == {"mode": "night"}
     assert "1002017" in at_door.run("extra-info", "lobby", "other", "x", expect=1).stderr
     at_door.run("publish", "door")
+    desk.wait("RoomStreamUpdate", lambda s: s.args[1] == 0)
     at_door.run("stream-info", "door", "front")
     desk.wait("RoomStreamExtraInfoUpdate", lambda s: s.args == ["lobby", [["door", "front"]]])
     sent = at_door.json("message", "lobby", "hello")

@@ -46,7 +46,7 @@ impl Task {
                 let known = !cids.is_empty();
                 self.remove_senders(cids).await;
                 if self.extra_infos.remove(&stream_id).is_some() {
-                    let _ = self.send_extra_info(&stream_id, "");
+                    self.send_extra_info(&stream_id, "");
                 }
                 let _ = reply.send(if known { Ok(()) } else { Err(SignalError::UnknownStream(stream_id)) });
             }
@@ -137,19 +137,14 @@ impl Task {
         // The server reads in order: it knows the tracks when it reads the offer, without a round trip in between.
         self.offers.request();
         if !request.extra_info.is_empty() {
-            let _ = self.send_extra_info(&stream_id, &request.extra_info);
+            self.send_extra_info(&stream_id, &request.extra_info);
             self.extra_infos.insert(stream_id, request.extra_info);
         }
     }
 
-    /// Changes a stream's text; the answer may be waited for.
-    pub(super) fn send_extra_info(
-        &mut self,
-        stream_id: &str,
-        text: &str,
-    ) -> oneshot::Receiver<Result<(), SignalError>> {
-        let (reply, answer) = oneshot::channel();
+    /// Changes a stream's text; a refusal is in the log, and does not end the stream.
+    pub(super) fn send_extra_info(&mut self, stream_id: &str, text: &str) {
+        let (reply, _) = oneshot::channel();
         self.set_attribute(format!("{EXTRA_INFO_ATTRIBUTE}{stream_id}"), text.to_owned(), reply);
-        answer
     }
 }

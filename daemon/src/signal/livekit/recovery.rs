@@ -126,8 +126,7 @@ impl Task {
             self.send(Request::Mute(proto::MuteTrackRequest { sid, muted }));
         }
         for (stream_id, text) in self.extra_infos.clone() {
-            // Nobody waits for the answer; a refusal is logged.
-            let _ = self.send_extra_info(&stream_id, &text);
+            self.send_extra_info(&stream_id, &text);
         }
         self.published.wait_again(Instant::now() + ANSWER_TIME);
         let moved = std::mem::take(&mut self.moved);
