@@ -19,6 +19,7 @@ from rig.hub import start_hub  # noqa: E402
 from rig.stage import Stage  # noqa: E402
 
 DOCUMENT = ROOT / "docs/reference/dbus.md"
+ERRORS = ROOT / "docs/reference/errors.md"
 HEAD = Path(__file__).with_name("dbus_head.md")
 
 OBJECTS = {
@@ -106,6 +107,12 @@ def listed(arguments: list[Argument], empty: str) -> str:
     return ", ".join(f"`{a.name}` {a.type}" for a in arguments) or empty
 
 
+def link(error: str) -> str:
+    """An error's name, leading to its codes; ViewNotFound shares one, and has no section."""
+    there = f"\n## {error}\n" in ERRORS.read_text()
+    return f"[{error}](errors.md{f'#{error.lower()}' if there else ''})"
+
+
 def section(interface: Interface, path: str, member: Member) -> list[str]:
     """A member: what it takes and gives, what it does, its errors, the lines that call it."""
     lines = [f"#### {member.name}", ""]
@@ -117,8 +124,7 @@ def section(interface: Interface, path: str, member: Member) -> list[str]:
         lines += [f"{member.type}, {'read and write' if member.writable else 'read'}; {CHANGES[member.changes]}", ""]
     lines += [prose(member), ""]
     if (named := errors(member)) is not None:
-        links = ", ".join(f"[{name}](errors.md#{name.lower()})" for name in named)
-        lines += [f"Errors: {links or 'none'}.", ""]
+        lines += [f"Errors: {', '.join(map(link, named)) or 'none'}.", ""]
     if member.kind != "signal":
         calls = [line for line in (command(interface, member), *busctl(interface, path, member)) if line]
         lines += ["```", *calls, "```", ""] if calls else ["`busctl` cannot pass a descriptor.", ""]
