@@ -148,12 +148,16 @@ def test_a_long_loss_is_made_good(call, measured, kind):
 
 
 def test_a_new_address_is_moved_to(call, measured):
-    """The interface gets another address, four times: media and signalling move to it."""
+    """The interface gets another address, six times, at once or after having none: media and signalling move to it."""
     c = call()
     c.start()
-    times = [outage(c, lambda: None, lambda host=host: c.link.move(f"10.77.0.{host}"), seconds=0) for host in (9, 10, 11, 2)]
+    times = []
+    for host, without in ((9, 0.0), (10, 0.0), (11, 0.25), (12, 0.5), (13, 1.0), (2, 3.0)):
+        times.append(outage(c, lambda: None, lambda h=host, w=without: c.link.move(f"10.77.0.{h}", w), seconds=0))
     measured(told(times))
-    in_time(times)
+    # Counted from when the old address went.
+    assert max(max(t.values()) for t in times[:5]) <= RECOVERY, told(times)
+    assert max(times[5].values()) <= RECOVERY + 3.0, told(times)
 
 
 def test_a_loss_beyond_the_heartbeat_is_a_departure(call, measured):

@@ -9,6 +9,7 @@ import os
 import re
 import socket
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,9 +102,10 @@ class Link:
         """Gives it back."""
         ip("-n", self.right, "link", "set", "eth0", "carrier", "on")
 
-    def move(self, address: str) -> None:
-        """Gives the right end another address instead of the one that it has."""
+    def move(self, address: str, without: float = 0) -> None:
+        """Gives the right end another address instead of the one that it has; for some seconds in between it has none."""
         ip("-n", self.right, "address", "delete", f"{self.right_address}/24", "dev", "eth0")
+        time.sleep(without)
         ip("-n", self.right, "address", "add", f"{address}/24", "dev", "eth0")
         self.right_address = address
         self._default_route()

@@ -31,6 +31,8 @@ impl Path {
     #[must_use]
     pub fn new(servers: Vec<SocketAddr>) -> Self {
         let address = servers.iter().find_map(|server| local_address(*server));
+        // One that was reached although there is no way to it was reached by way of a proxy.
+        let servers = if address.is_some() { servers } else { Vec::new() };
         Self { servers, address, up: true }
     }
 

@@ -100,6 +100,12 @@ impl Task {
 
     /// The server took us back; it needs to know where we are.
     pub(super) fn resumed(&mut self) {
+        // Attempts may be quicker than the news of the network that lets them succeed.
+        match self.path.look(&Network::now()) {
+            PathChange::Moved => self.moved = true,
+            PathChange::Lost => return self.signal_lost("there is no way to the server any more"),
+            PathChange::Found | PathChange::Unchanged => {}
+        }
         self.resynchronise = true;
         let target = proto::SignalTarget::Publisher as i32;
         let channels = ["_reliable", "_lossy"].into_iter().enumerate();
