@@ -44,6 +44,9 @@ METHODS = {
     "EnableCamera": "bi",
     "UseDevice": "oi",
     "SetVideoConfig": "a{sv}i",
+    "SetAudioConfig": "a{sv}i",
+    "StartSoundLevelMonitor": "a{sv}",
+    "StopSoundLevelMonitor": "",
     "SendBroadcastMessage": "ss",
     "GetDiagnostics": "",
 }
@@ -73,10 +76,15 @@ OPTIONS = {
     "fd": "h",
     "device": "s",
     "connector": "s",
+    "capture_width": "u",
+    "capture_height": "u",
     "encode_width": "u",
     "encode_height": "u",
     "fps": "u",
     "bitrate": "u",
+    "preset": "i",
+    "interval_ms": "u",
+    "vad": "b",
 }
 """The type of each option in an `a{sv}`."""
 
@@ -251,10 +259,10 @@ def configuration(
     microphone: str = "tone",
     speaker: str = "null",
     server: str = "",
-    width: int = 640,
-    height: int = 480,
-    fps: int = 30,
-    bitrate_kbps: int | None = None,
+    width: int | None = 640,
+    height: int | None = 480,
+    fps: int | None = 30,
+    bitrate_kbps: int | None = 1200,
     interfaces: Sequence[str] = ("lo",),
     retry_time_s: int | None = None,
     more_cameras: Sequence[str] = (),
@@ -270,10 +278,12 @@ def configuration(
     names = ", ".join(f'"{name}"' for name in interfaces)
     others = ", ".join(f'"{name}"' for name in more_cameras)
     more = f"more = [{others}]\n" if others else ""
+    given = (("width", width), ("height", height), ("fps", fps))
+    picture = "".join(f"{key} = {value}\n" for key, value in given if value is not None)
     return (
-        f'{room}[camera]\nsource = "{camera}"\nwidth = {width}\nheight = {height}\nfps = {fps}\n{more}\n'
+        f'{room}[camera]\nsource = "{camera}"\n{picture}{more}\n'
         f'[microphone]\nsource = "{microphone}"\n\n[speaker]\nsink = "{speaker}"\n\n'
-        f"[video]\nwidth = {width}\nheight = {height}\nfps = {fps}\n{bitrate}\n"
+        f"[video]\n{picture}{bitrate}\n"
         f'[network]\ninterfaces = [{names}]\n\n[log]\nlevel = "{log_level}"\n{extra}'
     )
 

@@ -1,14 +1,16 @@
 //! Cameras and microphones that are open now, each once however many channels use it.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::devices::DeviceTable;
 use super::error::EngineError;
+use crate::clock::Monotonic;
 use crate::devices::DeviceError;
 use crate::devices::camera::{CameraSource, CaptureWish};
 use crate::devices::microphone::MicrophoneSource;
 use crate::devices::registry::DeviceSource;
 use crate::media::camera::CameraCapture;
+use crate::media::meter::{Audience, SoundMeter, SoundReading};
 use crate::media::microphone::MicrophoneCapture;
 use crate::media::{MediaEvent, MediaEvents};
 
@@ -94,16 +96,21 @@ pub(super) struct Captures {
     report: FailureReport,
     cameras: tokio::sync::Mutex<Vec<Weak<Open<CameraCapture>>>>,
     microphones: tokio::sync::Mutex<Vec<Weak<Open<MicrophoneCapture>>>>,
+    audience: Audience,
+    /// One for each open microphone.
+    meters: Mutex<Vec<(Weak<Open<MicrophoneCapture>>, SoundMeter)>>,
 }
 
 impl Captures {
     /// Nothing is open.
-    pub(super) fn new(table: Arc<DeviceTable>, report: FailureReport) -> Arc<Self> {
+    pub(super) fn new(table: Arc<DeviceTable>, audience: Audience, report: FailureReport) -> Arc<Self> {
         Arc::new(Self {
             table,
             report,
             cameras: tokio::sync::Mutex::default(),
             microphones: tokio::sync::Mutex::default(),
+            audience,
+            meters: Mutex::default(),
         })
     }
 
@@ -170,9 +177,12 @@ impl Captures {
         }
         let used = Arc::new(Use::new(wanted, self.table.clone()));
         let events = self.events(&used);
-        let capture = blocking(move || MicrophoneCapture::start(&source, events)).await?;
+        let meter = SoundMeter::new(&self.audience);
+        let shown = meter.clone();
+        let capture = blocking(move || MicrophoneCapture::start(&source, meter, events)).await?;
         let microphone = Open::new(capture, used);
         open.push(Arc::downgrade(&microphone));
+        self.meters().push((Arc::downgrade(&microphone), shown));
         Ok(microphone)
     }
 
@@ -199,6 +209,17 @@ impl Captures {
         blocking(move || capture.switch(&source)).await?;
         microphone.used.change(wanted);
         Ok(None)
+    }
+
+    /// What the open microphones hear: the loudest of them; silence when none is open.
+    pub(super) fn sound(&self, now: Monotonic) -> SoundReading {
+        let mut meters = self.meters();
+        meters.retain(|(microphone, _)| microphone.strong_count() > 0);
+        meters.iter().fold(SoundReading::default(), |sum, (_, meter)| sum.or(meter.reading(now)))
+    }
+
+    fn meters(&self) -> MutexGuard<'_, Vec<(Weak<Open<MicrophoneCapture>>, SoundMeter)>> {
+        self.meters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What a capture's thread calls when its device fails.

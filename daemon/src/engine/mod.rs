@@ -12,7 +12,9 @@ mod diagnostics;
 mod error;
 mod event;
 mod handle;
+mod levels;
 mod message;
+mod mos;
 mod player;
 mod playing;
 mod publishing;
@@ -21,6 +23,7 @@ mod request;
 mod retry;
 mod room;
 mod rooms;
+mod scenario;
 mod token;
 mod viewing;
 
@@ -31,6 +34,7 @@ pub use event::{
     QualityValue, RemoteStream, RoomInfo, StreamInfo, User, VideoLayer, ViewInfo,
 };
 pub use handle::Engine;
+pub use levels::{LevelListener, SoundLevels};
 pub use request::{
     AudioChoice, CanvasRequest, Login, MessageKind, PlatformTarget, Play, Profile, Publish, StreamLists, VideoChoice,
 };

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use super::mixer::{Loudness, LoudnessCell};
+use super::meter::SoundMeter;
 use super::{MediaEvent, MediaEvents};
 use crate::audio::{FRAME_SAMPLES, Frame};
 use crate::clock::Monotonic;
@@ -38,7 +38,7 @@ struct Shared {
     attention: AtomicBool,
     outlets: Mutex<Arc<Vec<Arc<dyn SoundOutlet>>>>,
     muted: AtomicBool,
-    level: LoudnessCell,
+    meter: SoundMeter,
     frames: AtomicU64,
 }
 
@@ -57,11 +57,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl MicrophoneCapture {
-    /// Opens the microphone and starts its thread. `events` hears of failures.
+    /// Opens the microphone and starts its thread. `meter` shows its level, `events` hears of failures.
     ///
     /// # Errors
     /// What opening the device says.
-    pub fn start(source: &MicrophoneSource, events: MediaEvents) -> Result<Self, DeviceError> {
+    pub fn start(source: &MicrophoneSource, meter: SoundMeter, events: MediaEvents) -> Result<Self, DeviceError> {
         let microphone = microphone::open(source)?;
         let shared = Arc::new(Shared {
             events,
@@ -76,7 +76,7 @@ impl MicrophoneCapture {
             attention: AtomicBool::new(false),
             outlets: Mutex::default(),
             muted: AtomicBool::new(false),
-            level: LoudnessCell::default(),
+            meter,
             frames: AtomicU64::new(0),
         });
         let thread = super::spawn("microphone", {
@@ -104,12 +104,6 @@ impl MicrophoneCapture {
     /// Silences the microphone for every sender (MuteMicrophone): the device stays open, silence is sent.
     pub fn set_muted(&self, muted: bool) {
         self.owner.shared.muted.store(muted, Ordering::Relaxed);
-    }
-
-    /// Level of the last 100 ms as it is sent, 0 (silence) to 100 (full scale).
-    #[must_use]
-    pub fn level(&self) -> f64 {
-        self.owner.shared.level.get()
     }
 
     /// Frames of 10 ms captured so far.
@@ -168,7 +162,6 @@ impl Drop for Owner {
 
 fn run(shared: &Shared) {
     let mut frame: Frame = [0; FRAME_SAMPLES];
-    let mut loudness = Loudness::default();
     loop {
         let mut microphone = {
             let mut control = lock(&shared.control);
@@ -195,8 +188,7 @@ fn run(shared: &Shared) {
                         frame.fill(0);
                     }
                     shared.frames.fetch_add(1, Ordering::Relaxed);
-                    loudness.add(&frame);
-                    shared.level.set(loudness.level());
+                    shared.meter.add(&frame, captured_at);
                     let outlets = Arc::clone(&lock(&shared.outlets));
                     outlets.iter().for_each(|outlet| outlet.sound(&frame, captured_at));
                 }
