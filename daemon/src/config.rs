@@ -67,26 +67,20 @@ impl Default for RoomSection {
     }
 }
 
-/// `[camera]`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+/// `[camera]`: width, height and fps that are not given are the scenario's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CameraSection {
     /// The camera of the main channel.
     pub source: CameraWord,
     /// Width that the camera is asked for, in pixels.
-    pub width: u32,
+    pub width: Option<u32>,
     /// Height that the camera is asked for, in pixels.
-    pub height: u32,
+    pub height: Option<u32>,
     /// Pictures per second that the camera is asked for.
-    pub fps: u32,
+    pub fps: Option<u32>,
     /// Further cameras: those of the channels 1, 2 and 3, and devices to choose from.
     pub more: Vec<CameraWord>,
-}
-
-impl Default for CameraSection {
-    fn default() -> Self {
-        Self { source: CameraWord::default(), width: 640, height: 480, fps: 30, more: Vec::new() }
-    }
 }
 
 /// `[microphone]`.
@@ -109,12 +103,12 @@ pub struct SpeakerSection {
     pub more: Vec<SpeakerWord>,
 }
 
-/// `[video]`: width, height and fps that are not given are the camera's.
+/// `[video]`: width, height and fps that are not given are the camera's, the bit rate is the scenario's.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct VideoSection {
     /// Bit rate of the encoder in kbit/s.
-    pub bitrate_kbps: u32,
+    pub bitrate_kbps: Option<u32>,
     /// Width of the encoded picture in pixels, even.
     pub width: Option<u32>,
     /// Height of the encoded picture in pixels, even.
@@ -127,28 +121,22 @@ pub struct VideoSection {
 
 impl Default for VideoSection {
     fn default() -> Self {
-        Self { bitrate_kbps: 1200, width: None, height: None, fps: None, key_frame_interval_s: 2 }
+        Self { bitrate_kbps: None, width: None, height: None, fps: None, key_frame_interval_s: 2 }
     }
 }
 
-/// `[audio]`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+/// `[audio]`: a bit rate that is not given is the scenario's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AudioSection {
     /// Bit rate of the encoder in kbit/s.
-    pub bitrate_kbps: u32,
+    pub bitrate_kbps: Option<u32>,
     /// Whether what the speaker plays is taken out of what the microphone hears.
     pub echo_cancellation: bool,
     /// Whether steady noise is taken out.
     pub noise_suppression: bool,
     /// Whether the level is kept even.
     pub gain_control: bool,
-}
-
-impl Default for AudioSection {
-    fn default() -> Self {
-        Self { bitrate_kbps: 48, echo_cancellation: false, noise_suppression: false, gain_control: false }
-    }
 }
 
 /// `[network]`.
@@ -205,19 +193,19 @@ impl Config {
                 faults.push((section, key, format!("{value} is out of range; allowed are {low} to {high}")));
             }
         };
-        range("camera", "width", self.camera.width, 16, 4096);
-        range("camera", "height", self.camera.height, 16, 4096);
-        range("camera", "fps", self.camera.fps, 1, 120);
-        range("video", "bitrate_kbps", self.video.bitrate_kbps, 10, 50_000);
+        range("camera", "width", self.camera.width.unwrap_or(16), 16, 4096);
+        range("camera", "height", self.camera.height.unwrap_or(16), 16, 4096);
+        range("camera", "fps", self.camera.fps.unwrap_or(1), 1, 120);
+        range("video", "bitrate_kbps", self.video.bitrate_kbps.unwrap_or(10), 10, 50_000);
         range("video", "width", self.video.width.unwrap_or(16), 16, 4096);
         range("video", "height", self.video.height.unwrap_or(16), 16, 4096);
         range("video", "fps", self.video.fps.unwrap_or(1), 1, 120);
         range("video", "key_frame_interval_s", self.video.key_frame_interval_s, 1, 60);
-        range("audio", "bitrate_kbps", self.audio.bitrate_kbps, 6, 510);
+        range("audio", "bitrate_kbps", self.audio.bitrate_kbps.unwrap_or(6), 6, 510);
         range("room", "retry_time_s", self.room.retry_time_s, 0, 86_400);
         let sizes = [
-            ("camera", "width", Some(self.camera.width)),
-            ("camera", "height", Some(self.camera.height)),
+            ("camera", "width", self.camera.width),
+            ("camera", "height", self.camera.height),
             ("video", "width", self.video.width),
             ("video", "height", self.video.height),
         ];
@@ -385,7 +373,10 @@ mod tests {
         write(folder.path(), "zegod.toml.d/10.toml", "[camera]\nfps = 15\nwidth = 320\n");
         write(folder.path(), "zegod.toml.d/README", "not a piece");
         let config = Config::load_files(&system_files(&main).unwrap()).unwrap();
-        assert_eq!((config.camera.source.as_str(), config.camera.fps, config.camera.width), ("pattern", 20, 320));
+        assert_eq!(
+            (config.camera.source.as_str(), config.camera.fps, config.camera.width),
+            ("pattern", Some(20), Some(320))
+        );
     }
 
     #[test]

@@ -32,11 +32,15 @@ fn the_defaults_that_it_shows_are_the_defaults() {
     let file = folder.path().join("zegod.toml");
     std::fs::write(&file, in_force()).unwrap();
     let mut config = Config::load(Some(&file)).unwrap();
-    // What is left out follows the camera; the file shows the camera's values.
+    // What is left out follows the scenario; the file shows the values of the default one.
     let default = Config::default();
-    assert_eq!((config.video.width, config.video.height), (Some(default.camera.width), Some(default.camera.height)));
-    assert_eq!(config.video.fps, Some(default.camera.fps));
+    let shown = (Some(640), Some(360), Some(15));
+    assert_eq!((config.camera.width, config.camera.height, config.camera.fps), shown);
+    assert_eq!((config.video.width, config.video.height, config.video.fps), shown);
+    assert_eq!((config.video.bitrate_kbps, config.audio.bitrate_kbps), (Some(600), Some(48)));
+    (config.camera.width, config.camera.height, config.camera.fps) = (None, None, None);
     (config.video.width, config.video.height, config.video.fps) = (None, None, None);
+    (config.video.bitrate_kbps, config.audio.bitrate_kbps) = (None, None);
     assert_eq!(config, default);
 }
 

@@ -51,6 +51,9 @@ METHODS = {
     "EnableCamera": "bi",
     "UseDevice": "oi",
     "SetVideoConfig": "a{sv}i",
+    "SetAudioConfig": "a{sv}i",
+    "StartSoundLevelMonitor": "a{sv}",
+    "StopSoundLevelMonitor": "",
     "SendBroadcastMessage": "ss",
     "SendBarrageMessage": "ss",
     "SendCustomCommand": "ssas",
@@ -82,10 +85,15 @@ OPTIONS = {
     "fd": "h",
     "device": "s",
     "connector": "s",
+    "capture_width": "u",
+    "capture_height": "u",
     "encode_width": "u",
     "encode_height": "u",
     "fps": "u",
     "bitrate": "u",
+    "preset": "i",
+    "interval_ms": "u",
+    "vad": "b",
 }
 """The type of each option in an `a{sv}`."""
 
@@ -266,10 +274,10 @@ def configuration(
     microphone: str = "tone",
     speaker: str = "null",
     server: str = "",
-    width: int = 640,
-    height: int = 480,
-    fps: int = 30,
-    bitrate_kbps: int | None = None,
+    width: int | None = 640,
+    height: int | None = 480,
+    fps: int | None = 30,
+    bitrate_kbps: int | None = 1200,
     interfaces: Sequence[str] = ("lo",),
     retry_time_s: int | None = None,
     more_cameras: Sequence[str] = (),
@@ -286,10 +294,12 @@ def configuration(
     room = "\n".join(["[room]", *settings, "", ""]) if settings else ""
     names = ", ".join(f'"{name}"' for name in interfaces)
     cameras, microphones, speakers = map(_more, (more_cameras, more_microphones, more_speakers))
+    given = (("width", width), ("height", height), ("fps", fps))
+    picture = "".join(f"{key} = {value}\n" for key, value in given if value is not None)
     return (
-        f'{room}[camera]\nsource = "{camera}"\nwidth = {width}\nheight = {height}\nfps = {fps}\n{cameras}\n'
+        f'{room}[camera]\nsource = "{camera}"\n{picture}{cameras}\n'
         f'[microphone]\nsource = "{microphone}"\n{microphones}\n[speaker]\nsink = "{speaker}"\n{speakers}\n'
-        f"[video]\nwidth = {width}\nheight = {height}\nfps = {fps}\n{bitrate}\n"
+        f"[video]\n{picture}{bitrate}\n"
         f'[network]\ninterfaces = [{names}]\n\n[log]\nlevel = "{log_level}"\n{extra}'
     )
 

@@ -8,6 +8,7 @@ use zbus::message::{Header, Type};
 use zbus::names::{BusName, OwnedUniqueName};
 use zbus::{Connection, MatchRule, MessageStream};
 
+use super::levels::LevelMonitors;
 use crate::engine::Engine;
 
 /// Something that ends with a caller.
@@ -23,6 +24,8 @@ pub(super) enum Bound {
     View(u64),
     /// A recording to the caller's descriptor, by its number.
     Recording(u64),
+    /// Its sound level monitor.
+    SoundLevels,
 }
 
 /// The callers that something is bound to. Nobody else's coming and going wakes the daemon.
@@ -30,12 +33,13 @@ pub(super) enum Bound {
 pub(super) struct Callers {
     connection: Connection,
     engine: Engine,
+    levels: LevelMonitors,
     bound: Arc<Mutex<HashMap<OwnedUniqueName, Vec<Bound>>>>,
 }
 
 impl Callers {
-    pub(super) fn new(connection: Connection, engine: Engine) -> Self {
-        Self { connection, engine, bound: Arc::default() }
+    pub(super) fn new(connection: Connection, engine: Engine, levels: LevelMonitors) -> Self {
+        Self { connection, engine, levels, bound: Arc::default() }
     }
 
     /// Lets something end with the sender of a call.
@@ -45,8 +49,11 @@ impl Callers {
         let is_first = {
             let mut bound = self.lock();
             let list = bound.entry(name.clone()).or_default();
-            list.push(what);
-            list.len() == 1
+            let is_first = list.is_empty();
+            if !list.contains(&what) {
+                list.push(what);
+            }
+            is_first
         };
         if is_first && let Err(error) = self.watch(name).await {
             log::warn!("a caller cannot be watched: {error}");
@@ -93,6 +100,10 @@ impl Callers {
                 Bound::Player(number) => self.engine.end_player(*number).await,
                 Bound::View(id) => self.engine.destroy_platform_view(*id).await,
                 Bound::Recording(number) => self.engine.end_recording(*number).await,
+                Bound::SoundLevels => {
+                    self.levels.stop(name);
+                    Ok(())
+                }
             };
             if let Err(error) = result {
                 log::debug!("{what:?}: {error}");

@@ -11,12 +11,13 @@ use zego_protocol::names;
 
 use super::callers::{Bound, Callers};
 use super::error::Refusal;
+use super::levels::LevelMonitors;
 use super::requests;
 use super::values::{self, Dictionary, StreamValue};
 use crate::engine::{Engine, EngineError, EngineInfo, MessageKind};
 
 /// What this version can do; a client asks here before it offers something.
-const FEATURES: [&str; 18] = [
+const FEATURES: [&str; 20] = [
     "audio",
     "video",
     "preview",
@@ -35,6 +36,8 @@ const FEATURES: [&str; 18] = [
     "room_extra_info",
     "snapshot",
     "recording",
+    "sound_levels",
+    "voice_activity",
 ];
 
 /// Options of a call, as they come over the bus.
@@ -48,6 +51,7 @@ pub(super) struct EngineInterface {
     state: Arc<Mutex<EngineInfo>>,
     handled: watch::Receiver<u64>,
     callers: Callers,
+    levels: LevelMonitors,
 }
 
 impl EngineInterface {
@@ -56,8 +60,9 @@ impl EngineInterface {
         state: Arc<Mutex<EngineInfo>>,
         handled: watch::Receiver<u64>,
         callers: Callers,
+        levels: LevelMonitors,
     ) -> Self {
-        Self { engine, state, handled, callers }
+        Self { engine, state, handled, callers, levels }
     }
 
     fn info(&self) -> EngineInfo {
@@ -486,19 +491,41 @@ impl EngineInterface {
         self.run("SendCustomCommand", &emitter, async { work.await.map(drop) }).await
     }
 
-    /// Tells sound levels regularly. Not in this version. Errors: Unsupported.
+    /// Tells the caller, and nobody else, how loud the microphone and each played stream are, until it stops or leaves the
+    /// bus: CapturedSoundLevelUpdate and RemoteSoundLevelUpdate. Opens no device; what is closed or muted has level 0.
+    /// Calling again changes the options. options: `interval_ms` u (100 to 3000, default 100), `vad` b (voice or noise, too:
+    /// CapturedVoiceActivityUpdate and RemoteVoiceActivityUpdate). Errors: InvalidArgument (1006031 for the interval).
     async fn start_sound_level_monitor(
         &self,
+        #[zbus(header)] header: Header<'_>,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
         options: Given,
     ) -> Result<()> {
-        drop(options);
-        self.unsupported("StartSoundLevelMonitor", &emitter).await
+        self.run("StartSoundLevelMonitor", &emitter, async {
+            let options = requests::sound_levels(options)?;
+            let listener = self.engine.listen_to_levels().await?;
+            if let Some(caller) = header.sender() {
+                self.levels.start(caller.to_owned().into(), options, listener);
+                self.callers.bind(&header, Bound::SoundLevels).await;
+            }
+            Ok(())
+        })
+        .await
     }
 
-    /// Tells sound levels no more. Not in this version. Errors: Unsupported.
-    async fn stop_sound_level_monitor(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>) -> Result<()> {
-        self.unsupported("StopSoundLevelMonitor", &emitter).await
+    /// Tells the caller sound levels no more. None asked for is fine.
+    async fn stop_sound_level_monitor(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> Result<()> {
+        self.run("StopSoundLevelMonitor", &emitter, async {
+            if let Some(caller) = header.sender() {
+                self.levels.stop(&caller.to_owned().into());
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Records a played stream, or (empty) the captured one, to the caller's descriptor, as a fragmented MP4 of H.264 (or a VP8
@@ -751,15 +778,27 @@ impl EngineInterface {
         message: &str,
     ) -> zbus::Result<()>;
 
-    /// Level of what the microphone hears, 0 to 100.
+    /// RMS level of what the microphone heard in the last 100 ms: 0 (-60 dBFS or less, muted or closed) to 100 (0 dBFS), linear
+    /// in dB. Only to callers of StartSoundLevelMonitor.
     #[zbus(signal)]
     pub(super) async fn captured_sound_level_update(emitter: &SignalEmitter<'_>, level: f64) -> zbus::Result<()>;
 
-    /// Levels of the played streams, 0 to 100.
+    /// The same of each played stream as it was received, whatever its volume.
     #[zbus(signal)]
     pub(super) async fn remote_sound_level_update(
         emitter: &SignalEmitter<'_>,
         levels: HashMap<String, f64>,
+    ) -> zbus::Result<()>;
+
+    /// Somebody speaks at the microphone (or makes a noise that comes and goes). Only to callers who asked with `vad`.
+    #[zbus(signal)]
+    pub(super) async fn captured_voice_activity_update(emitter: &SignalEmitter<'_>, voice: bool) -> zbus::Result<()>;
+
+    /// The same of each played stream.
+    #[zbus(signal)]
+    pub(super) async fn remote_voice_activity_update(
+        emitter: &SignalEmitter<'_>,
+        voices: HashMap<String, bool>,
     ) -> zbus::Result<()>;
 
     /// Somebody said something: message, user id, user name, message id, Unix ms.
@@ -825,11 +864,5 @@ impl EngineInterface {
             self.callers.bind(header, Bound::Room(number)).await;
         }
         Ok((values::path(Some(names::room_path(number))), state.number()))
-    }
-
-    /// The answer of a verb that is not there yet.
-    async fn unsupported<T>(&self, call: &'static str, emitter: &SignalEmitter<'_>) -> Result<T> {
-        let message = format!("{call} is not in this version of zegod; the property Features says what is");
-        self.run(call, emitter, async { Err(EngineError::unsupported(&message)) }).await
     }
 }

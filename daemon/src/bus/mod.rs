@@ -7,6 +7,7 @@ mod callers;
 mod device;
 mod engine;
 mod error;
+mod levels;
 mod object;
 mod options;
 mod player;
@@ -88,8 +89,10 @@ impl Bus {
         let connection = builder.build().await.map_err(connect)?;
         let (handled, handled_is) = watch::channel(0);
         let state = Arc::new(std::sync::Mutex::new(crate::engine::EngineInfo::default()));
-        let callers = callers::Callers::new(connection.clone(), engine.clone());
-        let interface = engine::EngineInterface::new(engine.clone(), state.clone(), handled_is, callers.clone());
+        let levels = levels::LevelMonitors::new(connection.clone());
+        let callers = callers::Callers::new(connection.clone(), engine.clone(), levels.clone());
+        let interface =
+            engine::EngineInterface::new(engine.clone(), state.clone(), handled_is, callers.clone(), levels);
         let server = connection.object_server();
         server.at(names::ROOT_PATH, ObjectManager).await.map_err(connect)?;
         server.at(names::ROOT_PATH, interface).await.map_err(connect)?;

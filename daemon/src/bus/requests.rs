@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use zbus::{Fd, ObjectPath, OwnedFd, OwnedVariant, Variant};
 use zego_protocol::names;
 
+use super::levels::LevelOptions;
 use super::options::Options;
 use super::values::Dictionary;
 use crate::engine::{
@@ -185,6 +187,7 @@ pub(super) fn video(given: Given) -> Result<VideoChoice, EngineError> {
     if let Some(number) = options.take("preset")? {
         let (width, height, bitrate) = preset(number, &VIDEO_PRESETS)?;
         choice = VideoChoice {
+            preset: true,
             capture_width: Some(width),
             capture_height: Some(height),
             encode_width: Some(width),
@@ -203,11 +206,14 @@ pub(super) fn video(given: Given) -> Result<VideoChoice, EngineError> {
         ("bitrate", &mut choice.bitrate),
         ("key_frame_interval", &mut choice.key_frame_interval),
     ];
+    let mut captures_as_told = false;
     for (key, slot) in numbers {
         if let Some(number) = options.take(key)? {
             *slot = Some(number);
+            captures_as_told |= key.starts_with("capture_");
         }
     }
+    choice.preset &= !captures_as_told;
     let codec: Option<String> = options.take("codec")?;
     options.finish()?;
     match codec.as_deref() {
@@ -224,6 +230,9 @@ pub(super) fn audio(given: Given) -> Result<AudioChoice, EngineError> {
     let mut choice = AudioChoice::default();
     if let Some(number) = options.take("preset")? {
         choice.bitrate = Some(preset(number, &AUDIO_PRESETS)?);
+        if matches!(number, 2 | 4) {
+            return Err(EngineError::unsupported("Stereo is not in this version; use preset 0, 1 or 3"));
+        }
     }
     if let Some(bitrate) = options.take("bitrate")? {
         choice.bitrate = Some(bitrate);
@@ -235,6 +244,19 @@ pub(super) fn audio(given: Given) -> Result<AudioChoice, EngineError> {
         Some(2) => Err(EngineError::unsupported("Stereo is not in this version; use 1 channel")),
         Some(other) => Err(EngineError::argument(&format!("{other} channels cannot be; use 1"))),
     }
+}
+
+/// StartSoundLevelMonitor.
+pub(super) fn sound_levels(given: Given) -> Result<LevelOptions, EngineError> {
+    let mut options = Options::new("StartSoundLevelMonitor", given);
+    let interval: u32 = options.take("interval_ms")?.unwrap_or(100);
+    let voice = options.take("vad")?.unwrap_or(false);
+    options.finish()?;
+    if !(100..=3000).contains(&interval) {
+        let message = format!("interval_ms {interval} is out of range; use 100 to 3000");
+        return Err(EngineError::new(1_006_031, &message));
+    }
+    Ok(LevelOptions { interval: Duration::from_millis(u64::from(interval)), voice })
 }
 
 /// The number of a device's object.
@@ -297,7 +319,23 @@ mod tests {
         assert_eq!(video(given(&[("preset", 6_i32.into())])).unwrap_err().code, 1_000_017);
         assert_eq!(video(given(&[("codec", "H265".into())])).unwrap_err().code, 1_003_010);
         assert_eq!(audio(given(&[("preset", 3_i32.into())])).unwrap().bitrate, Some(128));
+        for stereo in [2_i32, 4] {
+            assert_eq!(audio(given(&[("preset", stereo.into())])).unwrap_err().code, 1_000_006, "{stereo}");
+        }
+        assert!(choice.preset && !video(given(&[("fps", 30_u32.into())])).unwrap().preset);
+        assert!(!video(given(&[("preset", 4_i32.into()), ("capture_width", 640_u32.into())])).unwrap().preset);
         assert_eq!(audio(given(&[("channels", 2_u32.into())])).unwrap_err().code, 1_000_006);
+    }
+
+    #[test]
+    fn sound_levels_come_every_100_to_3000_ms() {
+        let options = sound_levels(given(&[])).unwrap();
+        assert_eq!(options, LevelOptions { interval: Duration::from_millis(100), voice: false });
+        for (interval, code) in [(99_u32, 1_006_031), (3001, 1_006_031), (0, 1_006_031)] {
+            assert_eq!(sound_levels(given(&[("interval_ms", interval.into())])).unwrap_err().code, code, "{interval}");
+        }
+        assert!(sound_levels(given(&[("interval_ms", 3000_u32.into()), ("vad", true.into())])).unwrap().voice);
+        assert_eq!(sound_levels(given(&[("vad", 1_u32.into())])).unwrap_err().code, 1_000_017);
     }
 
     #[test]

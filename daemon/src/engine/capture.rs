@@ -4,11 +4,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::devices::{DeviceTable, is};
 use super::error::EngineError;
+use crate::clock::Monotonic;
 use crate::devices::DeviceError;
 use crate::devices::camera::{CameraSource, CaptureWish};
 use crate::devices::microphone::MicrophoneSource;
 use crate::devices::registry::{DeviceInfo, DeviceSource};
 use crate::media::camera::CameraCapture;
+use crate::media::meter::{Audience, SoundMeter, SoundReading};
 use crate::media::microphone::MicrophoneCapture;
 use crate::media::{MediaEvent, MediaEvents};
 
@@ -112,6 +114,9 @@ pub(super) struct Captures {
     report: FailureReport,
     cameras: tokio::sync::Mutex<Vec<Weak<Open<CameraCapture>>>>,
     microphones: tokio::sync::Mutex<Microphones>,
+    audience: Audience,
+    /// One for each open microphone.
+    meters: Mutex<Vec<(Weak<Open<MicrophoneCapture>>, SoundMeter)>>,
 }
 
 /// The open microphones.
@@ -124,12 +129,14 @@ struct Microphones {
 
 impl Captures {
     /// Nothing is open.
-    pub(super) fn new(table: Arc<DeviceTable>, report: FailureReport) -> Arc<Self> {
+    pub(super) fn new(table: Arc<DeviceTable>, audience: Audience, report: FailureReport) -> Arc<Self> {
         Arc::new(Self {
             table,
             report,
             cameras: tokio::sync::Mutex::default(),
             microphones: tokio::sync::Mutex::default(),
+            audience,
+            meters: Mutex::default(),
         })
     }
 
@@ -201,14 +208,17 @@ impl Captures {
         let gain = self.table.gain(&wanted);
         let used = Arc::new(Use::new(wanted, !microphones.suspended, self.table.clone()));
         let events = self.events(&used);
+        let meter = SoundMeter::new(&self.audience);
+        let shown = meter.clone();
         let capture = if microphones.suspended {
-            MicrophoneCapture::start_suspended(&source, events)
+            MicrophoneCapture::start_suspended(&source, meter, events)
         } else {
-            blocking(move || MicrophoneCapture::start(&source, events)).await?
+            blocking(move || MicrophoneCapture::start(&source, meter, events)).await?
         };
         capture.set_gain(gain);
         let microphone = Open::new(capture, used);
         microphones.open.push(Arc::downgrade(&microphone));
+        self.meters().push((Arc::downgrade(&microphone), shown));
         Ok(microphone)
     }
 
@@ -294,6 +304,17 @@ impl Captures {
             Err(error) if error.code == 1_006_002 || error.code == 1_006_006 => log::debug!("{error}"),
             Err(error) => (self.report)(used.source(), error),
         }
+    }
+
+    /// What the open microphones hear: the loudest of them; silence when none is open.
+    pub(super) fn sound(&self, now: Monotonic) -> SoundReading {
+        let mut meters = self.meters();
+        meters.retain(|(microphone, _)| microphone.strong_count() > 0);
+        meters.iter().fold(SoundReading::default(), |sum, (_, meter)| sum.or(meter.reading(now)))
+    }
+
+    fn meters(&self) -> MutexGuard<'_, Vec<(Weak<Open<MicrophoneCapture>>, SoundMeter)>> {
+        self.meters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What a capture's thread calls when its device fails.

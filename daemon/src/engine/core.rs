@@ -21,6 +21,7 @@ use super::request::Profile;
 use super::room::{Room, RoomInput};
 use crate::config::{Config, Scenario};
 use crate::devices::registry::DeviceSource;
+use crate::media::meter::{Audience, SoundMeter};
 use crate::media::playback::Playback;
 use crate::media::send::AudioConfig;
 use crate::network::Network;
@@ -64,6 +65,7 @@ pub(super) struct Published {
 /// A stream that is played.
 pub(super) struct PlayerEntry {
     pub(super) player: Player,
+    pub(super) meter: SoundMeter,
     pub(super) view: Option<u64>,
     pub(super) task: JoinHandle<()>,
 }
@@ -77,6 +79,7 @@ pub struct Core {
     pub(super) tasks: UnboundedSender<Task>,
     pub(super) table: Arc<DeviceTable>,
     pub(super) captures: Arc<Captures>,
+    pub(super) audience: Audience,
     pub(super) info: EngineInfo,
     pub(super) scenario: i32,
     pub(super) several_rooms: bool,
@@ -112,7 +115,8 @@ impl Core {
                 let _ = tasks.send(task);
             })
         };
-        let captures = Captures::new(table.clone(), report);
+        let audience = Audience::default();
+        let captures = Captures::new(table.clone(), audience.clone(), report);
         let audio = &config.audio;
         for (key, wanted) in [
             ("echo_cancellation", audio.echo_cancellation),
@@ -132,6 +136,7 @@ impl Core {
             tasks,
             table,
             captures,
+            audience,
             info: EngineInfo::default(),
             scenario,
             several_rooms: false,

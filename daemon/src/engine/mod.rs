@@ -15,7 +15,9 @@ mod diagnostics;
 mod error;
 mod event;
 mod handle;
+mod levels;
 mod message;
+mod mos;
 mod network;
 mod phone_call;
 mod player;
@@ -26,6 +28,7 @@ mod recording;
 mod request;
 mod room;
 mod rooms;
+mod scenario;
 mod snapshot;
 mod speaker;
 mod token;
@@ -38,6 +41,7 @@ pub use event::{
     Quality, QualityValue, RemoteStream, RoomExtraInfo, RoomInfo, StreamInfo, User, VideoLayer, ViewInfo,
 };
 pub use handle::Engine;
+pub use levels::{LevelListener, SoundLevels};
 pub use request::{
     AudioChoice, CanvasRequest, Login, MessageKind, PlatformTarget, Play, Profile, Publish, Record, StreamLists,
     VideoChoice,

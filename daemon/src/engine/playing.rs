@@ -11,6 +11,7 @@ use super::handle::{Engine, Reply};
 use super::player::{PlayerInput, PlayerSetup, start};
 use super::request::Play;
 use super::rooms::PATIENCE;
+use crate::media::meter::SoundMeter;
 use crate::rtc::MediaKind;
 
 /// A player on its way: its number, and its outcome when it is known.
@@ -58,6 +59,7 @@ impl Core {
                 core.view_is_free(view);
             }
         });
+        let meter = SoundMeter::new(&self.audience);
         let (player, task) = start(PlayerSetup {
             number,
             stream_id: play.stream_id.clone(),
@@ -67,6 +69,7 @@ impl Core {
             video: play.video.unwrap_or(view.is_some()),
             view,
             playback: self.playback(),
+            meter: meter.clone(),
             news: self.news.clone(),
             outcome,
             ended,
@@ -74,7 +77,7 @@ impl Core {
         if let Some(view) = shown {
             self.view_shows(view, &play.stream_id);
         }
-        self.players.insert(play.stream_id, PlayerEntry { player, view: shown, task });
+        self.players.insert(play.stream_id, PlayerEntry { player, meter, view: shown, task });
         Ok((number, outcome_is))
     }
 

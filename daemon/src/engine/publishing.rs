@@ -11,6 +11,7 @@ use super::handle::{Engine, Reply};
 use super::player::PlayerInput;
 use super::request::{AudioChoice, CanvasRequest, Publish, VideoChoice};
 use super::rooms::PATIENCE;
+use super::scenario::ScenarioDefaults;
 use super::token;
 use crate::devices::camera::CaptureWish;
 use crate::devices::registry::DeviceSource;
@@ -31,6 +32,7 @@ impl Core {
                 video: self.video_settings(number),
                 audio: self.audio_config(number),
                 microphone_muted: self.info.microphone_muted,
+                camera_enabled: ScenarioDefaults::of(self.scenario).camera,
                 captures: self.captures.clone(),
                 news: self.news.clone(),
             });
@@ -41,21 +43,30 @@ impl Core {
     }
 
     fn video_settings(&self, channel: i32) -> VideoSettings {
-        let (camera, video) = (&self.config.camera, &self.config.video);
-        self.video.get(&channel).copied().unwrap_or_else(|| VideoSettings {
-            wish: CaptureWish { width: camera.width, height: camera.height, fps: camera.fps },
+        if let Some(settings) = self.video.get(&channel) {
+            return *settings;
+        }
+        let (camera, video, scenario) = (&self.config.camera, &self.config.video, ScenarioDefaults::of(self.scenario));
+        let wish = CaptureWish {
+            width: camera.width.unwrap_or(scenario.size.0),
+            height: camera.height.unwrap_or(scenario.size.1),
+            fps: camera.fps.unwrap_or(scenario.fps),
+        };
+        VideoSettings {
+            wish,
             size: match (video.width, video.height) {
                 (None, None) => None,
-                (width, height) => Some((width.unwrap_or(camera.width), height.unwrap_or(camera.height))),
+                (width, height) => Some((width.unwrap_or(wish.width), height.unwrap_or(wish.height))),
             },
             fps: video.fps,
-            bitrate_kbps: video.bitrate_kbps,
+            bitrate_kbps: video.bitrate_kbps.unwrap_or(scenario.video_kbps),
             key_frame_interval_s: video.key_frame_interval_s,
-        })
+        }
     }
 
     fn audio_config(&self, channel: i32) -> AudioConfig {
-        let bitrate_kbps = self.config.audio.bitrate_kbps;
+        let scenario = ScenarioDefaults::of(self.scenario);
+        let bitrate_kbps = self.config.audio.bitrate_kbps.unwrap_or(scenario.audio_kbps);
         self.audio.get(&channel).copied().unwrap_or(AudioConfig { bitrate_kbps })
     }
 
@@ -230,11 +241,19 @@ impl Core {
             }
             Err(EngineError::argument(&format!("{name} {value} is odd; use an even number")))
         };
+        let mut wish = settings.wish;
         if let Some(width) = choice.capture_width {
-            settings.wish.width = even("capture_width", width)?;
+            wish.width = even("capture_width", width)?;
         }
         if let Some(height) = choice.capture_height {
-            settings.wish.height = even("capture_height", height)?;
+            wish.height = even("capture_height", height)?;
+        }
+        let runs = self.channels.get(&channel).is_some_and(|entry| entry.previewing || entry.publishing.is_some());
+        if !runs {
+            settings.wish = wish;
+        } else if wish != settings.wish && !choice.preset {
+            let detail = format!("The capture size of channel {channel} cannot change while its camera runs");
+            return Err(EngineError::new(1_000_066, &detail));
         }
         if choice.encode_width.is_some() || choice.encode_height.is_some() {
             let (width, height) = settings.size.unwrap_or((settings.wish.width, settings.wish.height));
@@ -375,10 +394,10 @@ impl Engine {
         .await
     }
 
-    /// SetVideoConfig: from the next picture on; the capture size with the next opening of the camera.
+    /// SetVideoConfig: from the next picture on; the capture size only while neither preview nor publisher runs.
     ///
     /// # Errors
-    /// No such channel, a value out of range.
+    /// No such channel, a value out of range, 1000066 for another capture size while the camera runs.
     pub async fn set_video(&self, channel: i32, choice: VideoChoice) -> Result<(), EngineError> {
         self.with(move |core| core.set_video(channel, &choice)).await
     }

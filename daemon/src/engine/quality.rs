@@ -4,6 +4,7 @@
 use zego_protocol::state::ZegoStreamQualityLevel as Level;
 
 use super::event::{Quality, QualityValue};
+use super::mos::mean_opinion_score;
 use crate::clock::Monotonic;
 use crate::media::receive::{AudioPlayStatistics, VideoPlayStatistics};
 use crate::media::send::{AudioSendStatistics, VideoSendStatistics};
@@ -13,6 +14,11 @@ use crate::rtc::Mime;
 const CODEC_H264: i32 = 0;
 /// ZEGO's number of VP8.
 const CODEC_VP8: i32 = 2;
+
+/// Of sound.
+const SAMPLES_PER_SECOND: f64 = 48_000.0;
+/// Samples of the usual packet of 20 ms, which is what a frame of sound is here.
+const PACKET_SAMPLES: f64 = 960.0;
 
 /// The counters of a publisher at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -150,7 +156,8 @@ pub(super) fn play_quality(before: Option<&PlayReading>, now: &PlayReading, mute
     if let Some(video) = &now.video {
         if let Some((rates, before)) = &rates {
             let old = before.video.unwrap_or_default();
-            out.double("video_recv_fps", rates.per_second(old.received, video.received));
+            out.double("video_recv_fps", rates.per_second(old.arrived, video.arrived));
+            out.double("video_dejitter_fps", rates.per_second(old.received, video.received));
             out.double("video_decode_fps", rates.per_second(old.decoded, video.decoded));
             out.double("video_render_fps", rates.per_second(old.shown, video.shown));
             out.double("video_kbps", rates.kbps(old.rtp.bytes, video.rtp.bytes));
@@ -160,6 +167,7 @@ pub(super) fn play_quality(before: Option<&PlayReading>, now: &PlayReading, mute
         out.millis("video_buffer_delay", video.codec.map(|_| video.buffer_delay));
         out.count("video_cumulative_break_count", video.breaks);
         out.count("video_cumulative_break_time", millis(video.break_time));
+        out.double("video_cumulative_break_rate", part(video.break_time, video.playing));
         out.count("video_cumulative_decode_time", millis(video.decode_time));
         out.count("video_withheld_frames", video.withheld);
         out.flag("is_hardware_decode", video.decoder.starts_with("v4l2m2m"));
@@ -177,15 +185,30 @@ pub(super) fn play_quality(before: Option<&PlayReading>, now: &PlayReading, mute
         if let Some((rates, before)) = &rates {
             let old = before.audio.unwrap_or_default();
             out.double("audio_recv_fps", rates.per_second(old.received, audio.received));
+            out.double("audio_dejitter_fps", rates.per_second(old.taken, audio.taken));
             out.double("audio_decode_fps", rates.per_second(old.decoded, audio.decoded));
+            out.double(
+                "audio_render_fps",
+                rates.per_second(old.played, audio.played).map(|samples| samples / PACKET_SAMPLES),
+            );
             out.double("audio_kbps", rates.kbps(old.rtp.bytes, audio.rtp.bytes));
             out.double("audio_break_rate", break_rate(rates, old.break_time, audio.break_time));
+            out.double("mos", score(rates, &old, audio));
             lost.push(loss(&old.rtp, &audio.rtp));
         }
-        out.millis("delay", Some(audio.buffer_delay));
+        out.millis("audio_buffer_delay", Some(audio.buffer_delay));
         out.count("audio_cumulative_break_count", audio.breaks);
         out.count("audio_cumulative_break_time", millis(audio.break_time));
+        out.double("audio_cumulative_break_rate", part(audio.break_time, audio.playing));
+        out.count("audio_cumulative_decode_time", millis(audio.decode_time));
     }
+    // What is late here is as late as the later of the two. From one end to the other is left out: nothing tells whether the clocks
+    // of both ends agree, nor what the server makes of the sender's.
+    let delays = [
+        now.video.filter(|video| video.codec.is_some()).map(|video| video.buffer_delay),
+        now.audio.map(|audio| audio.buffer_delay),
+    ];
+    out.millis("delay", delays.into_iter().flatten().max());
     let received = [now.video.map(|video| video.rtp), now.audio.map(|audio| audio.rtp)];
     let rtt = received.iter().flatten().find_map(|rtp| rtp.rtt);
     let loss = lost.into_iter().flatten().reduce(f64::max);
@@ -200,6 +223,23 @@ pub(super) fn play_quality(before: Option<&PlayReading>, now: &PlayReading, mute
     out.flag("mute_audio", muted.0);
     out.flag("mute_video", muted.1);
     out.0
+}
+
+/// The part of a time, 0 to 1; nothing before it has begun.
+fn part(time: std::time::Duration, of: std::time::Duration) -> Option<f64> {
+    (!of.is_zero()).then(|| (time.as_secs_f64() / of.as_secs_f64()).min(1.0))
+}
+
+/// The mean opinion score of the time between two readings; nothing before the first sound.
+fn score(rates: &Rates, before: &AudioPlayStatistics, now: &AudioPlayStatistics) -> Option<f64> {
+    if now.playing.is_zero() {
+        return None;
+    }
+    let guessed = to_f64(now.concealed.checked_sub(before.concealed)?) / SAMPLES_PER_SECOND;
+    let missing = guessed + now.break_time.checked_sub(before.break_time)?.as_secs_f64();
+    // One way is half of the round trip; a packet holds 20 ms.
+    let way = now.rtp.rtt.unwrap_or_default() / 2 + std::time::Duration::from_millis(20) + now.buffer_delay;
+    Some(mean_opinion_score(missing / rates.seconds, way))
 }
 
 fn millis(time: std::time::Duration) -> u64 {
@@ -274,6 +314,57 @@ mod tests {
         assert_eq!(value(&quality, "packet_lost_rate"), Some(QualityValue::Double(0.1)));
         assert_eq!(value(&quality, "rtt"), None);
         assert_eq!(value(&quality, "mute_video"), Some(QualityValue::Flag(true)));
+    }
+
+    #[test]
+    fn each_stage_of_a_player_has_its_own_rate() {
+        let reading = |at, factor: u64| PlayReading {
+            at: Monotonic::from_millis(at),
+            video: Some(VideoPlayStatistics {
+                codec: Some(Mime::H264),
+                arrived: 10 * factor,
+                received: 9 * factor,
+                decoded: 8 * factor,
+                shown: 7 * factor,
+                break_time: Duration::from_millis(250 * factor),
+                playing: Duration::from_millis(1000 * factor),
+                buffer_delay: Duration::from_millis(30),
+                ..VideoPlayStatistics::default()
+            }),
+            audio: Some(AudioPlayStatistics {
+                received: 50 * factor,
+                taken: 49 * factor,
+                decoded: 48 * factor,
+                played: 960 * 47 * factor,
+                concealed: 4800 * factor,
+                playing: Duration::from_secs(factor),
+                decode_time: Duration::from_millis(5 * factor),
+                buffer_delay: Duration::from_millis(60),
+                ..AudioPlayStatistics::default()
+            }),
+        };
+        let quality = play_quality(Some(&reading(1000, 1)), &reading(2000, 2), (false, false));
+        for (name, expected) in [
+            ("video_recv_fps", 10.0),
+            ("video_dejitter_fps", 9.0),
+            ("video_decode_fps", 8.0),
+            ("video_render_fps", 7.0),
+            ("video_break_rate", 0.25),
+            ("video_cumulative_break_rate", 0.25),
+            ("audio_recv_fps", 50.0),
+            ("audio_dejitter_fps", 49.0),
+            ("audio_decode_fps", 48.0),
+            ("audio_render_fps", 47.0),
+            ("audio_cumulative_break_rate", 0.0),
+        ] {
+            assert_eq!(value(&quality, name), Some(QualityValue::Double(expected)), "{name}");
+        }
+        assert_eq!(value(&quality, "delay"), Some(QualityValue::Int(60)), "the later of the two");
+        assert_eq!(value(&quality, "audio_cumulative_decode_time"), Some(QualityValue::Count(10)));
+        // A tenth of the sound was guessed.
+        let Some(QualityValue::Double(mos)) = value(&quality, "mos") else { panic!("no score") };
+        assert!((2.0..2.6).contains(&mos), "{mos}");
+        assert_eq!(value(&quality, "peer_to_peer_delay"), None, "the clocks are not known to agree");
     }
 
     #[test]

@@ -106,6 +106,8 @@ pub struct Record {
 /// SetVideoConfig; what is not given stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VideoChoice {
+    /// The values come from a preset: while the camera runs, its capture size is left out, not refused.
+    pub preset: bool,
     /// Width that the camera is asked for.
     pub capture_width: Option<u32>,
     /// Height that the camera is asked for.

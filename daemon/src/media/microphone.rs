@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use super::mixer::{self, Loudness, LoudnessCell};
+use super::meter::SoundMeter;
+use super::mixer;
 use super::{MediaEvent, MediaEvents};
 use crate::audio::{FRAME_SAMPLES, Frame};
 use crate::clock::Monotonic;
@@ -40,7 +41,7 @@ struct Shared {
     muted: AtomicBool,
     /// Of the device, in 1/256.
     gain: AtomicI32,
-    level: LoudnessCell,
+    meter: SoundMeter,
     frames: AtomicU64,
 }
 
@@ -61,22 +62,27 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl MicrophoneCapture {
-    /// Opens the microphone and starts its thread. `events` hears of failures.
+    /// Opens the microphone and starts its thread. `meter` shows its level, `events` hears of failures.
     ///
     /// # Errors
     /// What opening the device says.
-    pub fn start(source: &MicrophoneSource, events: MediaEvents) -> Result<Self, DeviceError> {
+    pub fn start(source: &MicrophoneSource, meter: SoundMeter, events: MediaEvents) -> Result<Self, DeviceError> {
         let microphone = microphone::open(source)?;
-        Ok(Self::with(source, Some(microphone), events))
+        Ok(Self::with(source, Some(microphone), meter, events))
     }
 
     /// As [`MicrophoneCapture::start`], but the device is not opened before [`MicrophoneCapture::set_suspended`] allows it.
     #[must_use]
-    pub fn start_suspended(source: &MicrophoneSource, events: MediaEvents) -> Self {
-        Self::with(source, None, events)
+    pub fn start_suspended(source: &MicrophoneSource, meter: SoundMeter, events: MediaEvents) -> Self {
+        Self::with(source, None, meter, events)
     }
 
-    fn with(source: &MicrophoneSource, microphone: Option<Box<dyn Microphone>>, events: MediaEvents) -> Self {
+    fn with(
+        source: &MicrophoneSource,
+        microphone: Option<Box<dyn Microphone>>,
+        meter: SoundMeter,
+        events: MediaEvents,
+    ) -> Self {
         let shared = Arc::new(Shared {
             events,
             control: Mutex::new(Control {
@@ -92,7 +98,7 @@ impl MicrophoneCapture {
             outlets: Mutex::default(),
             muted: AtomicBool::new(false),
             gain: AtomicI32::new(mixer::factor(100)),
-            level: LoudnessCell::default(),
+            meter,
             frames: AtomicU64::new(0),
         });
         let thread = super::spawn("microphone", {
@@ -171,12 +177,6 @@ impl MicrophoneCapture {
         self.owner.shared.muted.store(muted, Ordering::Relaxed);
     }
 
-    /// Level of the last 100 ms as it is sent, 0 (silence) to 100 (full scale).
-    #[must_use]
-    pub fn level(&self) -> f64 {
-        self.owner.shared.level.get()
-    }
-
     /// Frames of 10 ms captured so far.
     #[must_use]
     pub fn frames(&self) -> u64 {
@@ -233,7 +233,6 @@ impl Drop for Owner {
 
 fn run(shared: &Shared) {
     let mut frame: Frame = [0; FRAME_SAMPLES];
-    let mut loudness = Loudness::default();
     loop {
         let mut microphone = {
             let mut control = lock(&shared.control);
@@ -261,8 +260,7 @@ fn run(shared: &Shared) {
                     }
                     mixer::scale(&mut frame, shared.gain.load(Ordering::Relaxed));
                     shared.frames.fetch_add(1, Ordering::Relaxed);
-                    loudness.add(&frame);
-                    shared.level.set(loudness.level());
+                    shared.meter.add(&frame, captured_at);
                     let outlets = Arc::clone(&lock(&shared.outlets));
                     outlets.iter().for_each(|outlet| outlet.sound(&frame, captured_at));
                 }

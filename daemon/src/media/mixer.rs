@@ -55,8 +55,8 @@ fn saturate(sample: i32) -> i16 {
 pub struct Loudness {
     sum: u64,
     frames: u32,
-    /// Of the last complete 100 ms.
-    shown: f64,
+    /// Of the last complete 100 ms; silence before.
+    level: f64,
 }
 
 impl Loudness {
@@ -65,15 +65,16 @@ impl Loudness {
         self.sum += frame.iter().map(|&sample| u64::from(sample.unsigned_abs()).pow(2)).sum::<u64>();
         self.frames += 1;
         if self.frames == 10 {
-            self.shown = decibels(self.sum / (10 * FRAME_SAMPLES as u64));
+            let shown = decibels(self.sum / (10 * FRAME_SAMPLES as u64));
+            self.level = ((shown + 60.0) / 60.0 * 100.0).clamp(0.0, 100.0);
             (self.sum, self.frames) = (0, 0);
         }
     }
 
     /// 0 (-60 dB below full scale or less) to 100 (full scale), of the last 100 ms.
     #[must_use]
-    pub fn level(&self) -> f64 {
-        ((self.shown + 60.0) / 60.0 * 100.0).clamp(0.0, 100.0)
+    pub const fn level(&self) -> f64 {
+        self.level
     }
 }
 
@@ -87,29 +88,6 @@ pub fn audio_level(samples: &[i16]) -> u8 {
 /// Of a mean square, relative to full scale; -127 for nothing.
 fn decibels(mean_square: u64) -> f64 {
     if mean_square == 0 { -127.0 } else { 10.0 * (mean_square as f64 / f64::from(32_768).powi(2)).log10() }
-}
-
-impl Default for LoudnessCell {
-    fn default() -> Self {
-        Self(std::sync::atomic::AtomicU64::new(0))
-    }
-}
-
-/// A level that one thread writes and others read.
-#[derive(Debug)]
-pub struct LoudnessCell(std::sync::atomic::AtomicU64);
-
-impl LoudnessCell {
-    /// Puts the newest level there.
-    pub fn set(&self, level: f64) {
-        self.0.store(level.to_bits(), std::sync::atomic::Ordering::Relaxed);
-    }
-
-    /// The newest level.
-    #[must_use]
-    pub fn get(&self) -> f64 {
-        f64::from_bits(self.0.load(std::sync::atomic::Ordering::Relaxed))
-    }
 }
 
 #[cfg(test)]
@@ -152,6 +130,7 @@ mod tests {
         assert_eq!(audio_level(&[i16::MIN; 960]), 0);
         assert_eq!(audio_level(&[3277; 960]), 20);
         let mut loudness = Loudness::default();
+        assert_eq!(loudness.level(), 0.0);
         (0..10).for_each(|_| loudness.add(&[3277; FRAME_SAMPLES]));
         assert!((loudness.level() - 66.7).abs() < 0.5, "{}", loudness.level());
         (0..10).for_each(|_| loudness.add(&[0; FRAME_SAMPLES]));

@@ -9,6 +9,7 @@ pub mod codec;
 pub mod convert;
 mod event;
 pub mod jitter;
+pub mod meter;
 pub mod microphone;
 pub mod mixer;
 pub mod playback;

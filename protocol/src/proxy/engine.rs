@@ -259,6 +259,14 @@ pub trait Engine {
     #[zbus(signal)]
     fn remote_sound_level_update(&self, levels: HashMap<String, f64>) -> zbus::Result<()>;
 
+    /// Somebody speaks here.
+    #[zbus(signal)]
+    fn captured_voice_activity_update(&self, voice: bool) -> zbus::Result<()>;
+
+    /// Who of the others speaks, by stream.
+    #[zbus(signal)]
+    fn remote_voice_activity_update(&self, voices: HashMap<String, bool>) -> zbus::Result<()>;
+
     /// Messages: text, user id, user name, message id, time in ms.
     #[zbus(signal)]
     fn broadcast_message_received(

@@ -113,6 +113,7 @@ fn configuration(server: &Server, sources: &Sources) -> String {
     format!(
         "[room]\nserver = \"{}\"\n\n[camera]\nsource = \"{camera}\"\nwidth = {width}\nheight = {height}\nfps = 30\n\n\
          [microphone]\nsource = \"{microphone}\"\n\n[speaker]\nsink = \"{speaker}\"\n\n\
+         [video]\nbitrate_kbps = 1200\n\n\
          [network]\ninterfaces = {interfaces}\n",
         server.url()
     )

@@ -34,6 +34,8 @@ pub(in crate::engine) struct ChannelSetup {
     pub(in crate::engine) audio: AudioConfig,
     /// MuteMicrophone.
     pub(in crate::engine) microphone_muted: bool,
+    /// The camera may be used before EnableCamera.
+    pub(in crate::engine) camera_enabled: bool,
     /// Opens devices.
     pub(in crate::engine) captures: Arc<Captures>,
     /// Takes the news.
@@ -50,7 +52,7 @@ pub(in crate::engine) fn start(setup: ChannelSetup) -> (Channel, JoinHandle<()>)
         video: setup.video,
         audio: setup.audio,
         microphone_muted: setup.microphone_muted,
-        camera_enabled: true,
+        camera_enabled: setup.camera_enabled,
         captures: setup.captures,
         news: setup.news,
         camera: Slot::Closed,

@@ -20,7 +20,8 @@ impl PlayerTask {
         if !wants_audio {
             self.audio_play = None;
         } else if let (None, Some(receiver)) = (&self.audio_play, self.audio.clone()) {
-            match AudioPlay::start(receiver, &self.playback, &self.sync, self.media_events(MediaKind::Audio)) {
+            let (meter, events) = (self.meter.clone(), self.media_events(MediaKind::Audio));
+            match AudioPlay::start(receiver, &self.playback, &self.sync, meter, events) {
                 Ok(play) => {
                     play.set_volume(percent(self.info.volume));
                     self.audio_play = Some(play);

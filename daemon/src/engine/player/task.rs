@@ -17,6 +17,7 @@ use crate::engine::error::EngineError;
 use crate::engine::event::{Change, EngineEvent, FirstFrame, News, PlayerInfo, VideoLayer};
 use crate::engine::quality::PlayReading;
 use crate::engine::room::{Follower, Room, RoomInput, RoomNews};
+use crate::media::meter::SoundMeter;
 use crate::media::playback::Playback;
 use crate::media::receive::{AudioPlay, VideoPlay};
 use crate::media::sync::LipSync;
@@ -43,6 +44,8 @@ pub(in crate::engine) struct PlayerSetup {
     pub(in crate::engine) view: Option<Arc<dyn View>>,
     /// Where the sound goes.
     pub(in crate::engine) playback: Playback,
+    /// Shows how loud it is.
+    pub(in crate::engine) meter: SoundMeter,
     /// Takes the news.
     pub(in crate::engine) news: News,
     /// Gets the state that was reached, or why none was.
@@ -78,6 +81,7 @@ pub(in crate::engine) fn start(setup: PlayerSetup) -> (Player, JoinHandle<()>) {
         room: setup.room,
         view: setup.view,
         playback: setup.playback,
+        meter: setup.meter,
         sync: LipSync::default(),
         news: setup.news,
         outcome: Some(setup.outcome),
@@ -119,6 +123,7 @@ pub(super) struct PlayerTask {
     pub(super) room: Room,
     pub(super) view: Option<Arc<dyn View>>,
     pub(super) playback: Playback,
+    pub(super) meter: SoundMeter,
     pub(super) sync: LipSync,
     pub(super) news: News,
     pub(super) outcome: Option<Reply<State>>,

@@ -43,6 +43,8 @@ pub struct VoicePacket {
 pub struct VoiceCounters {
     /// Packets taken.
     pub received: u64,
+    /// Packets that left the buffer to be decoded.
+    pub taken: u64,
     /// Packets decoded.
     pub decoded: u64,
     /// Packets that came after their time, more than once, or were left out to catch up.
@@ -209,10 +211,11 @@ impl VoiceBuffer {
             self.bridge = 0;
             self.delay.lost(false);
             self.next += packet.samples as i64;
-            self.counters.decoded += 1;
+            self.counters.taken += 1;
             if self.decoder.decode(&packet.payload, &mut self.ready).is_err() {
                 return self.conceal(packet.samples);
             }
+            self.counters.decoded += 1;
             return true;
         }
         let Some((&later, packet)) = self.packets.first_key_value() else {

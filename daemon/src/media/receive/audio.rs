@@ -10,14 +10,15 @@ use crate::audio::Frame;
 use crate::clock::Monotonic;
 use crate::media::codec::CodecError;
 use crate::media::jitter::voice::{Pulled, VoiceBuffer, VoicePacket};
-use crate::media::mixer::{self, Loudness};
+use crate::media::meter::SoundMeter;
+use crate::media::mixer;
 use crate::media::playback::{Playback, Voice};
 use crate::media::record::{RecordSink, RemoteAudioTap, SenderClock};
 use crate::media::sync::LipSync;
 use crate::media::{FirstFrame, MediaEvent, MediaEvents};
 use crate::rtc::{self, IncomingRtp, Mime, RtpSink, SenderReport};
 
-/// Longer than this without sound is a break.
+/// Longer than this without sound is a break, after the 60 ms (three packets) that the decoder guesses.
 const BREAK: Duration = Duration::from_millis(200);
 /// How often the connection's statistics are read.
 const REFRESH: Duration = Duration::from_millis(500);
@@ -39,18 +40,19 @@ struct Shared {
     volume: AtomicI32,
     /// Where the packets go, too.
     tap: Mutex<Option<Arc<RemoteAudioTap>>>,
+    meter: SoundMeter,
 }
 
 struct State {
     buffer: VoiceBuffer,
-    loudness: Loudness,
     pauses: Pauses,
+    decode_time: Duration,
     report: Option<SenderReport>,
     refreshed: Option<Monotonic>,
 }
 
 impl AudioPlay {
-    /// Adds the voice to the speaker.
+    /// Adds the voice to the speaker; `meter` shows its level as it was received, whatever its volume.
     ///
     /// # Errors
     /// [`CodecError::Create`].
@@ -58,21 +60,23 @@ impl AudioPlay {
         receiver: rtc::MediaReceiver,
         playback: &Playback,
         sync: &LipSync,
+        meter: SoundMeter,
         events: MediaEvents,
     ) -> Result<Self, CodecError> {
-        Self::start_from(Box::new(receiver), playback, sync, events)
+        Self::start_from(Box::new(receiver), playback, sync, meter, events)
     }
 
     pub(super) fn start_from(
         source: Box<dyn RtpIn>,
         playback: &Playback,
         sync: &LipSync,
+        meter: SoundMeter,
         events: MediaEvents,
     ) -> Result<Self, CodecError> {
         let state = State {
             buffer: VoiceBuffer::new()?,
-            loudness: Loudness::default(),
             pauses: Pauses::new(BREAK),
+            decode_time: Duration::ZERO,
             report: None,
             refreshed: None,
         };
@@ -83,6 +87,7 @@ impl AudioPlay {
             state: Mutex::new(state),
             volume: AtomicI32::new(mixer::factor(100)),
             tap: Mutex::default(),
+            meter,
         });
         shared.source.attach(Arc::clone(&shared) as Arc<dyn RtpSink>);
         let voice: Arc<dyn Voice> = Arc::clone(&shared) as Arc<dyn Voice>;
@@ -108,11 +113,13 @@ impl AudioPlay {
     #[must_use]
     pub fn statistics(&self) -> AudioPlayStatistics {
         let rtp = self.shared.source.statistics();
+        let now = Monotonic::now();
         let state = self.shared.state();
         let counters = state.buffer.counters();
-        let (breaks, break_time) = state.pauses.counts();
+        let (breaks, break_time) = state.pauses.counts(now);
         AudioPlayStatistics {
             received: counters.received,
+            taken: counters.taken,
             decoded: counters.decoded,
             late: counters.late,
             repaired: counters.repaired,
@@ -121,9 +128,10 @@ impl AudioPlay {
             played: counters.played,
             breaks,
             break_time,
+            playing: state.pauses.playing(now),
+            decode_time: state.decode_time,
             buffer_delay: state.buffer.waiting(),
             target_delay: state.buffer.target(),
-            level: state.loudness.level(),
             rtp,
         }
     }
@@ -175,8 +183,11 @@ impl Voice for Shared {
             // Only what synchronisation adds to the delay that jitter asks for anyway.
             state.buffer.set_hold(self.sync.hold_sound());
         }
+        // The buffer decodes when it is asked for sound, and does little else then.
+        let start = Monotonic::now();
         let pulled = state.buffer.pull(now, frame);
-        state.loudness.add(frame);
+        state.decode_time += Monotonic::now().since(start);
+        self.meter.add(frame, now);
         let event = match pulled {
             Pulled::Sound(timestamp) => {
                 if let Some(report) = &state.report {

@@ -14,6 +14,7 @@ use crate::devices::camera::{CameraSource, CaptureWish};
 use crate::devices::microphone::MicrophoneSource;
 use crate::devices::speaker::SpeakerSink;
 use crate::media::camera::CameraCapture;
+use crate::media::meter::{Audience, SoundMeter};
 use crate::media::microphone::MicrophoneCapture;
 use crate::media::playback::Playback;
 use crate::media::send::{AudioConfig, AudioSend, RtpOut, VideoConfig, VideoSend};
@@ -271,6 +272,11 @@ impl Reader {
     }
 }
 
+/// A meter that nobody looks at.
+fn unheard() -> SoundMeter {
+    SoundMeter::new(&Audience::default())
+}
+
 fn events() -> (MediaEvents, Arc<Mutex<Vec<String>>>) {
     let list = Arc::new(Mutex::new(Vec::new()));
     let events: MediaEvents = {
@@ -489,15 +495,19 @@ fn sound_and_picture_arrive_together() {
     let (news, list) = events();
     let playback = Playback::start(SpeakerSink::Null, nobody(), Arc::new(|_| {}));
     let play = VideoPlay::start_from(Box::new(video.clone()), Some(view), &sync, nobody()).expect("play");
-    let listen = AudioPlay::start_from(Box::new(audio.clone()), &playback, &sync, Arc::clone(&news)).expect("listen");
-    let microphone = MicrophoneCapture::start(&MicrophoneSource::Tone(String::new()), nobody()).expect("microphone");
+    let audience = Audience::default();
+    let (_seat, meter) = (audience.join(), SoundMeter::new(&audience));
+    let listen = AudioPlay::start_from(Box::new(audio.clone()), &playback, &sync, meter.clone(), Arc::clone(&news))
+        .expect("listen");
+    let microphone =
+        MicrophoneCapture::start(&MicrophoneSource::Tone(String::new()), unheard(), nobody()).expect("microphone");
     let _pictures = VideoSend::start_to(&camera(), CONFIG, Box::new(video), nobody()).expect("send");
     let sound =
         AudioSend::start_to(&microphone, AudioConfig { bitrate_kbps: 32 }, Box::new(audio), news).expect("speak");
     let mut loudest = 0.0_f64;
     for _ in 0..80 {
         std::thread::sleep(Duration::from_millis(50));
-        loudest = loudest.max(listen.statistics().level);
+        loudest = loudest.max(meter.reading(Monotonic::now()).level);
     }
     let offset = play.statistics().av_offset_ms.expect("both were measured");
     let heard = listen.statistics();
@@ -520,13 +530,15 @@ fn every_thread_ends_soon_after_its_handle() {
     let (video, _a) = Link::new(Mime::H264, CLEAR);
     let (audio, _b) = Link::new(Mime::Opus, CLEAR);
     let playback = Playback::start(SpeakerSink::Null, nobody(), Arc::new(|_| {}));
-    let microphone = MicrophoneCapture::start(&MicrophoneSource::Tone(String::new()), nobody()).expect("microphone");
+    let microphone =
+        MicrophoneCapture::start(&MicrophoneSource::Tone(String::new()), unheard(), nobody()).expect("microphone");
     let camera = camera();
     let pictures = VideoSend::start_to(&camera, CONFIG, Box::new(video.clone()), nobody()).expect("send");
     let sound = AudioSend::start_to(&microphone, AudioConfig { bitrate_kbps: 32 }, Box::new(audio.clone()), nobody())
         .expect("speak");
     let play = VideoPlay::start_from(Box::new(video), None, &LipSync::new(), nobody()).expect("play");
-    let listen = AudioPlay::start_from(Box::new(audio), &playback, &LipSync::new(), nobody()).expect("listen");
+    let listen =
+        AudioPlay::start_from(Box::new(audio), &playback, &LipSync::new(), unheard(), nobody()).expect("listen");
     wait_for("pictures without a view", Duration::from_secs(5), || play.statistics().shown > 3);
     assert_eq!(media_threads(), ["camera", "microphone", "playback", "video decoder", "video encoder"]);
     let start = Monotonic::now();

@@ -8,6 +8,7 @@ use crate::clock::Monotonic;
 #[derive(Debug)]
 pub(super) struct Pauses {
     longest: Duration,
+    first: Option<Monotonic>,
     last: Option<Monotonic>,
     paused: bool,
     count: u64,
@@ -17,7 +18,7 @@ pub(super) struct Pauses {
 impl Pauses {
     /// Breaks longer than `longest` count.
     pub(super) const fn new(longest: Duration) -> Self {
-        Self { longest, last: None, paused: false, count: 0, time: Duration::ZERO }
+        Self { longest, first: None, last: None, paused: false, count: 0, time: Duration::ZERO }
     }
 
     /// Something was played. Returns whether that ended a break.
@@ -27,6 +28,7 @@ impl Pauses {
         if ended && let Some(last) = self.last {
             self.time += now.since(last);
         }
+        self.first.get_or_insert(now);
         self.last = Some(now);
         ended
     }
@@ -47,9 +49,15 @@ impl Pauses {
         Some(last + self.longest + Duration::from_millis(1))
     }
 
-    /// Breaks so far, and the time of those that ended.
-    pub(super) const fn counts(&self) -> (u64, Duration) {
-        (self.count, self.time)
+    /// Breaks so far and their time, that of one that goes on included.
+    pub(super) fn counts(&self, now: Monotonic) -> (u64, Duration) {
+        let running = self.last.filter(|_| self.paused).map_or(Duration::ZERO, |last| now.since(last));
+        (self.count, self.time + running)
+    }
+
+    /// Time since the first thing was played.
+    pub(super) fn playing(&self, now: Monotonic) -> Duration {
+        self.first.map_or(Duration::ZERO, |first| now.since(first))
     }
 }
 
@@ -69,10 +77,12 @@ mod tests {
         assert_eq!(pauses.deadline(), Some(ms(6000 + 297 + 501)));
         assert!(!pauses.check(ms(6700)));
         assert!(pauses.check(ms(6798)) && !pauses.check(ms(6900)), "once");
+        assert_eq!(pauses.counts(ms(6997)), (1, Duration::from_millis(700)), "it goes on");
         assert_eq!(pauses.deadline(), None);
         assert!(pauses.played(ms(7297)));
-        assert_eq!(pauses.counts(), (1, Duration::from_millis(1000)));
+        assert_eq!(pauses.counts(ms(7297)), (1, Duration::from_millis(1000)));
         assert!(pauses.played(ms(7900)), "one that nobody checked for");
-        assert_eq!(pauses.counts(), (2, Duration::from_millis(1603)));
+        assert_eq!(pauses.counts(ms(7950)), (2, Duration::from_millis(1603)));
+        assert_eq!(pauses.playing(ms(7950)), Duration::from_millis(1950));
     }
 }

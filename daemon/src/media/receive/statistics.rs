@@ -11,7 +11,9 @@ pub struct VideoPlayStatistics {
     pub codec: Option<rtc::Mime>,
     /// `openh264`, `libvpx`, or empty before the first picture.
     pub decoder: &'static str,
-    /// Pictures that arrived whole.
+    /// Pictures whose last packet arrived.
+    pub arrived: u64,
+    /// Pictures that left the jitter buffer, whole and in order.
     pub received: u64,
     /// Pictures decoded.
     pub decoded: u64,
@@ -25,6 +27,8 @@ pub struct VideoPlayStatistics {
     pub breaks: u64,
     /// Time of all breaks together.
     pub break_time: Duration,
+    /// Time since the first picture.
+    pub playing: Duration,
     /// Time the decoder took, in sum.
     pub decode_time: Duration,
     /// Time from a picture's first packet until it left the buffer, mean of the last pictures.
@@ -44,6 +48,8 @@ pub struct VideoPlayStatistics {
 pub struct AudioPlayStatistics {
     /// Packets received.
     pub received: u64,
+    /// Packets that left the jitter buffer.
+    pub taken: u64,
     /// Packets decoded.
     pub decoded: u64,
     /// Packets that came too late to be played.
@@ -60,12 +66,14 @@ pub struct AudioPlayStatistics {
     pub breaks: u64,
     /// Time of all breaks together.
     pub break_time: Duration,
+    /// Time since the first sound.
+    pub playing: Duration,
+    /// Time that decoding, repairing and guessing took, in sum.
+    pub decode_time: Duration,
     /// Sound that waits to be played now.
     pub buffer_delay: Duration,
     /// Delay that the buffer aims at.
     pub target_delay: Duration,
-    /// Level of the last 100 ms, 0 (silence) to 100 (full scale).
-    pub level: f64,
     /// What the connection counted.
     pub rtp: rtc::ReceiverStatistics,
 }

@@ -62,6 +62,7 @@ struct State {
 
 #[derive(Default)]
 struct Counters {
+    arrived: AtomicU64,
     decoded: AtomicU64,
     shown: AtomicU64,
     decode_nanos: AtomicU64,
@@ -138,9 +139,10 @@ impl VideoPlay {
     #[must_use]
     pub fn statistics(&self) -> VideoPlayStatistics {
         let counters = &self.shared.counters;
-        let ((breaks, break_time), buffer) = {
+        let now = Monotonic::now();
+        let ((breaks, break_time), playing, buffer) = {
             let state = self.shared.state();
-            (state.pauses.counts(), state.buffer.counters())
+            (state.pauses.counts(now), state.pauses.playing(now), state.buffer.counters())
         };
         let (codec, decoder) = match counters.codec.load(Ordering::Relaxed) {
             1 => (Some(Mime::H264), "openh264"),
@@ -150,6 +152,7 @@ impl VideoPlay {
         VideoPlayStatistics {
             codec,
             decoder,
+            arrived: counters.arrived.load(Ordering::Relaxed),
             received: buffer.released,
             decoded: counters.decoded.load(Ordering::Relaxed),
             shown: counters.shown.load(Ordering::Relaxed),
@@ -157,6 +160,7 @@ impl VideoPlay {
             key_frame_requests: buffer.requests,
             breaks,
             break_time,
+            playing,
             decode_time: Duration::from_nanos(counters.decode_nanos.load(Ordering::Relaxed)),
             buffer_delay: Duration::from_micros(counters.buffer_micros.load(Ordering::Relaxed)),
             width: counters.width.load(Ordering::Relaxed),
@@ -194,6 +198,9 @@ impl RtpSink for Shared {
             Mime::Opus => return,
         };
         let IncomingRtp { arrived, sequence, timestamp, marker, payload, .. } = packet;
+        if marker && !payload.is_empty() {
+            self.counters.arrived.fetch_add(1, Ordering::Relaxed);
+        }
         let (first, news) = {
             let mut state = self.state();
             state.packets += 1;

@@ -1,0 +1,84 @@
+"""Scenarios and presets: what they set, what wins over them, and what changes while a stream runs."""
+
+import pytest
+
+from rig.device import options, start_device, wait_until
+
+
+def publisher(device):
+    """The properties of the main channel's publisher."""
+    return device.objects("Publisher")["/org/zegod1/publisher/0"]
+
+
+def sends_size(device, width, height):
+    wait_until(
+        lambda: (publisher(device)["Width"], publisher(device)["Height"]) == (width, height), f"{width}x{height}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("scenario", "width", "height", "fps"), [(3, 640, 360, 15), (5, 960, 540, 24), (8, 960, 540, 24)]
+)
+def test_a_scenario_sets_size_and_rate(stage, hub, scenario, width, height, fps):
+    """With a configuration that says nothing about pictures, they are the scenario's."""
+    door = start_device(stage, "door", hub=hub, width=None, height=None, fps=None, bitrate_kbps=None)
+    door.call("CreateEngine", options(scenario=scenario))
+    door.login("lobby")
+    door.publish("door")
+    sends_size(door, width, height)
+    quality = door.wait("PublisherQualityUpdate", lambda s: "video_capture_fps" in s.args[1], timeout=12).args[1]
+    assert abs(quality["video_capture_fps"] - fps) < fps * 0.3, quality
+
+
+def test_the_configuration_wins_over_the_scenario(stage, hub):
+    """Keys of the configuration stay as they are."""
+    door = start_device(stage, "door", hub=hub, width=320, height=240, fps=10)
+    door.call("CreateEngine", options(scenario=5))
+    door.login("lobby")
+    door.publish("door")
+    sends_size(door, 320, 240)
+
+
+def test_a_voice_scenario_leaves_the_camera_off_until_it_is_enabled(device):
+    """The stream runs with sound; EnableCamera adds the pictures without another call."""
+    door = device("door")
+    door.call("CreateEngine", options(scenario=10))
+    door.login("lobby")
+    door.publish("door")
+    door.wait("PublisherFirstFrame", lambda s: s.args[1] == "audio_sent")
+    assert not [s for s in door.signals("PublisherFirstFrame") if s.args[1].startswith("video")]
+    assert publisher(door)["Camera"] == "/"
+    door.call("EnableCamera", True, 0)
+    door.wait("PublisherFirstFrame", lambda s: s.args[1] == "video_sent")
+
+
+def test_the_encoded_size_changes_while_publishing(device):
+    """A preset and single keys work mid-call, the player hears the new size; the capture size is refused."""
+    door, desk = device("door"), device("desk")
+    door.login("lobby")
+    desk.login("lobby")
+    door.publish("door")
+    view = desk.texture()
+    desk.play("door", view=view.view)
+    desk.wait("PlayerVideoSizeChanged", lambda s: s.args == ["door", 640, 480])
+    error = door.refusal("SetVideoConfig", options(capture_width=320, capture_height=240), 0)
+    assert error.code == 1000066 and error.name.endswith("InvalidArgument"), error
+    mark = desk.mark()
+    door.call("SetVideoConfig", options(preset=0), 0)
+    desk.wait("PlayerVideoSizeChanged", lambda s: s.args == ["door", 320, 180], after=mark)
+    sends_size(door, 320, 180)
+    mark = desk.mark()
+    door.call("SetVideoConfig", options(encode_width=480, encode_height=360), 0)
+    desk.wait("PlayerVideoSizeChanged", lambda s: s.args == ["door", 480, 360], after=mark)
+    assert not [s for s in door.signals("PublisherStateUpdate") if s.args[1] != 2][1:], "it publishes all the time"
+    door.call("StopPublishing", "")
+    door.call("SetVideoConfig", options(capture_width=320, capture_height=240), 0)
+
+
+def test_stereo_is_refused_and_says_so(device):
+    """Channels 2 and the stereo presets are not in this version."""
+    door = device("door")
+    for preset in (2, 4):
+        assert door.refusal("SetAudioConfig", options(preset=preset), 0).code == 1000006
+    door.call("SetAudioConfig", options(preset=3), 0)
+    assert door.refusal("SetAudioConfig", options(preset=5), 0).code == 1000017
