@@ -40,13 +40,14 @@ impl Callers {
     pub(super) async fn bind(&self, call: &Header<'_>, what: Bound) {
         let Some(sender) = call.sender() else { return };
         let name = OwnedUniqueName::from(sender.to_owned());
-        let is_first = {
+        // A caller is watched once, from its first thing until it leaves, also when all it had has ended meanwhile.
+        let is_new = {
             let mut bound = self.lock();
-            let list = bound.entry(name.clone()).or_default();
-            list.push(what);
-            list.len() == 1
+            let is_new = !bound.contains_key(&name);
+            bound.entry(name.clone()).or_default().push(what);
+            is_new
         };
-        if is_first && let Err(error) = self.watch(name).await {
+        if is_new && let Err(error) = self.watch(name).await {
             log::warn!("a caller cannot be watched: {error}");
         }
     }
