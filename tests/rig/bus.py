@@ -7,10 +7,12 @@ signals are still recorded, with their time, the moment that they arrive.
 import asyncio
 import os
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from dbus_fast import Message, MessageType, Variant
@@ -88,11 +90,17 @@ def _loop() -> _Loop:
 
 def start_bus(stage: Stage, name: str = "bus") -> str:
     """Starts a bus daemon that any user may use; returns its address."""
-    socket, file = stage.path(f"{name}.socket"), stage.path(f"{name}.conf")
-    file.write_text(CONFIGURATION.format(socket=socket))
+    path, file = stage.path(f"{name}.socket"), stage.path(f"{name}.conf")
+    file.write_text(CONFIGURATION.format(socket=path))
     daemon = stage.start(name, ["dbus-daemon", f"--config-file={file}", "--nofork", "--nopidfile"])
-    daemon.wait_until(socket.exists, "its socket")
-    return f"unix:path={socket}"
+    daemon.wait_until(lambda: _listens(path), "its socket")
+    return f"unix:path={path}"
+
+
+def _listens(path: Path) -> bool:
+    """Whether somebody takes connections there: the socket's file is there a moment earlier."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 def plain(value: Any) -> Any:
