@@ -46,16 +46,17 @@ impl Callers {
     pub(super) async fn bind(&self, call: &Header<'_>, what: Bound) {
         let Some(sender) = call.sender() else { return };
         let name = OwnedUniqueName::from(sender.to_owned());
-        let is_first = {
+        // A caller is watched once, from its first thing until it leaves, also when all it had has ended meanwhile.
+        let is_new = {
             let mut bound = self.lock();
+            let is_new = !bound.contains_key(&name);
             let list = bound.entry(name.clone()).or_default();
-            let is_first = list.is_empty();
             if !list.contains(&what) {
                 list.push(what);
             }
-            is_first
+            is_new
         };
-        if is_first && let Err(error) = self.watch(name).await {
+        if is_new && let Err(error) = self.watch(name).await {
             log::warn!("a caller cannot be watched: {error}");
         }
     }

@@ -1,5 +1,7 @@
 //! Why the engine refuses something: a code of the error table, and what happened.
 
+use std::borrow::Cow;
+
 use zego_protocol::error::{self, ErrorName};
 use zego_protocol::id::IdError;
 use zego_protocol::token::TokenError;
@@ -24,13 +26,13 @@ impl EngineError {
     /// An error whose advice is the table's. `detail` names the room, stream or device.
     #[must_use]
     pub fn new(code: i32, detail: &str) -> Self {
-        Self { code, name: error::name_of(code), message: error::sentence(code, detail) }
+        Self { code, name: error::name_of(code), message: error::sentence(code, &shortened(detail)) }
     }
 
     /// An error whose message says already what to do.
     #[must_use]
     pub fn told(code: i32, message: &str) -> Self {
-        Self { code, name: error::name_of(code), message: error::with_code(code, message) }
+        Self { code, name: error::name_of(code), message: error::with_code(code, &shortened(message)) }
     }
 
     /// An argument that cannot be.
@@ -74,6 +76,21 @@ impl EngineError {
     }
 }
 
+/// Most bytes of what a message says: it goes into a reply, a signal to everybody and the journal.
+const MESSAGE_LIMIT: usize = 1024;
+
+/// A message without its middle when it is longer than [`MESSAGE_LIMIT`]: what a caller gave can be megabytes long. The
+/// beginning says what is wrong, the end what to do.
+fn shortened(message: &str) -> Cow<'_, str> {
+    if message.len() <= MESSAGE_LIMIT {
+        return Cow::Borrowed(message);
+    }
+    let half = MESSAGE_LIMIT / 2 - '…'.len_utf8();
+    let head = &message[..message.floor_char_boundary(half)];
+    let tail = &message[message.ceil_char_boundary(message.len() - half)..];
+    Cow::Owned(format!("{head}…{tail}"))
+}
+
 impl From<IdError> for EngineError {
     fn from(error: IdError) -> Self {
         Self { code: error.code(), name: error::name_of(error.code()), message: error.sentence() }
@@ -111,6 +128,19 @@ mod tests {
         let error = EngineError::from_signal(&refused, "Stream 'door'", 1_003_099);
         assert_eq!((error.code, error.name), (1_003_028, ErrorName::StreamExists));
         assert_eq!(error.message, "Stream 'door': It is taken; use another id [1003028]");
+    }
+
+    #[test]
+    fn a_huge_argument_does_not_make_a_huge_message() {
+        for letter in ["x", "ß", "🚪"] {
+            let room = letter.repeat(1_000_000);
+            let error = EngineError::new(1_002_002, &format!("Room '{room}' is not logged in"));
+            assert!(error.message.len() < 2 * MESSAGE_LIMIT, "{} bytes", error.message.len());
+            assert!(error.message.starts_with("Room '") && error.message.contains("' is not logged in; "), "{error}");
+            assert!(error.message.ends_with(" [1002002]"), "{error}");
+            let told = EngineError::told(1_002_033, &format!("'{room}' was refused; read the log [1002078]"));
+            assert!(told.message.ends_with("read the log [1002078]") && told.message.len() <= MESSAGE_LIMIT, "{told}");
+        }
     }
 
     #[test]

@@ -24,6 +24,11 @@ impl Core {
             return Err(EngineError::argument("A player needs sound or pictures; leave out audio or video"));
         }
         let room = self.room_entry(&play.room_id, 1_004_070)?.room.clone();
+        // Before anything is changed: a refused call takes nobody's view.
+        if !self.players.contains_key(&play.stream_id) && self.players.len() >= id::PLAYER_MAX {
+            let detail = format!("Stream '{}' is one too many: {} are played", play.stream_id, id::PLAYER_MAX);
+            return Err(EngineError::new(1_004_010, &detail));
+        }
         let view = self.view_for(&play.canvas, false)?;
         let shown = view.as_ref().map(|view| view.id());
         if let Some(id) = shown {
@@ -45,10 +50,6 @@ impl Core {
                 let _ = outcome.send(result.map(|()| ZegoPlayerState::Playing));
             });
             return Ok((number, outcome_is));
-        }
-        if self.players.len() >= id::PLAYER_MAX {
-            let detail = format!("Stream '{}' is one too many: {} are played", play.stream_id, id::PLAYER_MAX);
-            return Err(EngineError::new(1_004_010, &detail));
         }
         self.played_before.insert(play.stream_id.clone());
         let number = self.next_number();

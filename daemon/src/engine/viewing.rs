@@ -58,7 +58,7 @@ impl Core {
     fn create_platform_view(&mut self, target: PlatformTarget) -> Result<u64, EngineError> {
         self.ensure_created();
         let id = match target {
-            PlatformTarget::Null => self.views.create_null(),
+            PlatformTarget::Null => self.views.create_null()?,
             PlatformTarget::Pipe(descriptor) => self.views.create_pipe(descriptor)?,
         };
         self.created_view(id)
@@ -104,7 +104,7 @@ impl Engine {
     /// CreateTextureRenderer: the view's id.
     ///
     /// # Errors
-    /// A size that no texture can have; no memory.
+    /// A size that no texture can have; too many views; no memory.
     pub async fn create_texture(&self, width: u32, height: u32, format: TextureFormat) -> Result<u64, EngineError> {
         self.with(move |core| core.create_texture(width, height, format)).await
     }
@@ -148,7 +148,7 @@ impl Engine {
     /// CreatePlatformView: the view's id.
     ///
     /// # Errors
-    /// A descriptor that cannot be written to.
+    /// A descriptor that cannot be written to; too many views.
     pub async fn create_platform_view(&self, target: PlatformTarget) -> Result<u64, EngineError> {
         self.with(move |core| core.create_platform_view(target)).await
     }

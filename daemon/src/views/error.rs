@@ -17,6 +17,15 @@ pub enum ViewError {
         /// The number asked for.
         id: u64,
     },
+    /// More views than a user interface can need: one forgets to destroy them.
+    #[error("{limit} views exist: destroy those that are not needed any more")]
+    TooMany {
+        /// How many there can be.
+        limit: usize,
+    },
+    /// A pipe whose descriptor only reads.
+    #[error("the descriptor is not open for writing: give the other end of the pipe")]
+    NotWritable,
     /// A size that no texture can have.
     #[error("a texture cannot be {width}x{height}: each side is 1 to 8192 pixels")]
     Size {
@@ -40,7 +49,11 @@ impl ViewError {
     #[must_use]
     pub const fn code(&self) -> i32 {
         match self {
-            Self::NotFound { .. } | Self::NotATexture { .. } | Self::Size { .. } => 1_000_017,
+            Self::NotFound { .. }
+            | Self::NotATexture { .. }
+            | Self::TooMany { .. }
+            | Self::NotWritable
+            | Self::Size { .. } => 1_000_017,
             Self::Io { .. } => 1_000_099,
         }
     }

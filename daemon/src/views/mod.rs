@@ -107,6 +107,10 @@ pub struct OpenedTexture {
     pub layout: Layout,
 }
 
+/// How many views there can be at once. They outlive their callers, so one that starts again and again and never destroys
+/// its views would use up the memory.
+pub const VIEW_MAX: usize = 64;
+
 /// Somewhere that pictures go. All methods may be called from any thread.
 pub trait View: Send + Sync {
     /// The number by which clients know it.
@@ -158,7 +162,7 @@ impl Views {
     /// picture.
     ///
     /// # Errors
-    /// [`ViewError::Size`], or [`ViewError::Io`] when memory runs out.
+    /// [`ViewError::Size`], [`ViewError::TooMany`], or [`ViewError::Io`] when memory runs out.
     pub fn create_texture(&self, width: u32, height: u32, format: TextureFormat) -> Result<u64, ViewError> {
         self.add(|id| Ok(Entry::Texture(Arc::new(texture::Texture::new(id, width, height, format)?))))
     }
@@ -182,16 +186,17 @@ impl Views {
     /// Makes a view that writes Y4M to a descriptor (pipe, FIFO, socket or file).
     ///
     /// # Errors
-    /// [`ViewError::Io`] when the descriptor cannot be written to.
+    /// [`ViewError::TooMany`], [`ViewError::NotWritable`], or [`ViewError::Io`] when the system refuses it.
     pub fn create_pipe(&self, descriptor: OwnedFd) -> Result<u64, ViewError> {
         self.add(|id| Ok(Entry::Other(Arc::new(pipe::PipeView::new(id, descriptor)?))))
     }
 
     /// Makes a view that only counts.
-    pub fn create_null(&self) -> u64 {
-        let id = self.new_id();
-        self.lock().insert(id, Entry::Other(Arc::new(null::NullView::new(id))));
-        id
+    ///
+    /// # Errors
+    /// [`ViewError::TooMany`].
+    pub fn create_null(&self) -> Result<u64, ViewError> {
+        self.add(|id| Ok(Entry::Other(Arc::new(null::NullView::new(id)))))
     }
 
     /// Forgets a view.
@@ -225,6 +230,10 @@ impl Views {
     }
 
     fn add(&self, entry: impl FnOnce(u64) -> Result<Entry, ViewError>) -> Result<u64, ViewError> {
+        // Views are only added by the engine's one task: nobody comes between this look and the insertion.
+        if self.lock().len() >= VIEW_MAX {
+            return Err(ViewError::TooMany { limit: VIEW_MAX });
+        }
         let id = self.new_id();
         let entry = entry(id)?;
         self.lock().insert(id, entry);

@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn it_counts_what_it_is_shown() {
         let views = Views::new();
-        let id = views.create_null();
+        let id = views.create_null().unwrap();
         let view = views.get(id).unwrap();
         assert_eq!((view.id(), view.kind(), view.size(), view.frames_shown()), (id, ViewKind::Null, (0, 0), 0));
         let picture = PictureBuffer::new(64, 48);
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn a_destroyed_view_still_takes_pictures_from_whoever_holds_it() {
         let views = Views::new();
-        let (first, second) = (views.create_null(), views.create_null());
+        let (first, second) = (views.create_null().unwrap(), views.create_null().unwrap());
         assert_ne!(first, second);
         let held = views.get(first).unwrap();
         views.destroy(first).unwrap();
@@ -79,6 +79,6 @@ mod tests {
         assert!(matches!(views.get(first), Err(ViewError::NotFound { id }) if id == first));
         assert!(matches!(views.destroy(first), Err(ViewError::NotFound { .. })));
         assert_eq!(views.list().len(), 1);
-        assert_ne!(views.create_null(), first, "numbers are not used again");
+        assert_ne!(views.create_null().unwrap(), first, "numbers are not used again");
     }
 }

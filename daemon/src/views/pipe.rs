@@ -3,7 +3,7 @@
 //! A picture is copied once, into a mailbox that holds one; a thread of the view's own writes it out. When the reader stalls,
 //! newer pictures replace the one in the mailbox: only that reader loses pictures, and whoever shows them is never held up.
 
-use std::io::{self, IoSlice};
+use std::io::IoSlice;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -75,8 +75,7 @@ impl PipeView {
     pub(super) fn new(id: u64, descriptor: OwnedFd) -> Result<Self, ViewError> {
         let flags = fcntl_getfl(&descriptor).map_err(ViewError::io("looking at the pipe's descriptor"))?;
         if !flags.intersects(OFlags::WRONLY | OFlags::RDWR) {
-            let source = io::Error::new(io::ErrorKind::InvalidInput, "the descriptor is not open for writing");
-            return Err(ViewError::Io { action: "making a pipe view", source });
+            return Err(ViewError::NotWritable);
         }
         let stop = eventfd(0, EventfdFlags::CLOEXEC).map_err(ViewError::io("making an eventfd"))?;
         let mailbox = Mailbox {

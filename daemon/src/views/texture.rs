@@ -409,7 +409,7 @@ mod tests {
         }
         let id = views.create_texture(64, 48, TextureFormat::Xr24).unwrap();
         assert!(matches!(views.update_texture_size(id, 0, 1), Err(ViewError::Size { .. })));
-        let null = views.create_null();
+        let null = views.create_null().unwrap();
         assert!(matches!(views.open_texture(null), Err(ViewError::NotATexture { .. })));
         assert!(matches!(views.open_texture(999), Err(ViewError::NotFound { .. })));
     }

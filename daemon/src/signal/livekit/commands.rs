@@ -59,8 +59,13 @@ impl Task {
             Command::Subscribe(stream_id, audio, video, reply) => {
                 let known = !self.room.tracks(&stream_id).is_empty();
                 if known {
+                    let before = self.wants.of(&stream_id);
                     self.wants.set(&stream_id, audio, video);
                     self.update_subscriptions();
+                    self.tell_again(&stream_id, |kind| match kind {
+                        MediaKind::Audio => audio && !before.0,
+                        MediaKind::Video => video && !before.1,
+                    });
                 }
                 let _ = reply.send(if known { Ok(()) } else { Err(SignalError::UnknownStream(stream_id)) });
             }

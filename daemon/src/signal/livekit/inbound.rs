@@ -11,7 +11,7 @@ use super::super::room::Change;
 use super::offers::Answer;
 use super::task::{End, Playing, Task};
 use super::{SessionEvent, packets, refusal};
-use crate::rtc::{MediaReceiver, PeerEvent};
+use crate::rtc::{MediaKind, MediaReceiver, PeerEvent};
 
 impl Task {
     pub(super) async fn signal(&mut self, message: Response) -> Result<(), End> {
@@ -221,12 +221,20 @@ impl Task {
         }
     }
 
+    /// Tells again of media that arrives already: a stream that was given up and is wanted again before the server has
+    /// taken note goes on in its section, and no new track announces it.
+    pub(super) fn tell_again(&self, stream_id: &str, is_new: impl Fn(MediaKind) -> bool) {
+        for playing in self.playing.values().filter(|playing| playing.stream_id == stream_id && is_new(playing.kind)) {
+            self.tell(SessionEvent::Media { stream_id: stream_id.to_owned(), receiver: playing.receiver.clone() });
+        }
+    }
+
     fn track(&mut self, section: String, sid: String, receiver: MediaReceiver) {
         let Some(track) = self.room.track(&sid) else {
             self.unnamed.push_back((section, sid, receiver));
             return;
         };
-        let playing = Playing { sid, stream_id: track.stream_id.clone(), kind: track.kind };
+        let playing = Playing { sid, stream_id: track.stream_id.clone(), kind: track.kind, receiver: receiver.clone() };
         self.playing.insert(section, playing);
         self.tell(SessionEvent::Media { stream_id: track.stream_id, receiver });
     }

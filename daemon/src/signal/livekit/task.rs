@@ -40,6 +40,7 @@ pub(super) struct Playing {
     pub(super) sid: String,
     pub(super) stream_id: String,
     pub(super) kind: MediaKind,
+    pub(super) receiver: MediaReceiver,
 }
 
 /// Why the loop ended.

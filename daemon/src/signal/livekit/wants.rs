@@ -33,6 +33,11 @@ impl Wants {
         self.streams.insert(stream_id.to_owned(), Want { audio, video });
     }
 
+    /// Whether sound and pictures of a stream are wanted.
+    pub(super) fn of(&self, stream_id: &str) -> (bool, bool) {
+        self.streams.get(stream_id).map_or((false, false), |want| (want.audio, want.video))
+    }
+
     /// Wants nothing of a stream.
     pub(super) fn remove(&mut self, stream_id: &str) {
         self.streams.remove(stream_id);
@@ -108,7 +113,9 @@ mod tests {
         room.apply(&[bell(&[audio, video])]);
         assert_eq!(wants.difference(&room), told(&["TR_V"], &[]), "and is asked for again");
         assert_eq!(wants.asked(), ["TR_V"]);
+        assert_eq!(wants.of("door"), (false, true));
         wants.remove("door");
+        assert_eq!(wants.of("door"), (false, false));
         assert_eq!(wants.difference(&room), told(&[], &["TR_V"]));
     }
 }
