@@ -121,9 +121,19 @@ class Link:
 
 
 def make_link(
-    stage: Stage, *, delay_ms: float = 0, loss_percent: float = 0, jitter_ms: float = 0, seed: int = 7
+    stage: Stage,
+    *,
+    delay_ms: float = 0,
+    loss_percent: float = 0,
+    jitter_ms: float = 0,
+    rate_kbps: int = 0,
+    queue_ms: int = 200,
+    seed: int = 7,
 ) -> Link:
-    """Two new namespaces, 10.77.0.1 and 10.77.0.2, joined by a link with the given one-way delay and random loss."""
+    """Two new namespaces, 10.77.0.1 and 10.77.0.2, joined by a link with the given one-way delay and random loss.
+
+    With `rate_kbps` each direction carries only so much; what comes faster waits up to `queue_ms` and is lost then.
+    """
     left, right = make_namespace(stage), make_namespace(stage)
     addresses = ("10.77.0.1", "10.77.0.2")
     emulator = stage.start(
@@ -135,6 +145,8 @@ def make_link(
             f"--delay-ms={delay_ms}",
             f"--loss-percent={loss_percent}",
             f"--jitter-ms={jitter_ms}",
+            f"--rate-kbps={rate_kbps}",
+            f"--queue-ms={queue_ms}",
             f"--seed={seed}",
         ],
         stdin=subprocess.PIPE,

@@ -11,6 +11,26 @@ pub struct Conditions {
     pub jitter: u64,
     /// Share of packets that get lost, 0 to 1.
     pub loss: f64,
+    /// Bit rate, if it is limited.
+    pub limit: Option<Limit>,
+}
+
+/// A token bucket with a bounded queue: what comes faster than the rate waits, and what finds the queue full is lost.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    /// Bits per second; not 0.
+    pub rate: u64,
+    /// Bytes that pass at once after a rest.
+    pub burst: u64,
+    /// Bytes that may wait.
+    pub queue: u64,
+}
+
+impl Limit {
+    /// Time in nanoseconds that `bytes` take at the rate.
+    fn time(self, bytes: u64) -> u64 {
+        bytes * 8_000_000_000 / self.rate
+    }
 }
 
 /// One direction of a link.
@@ -20,6 +40,8 @@ pub struct Direction {
     random: Random,
     queue: VecDeque<(u64, Vec<u8>)>,
     last_due: u64,
+    /// When the token bucket is full again, were nothing more sent.
+    full_at: u64,
     /// Packets that were sent into it.
     pub packets: u64,
     /// Packets that it lost.
@@ -33,7 +55,7 @@ impl Direction {
     #[must_use]
     pub fn new(conditions: Conditions, seed: u64) -> Self {
         let queue = VecDeque::new();
-        Self { conditions, random: Random(seed), queue, last_due: 0, packets: 0, lost: 0, bytes: 0 }
+        Self { conditions, random: Random(seed), queue, last_due: 0, full_at: 0, packets: 0, lost: 0, bytes: 0 }
     }
 
     /// Takes a packet at time `now`.
@@ -44,10 +66,27 @@ impl Direction {
             self.lost += 1;
             return;
         }
+        let Some(leaves) = self.pass(packet.len() as u64, now) else {
+            self.lost += 1;
+            return;
+        };
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
         let jitter = (self.random.unit() * self.conditions.jitter as f64) as u64;
-        self.last_due = self.last_due.max(now + self.conditions.delay + jitter);
+        self.last_due = self.last_due.max(leaves + self.conditions.delay + jitter);
         self.queue.push_back((self.last_due, packet.to_vec()));
+    }
+
+    /// When a packet leaves the token bucket; `None` when the queue before it is full.
+    fn pass(&mut self, bytes: u64, now: u64) -> Option<u64> {
+        let Some(limit) = self.conditions.limit else { return Some(now) };
+        let full_at = self.full_at.max(now) + limit.time(bytes);
+        // What the bucket cannot pay for at once has to wait.
+        let wait = (full_at - now).saturating_sub(limit.time(limit.burst));
+        if wait > limit.time(limit.queue) {
+            return None;
+        }
+        self.full_at = full_at;
+        Some(now + wait)
     }
 
     /// The next packet that has arrived by `now`.
@@ -91,7 +130,7 @@ mod tests {
 
     #[test]
     fn packets_arrive_in_order_after_the_delay() {
-        let mut link = Direction::new(Conditions { delay: 40 * MS, jitter: 20 * MS, loss: 0.0 }, 1);
+        let mut link = Direction::new(Conditions { delay: 40 * MS, jitter: 20 * MS, loss: 0.0, limit: None }, 1);
         for number in 0..100_u8 {
             link.send(&[number], u64::from(number) * MS);
         }
@@ -106,7 +145,7 @@ mod tests {
 
     #[test]
     fn loss_has_its_rate_and_the_same_seed_loses_the_same() {
-        let conditions = Conditions { delay: 0, jitter: 0, loss: 0.02 };
+        let conditions = Conditions { delay: 0, jitter: 0, loss: 0.02, limit: None };
         let lost = |seed| {
             let mut link = Direction::new(conditions, seed);
             (0..20_000_u32).for_each(|number| link.send(&number.to_le_bytes(), 0));
@@ -115,5 +154,23 @@ mod tests {
         assert!((300..500).contains(&lost(7)), "{}", lost(7));
         assert_eq!(lost(7), lost(7));
         assert_ne!(lost(7), lost(8));
+    }
+
+    #[test]
+    fn a_limited_link_passes_its_rate_and_loses_what_its_queue_has_no_room_for() {
+        // 1 Mbit/s: a packet of 1250 bytes takes 10 ms.
+        let limit = Limit { rate: 1_000_000, burst: 2_500, queue: 12_500 };
+        let mut link = Direction::new(Conditions { delay: 0, jitter: 0, loss: 0.0, limit: Some(limit) }, 1);
+        let packet = [0; 1_250];
+        (0..20).for_each(|_| link.send(&packet, 0));
+        assert_eq!(link.lost, 8, "two pass at once and ten wait");
+        let mut arrivals = Vec::new();
+        while let Some(due) = link.next_due() {
+            arrivals.push(due / MS);
+            link.receive(due);
+        }
+        assert_eq!(arrivals, [0, 0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100]);
+        link.send(&packet, 1_000 * MS);
+        assert_eq!(link.next_due(), Some(1_000 * MS), "after a rest the bucket is full again");
     }
 }

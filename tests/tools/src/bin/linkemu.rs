@@ -11,8 +11,11 @@ use std::process::Command;
 use clap::Parser;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use zego_tools::link::{Conditions, Direction};
+use zego_tools::link::{Conditions, Direction, Limit};
 use zego_tools::{clock, tun};
+
+/// Bytes that a limited link passes at once after a rest: two full packets.
+const BURST: u64 = 3_000;
 
 /// Joins two network namespaces by a link with delay, loss and jitter.
 #[derive(Parser)]
@@ -30,6 +33,12 @@ struct Arguments {
     /// Up to this much more delay; packets stay in order.
     #[arg(long, default_value_t = 0.0)]
     jitter_ms: f64,
+    /// Bit rate of each direction in kbit/s; 0 is no limit. What comes faster waits in a queue of `--queue-ms`.
+    #[arg(long, default_value_t = 0)]
+    rate_kbps: u32,
+    /// Longest wait in the queue of a limited link; what would wait longer is lost.
+    #[arg(long, default_value_t = 200)]
+    queue_ms: u32,
     /// The same seed loses the same packets.
     #[arg(long, default_value_t = 7)]
     seed: u64,
@@ -42,10 +51,13 @@ fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // milliseconds, given by hand
     let nanoseconds = |ms: f64| (ms.max(0.0) * 1e6) as u64;
+    let rate = u64::from(arguments.rate_kbps) * 1_000;
+    let limit = (rate > 0).then(|| Limit { rate, burst: BURST, queue: rate * u64::from(arguments.queue_ms) / 8_000 });
     let conditions = Conditions {
         delay: nanoseconds(arguments.delay_ms),
         jitter: nanoseconds(arguments.jitter_ms),
         loss: arguments.loss_percent / 100.0,
+        limit,
     };
     let ends = [make_end(&arguments.left)?, make_end(&arguments.right)?];
     let mut directions = [Direction::new(conditions, arguments.seed), Direction::new(conditions, !arguments.seed)];
