@@ -49,10 +49,11 @@ def test_the_same_user_elsewhere(hub, device):
     assert out.args[1:3] == [0, 1002050]
     assert (out.args[3]["reason"], out.args[3]["reason_code"]) == ("kick_out", 6)
     assert out.args[3]["message"].endswith("[1002050]")
+    first.wait("PublisherStateUpdate", after=mark)
     assert [s.args[1:3] for s in first.signals("PublisherStateUpdate", mark)] == [[0, 1002050]]
     wait_until(lambda: deletions(desk, "twin"), "the stream to go")
     assert deletions(desk, "twin") == [3]
-    assert not first.objects("Room") and not first.objects("Publisher")
+    wait_until(lambda: not first.objects("Room") and not first.objects("Publisher"), "the objects to go")
     second.publish("twin")
 
 
@@ -77,7 +78,7 @@ def refused_come_back(first, mark):
     assert out.args[2] == 1002086
     assert (out.args[3]["reason"], out.args[3]["reason_code"]) == ("reconnect_failed", 5)
     first.wait("PublisherStateUpdate", lambda s: s.args[1] == 0, after=mark)
-    assert not first.objects("Room") and not first.objects("Publisher")
+    wait_until(lambda: not first.objects("Room") and not first.objects("Publisher"), "the objects to go")
 
 
 def test_whoever_was_offline_does_not_put_the_newcomer_out(stage, hub, device):

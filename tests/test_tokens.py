@@ -6,7 +6,7 @@ import time
 import pytest
 
 from rig import tokens
-from rig.device import options
+from rig.device import options, wait_until
 from rig.hub import start_hub
 
 ERROR = "org.zegod1.Error."
@@ -159,8 +159,8 @@ def test_an_expired_token_ends_the_session_where_that_is_configured(stage, devic
     out = door.wait("RoomStateUpdate", lambda s: s.args[1] == 0, timeout=10)
     assert out.args[2] == 1002056
     assert (out.args[3]["reason"], out.args[3]["reason_code"]) == ("kick_out", 6)
-    assert [s.args[1:3] for s in door.signals("PublisherStateUpdate")][-1] == [0, 1002056]
-    assert not door.objects("Publisher")
+    door.wait("PublisherStateUpdate", lambda s: s.args[1:3] == [0, 1002056])
+    wait_until(lambda: not door.objects("Publisher"), "the publisher to go")
     time.sleep(3)
     assert len(desk.objects("Room")) == 1, "a renewed token keeps its user in"
 
