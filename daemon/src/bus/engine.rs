@@ -165,7 +165,7 @@ impl EngineInterface {
 
     /// Sets the room's extra information, which everybody sees and who comes later finds: one key in a room, under 128
     /// bytes, with a value up to 128 bytes, 10 times a second at most.
-    /// Errors: InvalidArgument, RoomNotFound, RateLimited, ServerUnreachable, Unsupported. Command: zegoctl extra-info.
+    /// Errors: InvalidArgument, RoomNotFound, RateLimited, ServerUnreachable, Unsupported.
     async fn set_room_extra_info(
         &self,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
@@ -375,9 +375,8 @@ impl EngineInterface {
     }
 
     /// A picture of a played stream at its size, or (empty) of the camera at the encoder's: a sealed memfd that holds an image
-    /// of 8 bit RGB. options: `format` s (`png`, `jpeg`). Waits up to 2 s for a picture.
-    /// Errors: InvalidArgument (also when no picture comes: 1003030, 1004030), NotPublishing, NotPlaying.
-    /// Command: zegoctl snapshot.
+    /// of 8 bit RGB. options: `format` s (`png`, `jpeg`). Waits up to 2 s for a picture; when none comes, the codes 1003030 and
+    /// 1004030 say so. Errors: InvalidArgument, NotPublishing, NotPlaying.
     #[zbus(out_args("image"))]
     async fn take_snapshot(
         &self,
@@ -494,7 +493,8 @@ impl EngineInterface {
     /// Tells the caller, and nobody else, how loud the microphone and each played stream are, until it stops or leaves the
     /// bus: CapturedSoundLevelUpdate and RemoteSoundLevelUpdate. Opens no device; what is closed or muted has level 0.
     /// Calling again changes the options. options: `interval_ms` u (100 to 3000, default 100), `vad` b (voice or noise, too:
-    /// CapturedVoiceActivityUpdate and RemoteVoiceActivityUpdate). Errors: InvalidArgument (1006031 for the interval).
+    /// CapturedVoiceActivityUpdate and RemoteVoiceActivityUpdate). Another interval has the code 1006031.
+    /// Errors: InvalidArgument.
     async fn start_sound_level_monitor(
         &self,
         #[zbus(header)] header: Header<'_>,
@@ -513,7 +513,7 @@ impl EngineInterface {
         .await
     }
 
-    /// Tells the caller sound levels no more. None asked for is fine.
+    /// Tells the caller sound levels no more. None asked for is fine. Errors: none.
     async fn stop_sound_level_monitor(
         &self,
         #[zbus(header)] header: Header<'_>,
@@ -531,7 +531,7 @@ impl EngineInterface {
     /// Records a played stream, or (empty) the captured one, to the caller's descriptor, as a fragmented MP4 of H.264 (or a VP8
     /// stream as it is) and Opus, without encoding anything twice. options: `audio` b, `video` b (both default true). Ends with
     /// StopRecording, the stream, the engine, the caller, or a descriptor that takes no more; RecordingStateUpdate tells.
-    /// Errors: InvalidArgument, NotPublishing, NotPlaying. Command: zegoctl record.
+    /// Errors: InvalidArgument, NotPublishing, NotPlaying.
     async fn start_recording(
         &self,
         #[zbus(header)] header: Header<'_>,
