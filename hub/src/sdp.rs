@@ -273,7 +273,35 @@ fn push(out: &mut String, line: &str) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Lines of a real offer, mixed up and cut anywhere, with noise between them, read and rewritten.
+        #[test]
+        fn no_description_makes_it_panic(
+            picks in proptest::collection::vec((any::<prop::sample::Index>(), 0_usize..80, "[ -~é:/;=]{0,20}"), 0..40),
+        ) {
+            let lines: Vec<&str> = OFFER.split("\r\n").collect();
+            let mut text = String::new();
+            for (line, length, noise) in picks {
+                let line = line.get(&lines);
+                text.push_str(line.get(..length).unwrap_or(line));
+                text.push_str(&noise);
+                text.push_str("\r\n");
+            }
+            let found = sections(&text);
+            let edit = |_: &str| Edit {
+                msid: Some(Some(("stream".to_owned(), "track".to_owned()))),
+                direction: Some(Direction::Inactive),
+                prefer: vec!["102".to_owned()],
+                stereo: true,
+                start_bitrates: vec![("96".to_owned(), "x-google-start-bitrate=600".to_owned())],
+            };
+            prop_assert_eq!(sections(&rewrite(&text, edit)).len(), found.len());
+        }
+    }
 
     const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1 2 3\r\n\
         m=audio 9 UDP/TLS/RTP/SAVPF 111 63\r\na=mid:0\r\na=sendonly\r\na=msid:camera MIC1\r\n\

@@ -89,7 +89,45 @@ impl Options {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use zbus::Variant;
+
+    fn any_value() -> impl Strategy<Value = Variant<'static>> {
+        prop_oneof![
+            any::<bool>().prop_map(Variant::from),
+            any::<u8>().prop_map(Variant::from),
+            any::<i32>().prop_map(Variant::from),
+            any::<u32>().prop_map(Variant::from),
+            any::<i64>().prop_map(Variant::from),
+            any::<f64>().prop_map(Variant::from),
+            ".{0,20}".prop_map(Variant::from),
+            proptest::collection::vec(any::<u32>(), 0..4).prop_map(Variant::from),
+            any::<i32>().prop_map(|inner| Variant::from(Variant::from(inner))),
+        ]
+    }
+
+    proptest! {
+        /// Whatever is given: a key is taken if its type is right, and refused otherwise; nothing is passed over in silence.
+        #[test]
+        fn nothing_is_taken_for_what_it_is_not(
+            given in proptest::collection::hash_map("(channel|token|wait|[a-z]{1,8})", any_value(), 0..5),
+        ) {
+            let right = given.iter().all(|(key, value)| match key.as_str() {
+                "channel" => value.value_signature() == "i",
+                "token" => value.value_signature() == "s",
+                "wait" => value.value_signature() == "b",
+                _ => false,
+            });
+            let own = |value: Variant<'static>| OwnedVariant::try_from(value).unwrap();
+            let values = given.into_iter().map(|(key, value)| (key, own(value))).collect();
+            let mut some = Options::new("LoginRoom", values);
+            let taken = some.take::<i32>("channel").is_ok()
+                && some.take::<String>("token").is_ok()
+                && some.take::<bool>("wait").is_ok()
+                && some.finish().is_ok();
+            prop_assert_eq!(taken, right);
+        }
+    }
 
     fn options(values: &[(&str, Variant<'static>)]) -> Options {
         let own = |value: &Variant<'static>| OwnedVariant::try_from(value.try_clone().unwrap()).unwrap();

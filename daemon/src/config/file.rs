@@ -128,7 +128,24 @@ fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// A right file with anything inserted anywhere, and plain noise: read, or refused with a line that exists.
+        #[test]
+        fn no_file_makes_it_panic(at in any::<prop::sample::Index>(), inserted in "[\\PC\n\t\"\\[\\]=]{0,30}", cut: bool) {
+            let right = "[camera]\nsource = \"pattern\"\nwidth = 640\n\n[video]\nbitrate_kbps = 600\n";
+            let (head, tail) = right.split_at(at.index(right.len()));
+            for text in [format!("{head}{inserted}{}", if cut { "" } else { tail }), inserted] {
+                if let Err(ConfigError::Mistake { line, text: said, .. }) = parse(Path::new("x.toml"), &text) {
+                    prop_assert!(line >= 1 && line <= text.lines().count() + 1, "line {} of {:?}", line, text);
+                    prop_assert!(!said.is_empty());
+                }
+            }
+        }
+    }
 
     #[test]
     fn distances_count_letters() {

@@ -88,7 +88,8 @@ pub(super) fn find_samples(file: &mut (impl Read + Seek)) -> Result<Samples, Str
                 return Ok(Samples { encoding, rate, channels, start, length });
             }
             _ => {
-                file.seek_relative(i64::from(size.next_multiple_of(2))).map_err(io)?;
+                // Chunks begin at even offsets.
+                file.seek_relative(i64::from(size) + i64::from(size % 2)).map_err(io)?;
             }
         }
     }
@@ -136,6 +137,8 @@ pub(super) fn header(rate: u32, bytes: u32) -> [u8; HEADER_BYTES] {
 #[cfg(test)]
 mod tests {
     use std::io::Cursor;
+
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -194,6 +197,39 @@ mod tests {
         ] {
             let error = find_samples(&mut bytes).unwrap_err();
             assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    /// Found by the property below: making the size even overflowed.
+    #[test]
+    fn a_chunk_of_the_largest_size_is_passed_over() {
+        let bytes = b"RIFF\0\0\0\0WAVELIST\xff\xff\xff\xffabc".to_vec();
+        assert!(find_samples(&mut Cursor::new(bytes)).unwrap_err().contains("ends before"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_file_makes_it_panic(
+            chunks in proptest::collection::vec(
+                (
+                    prop_oneof![Just(*b"fmt "), Just(*b"data"), Just(*b"LIST"), any::<[u8; 4]>()],
+                    prop_oneof![0_u32..64, Just(u32::MAX), any::<u32>()],
+                    proptest::collection::vec(any::<u8>(), 0..64),
+                ),
+                0..6,
+            ),
+        ) {
+            let mut bytes = b"RIFF\0\0\0\0WAVE".to_vec();
+            for (name, size, body) in chunks {
+                bytes.extend(name);
+                bytes.extend(size.to_le_bytes());
+                bytes.extend(body);
+            }
+            let whole = bytes.len() as u64;
+            if let Ok(found) = find_samples(&mut Cursor::new(bytes)) {
+                prop_assert!(found.length > 0 && found.start + found.length <= whole);
+                prop_assert_eq!(found.length % (found.encoding.bytes() * found.channels) as u64, 0);
+            }
         }
     }
 

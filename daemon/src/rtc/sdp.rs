@@ -286,7 +286,30 @@ fn mime(kind: MediaKind, name: &str, fmtp: &str) -> Option<Mime> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Lines of a real answer, mixed up and cut anywhere, with noise between them.
+        #[test]
+        fn no_description_makes_it_panic(
+            picks in proptest::collection::vec((any::<prop::sample::Index>(), 0_usize..80, "[ -~é:/;=]{0,20}"), 0..40),
+        ) {
+            let lines: Vec<&str> = ANSWER.split("\r\n").collect();
+            let mut text = String::new();
+            for (line, length, noise) in picks {
+                let line = line.get(&lines);
+                text.push_str(line.get(..length).unwrap_or(line));
+                text.push_str(&noise);
+                text.push_str("\r\n");
+            }
+            for section in sections(&text) {
+                prop_assert!(section.mid_extension != Some(0) && section.level_extension != Some(0));
+            }
+            prop_assert!(candidates(&text).count() <= text.lines().count());
+        }
+    }
 
     const ANSWER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1 2\r\n\
         m=audio 9 UDP/TLS/RTP/SAVPF 111 63\r\na=mid:0\r\na=sendonly\r\na=msid:PA_1|door TR_a\r\n\

@@ -149,11 +149,12 @@ impl Camera for H264Camera {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use openh264::OpenH264API;
     use openh264::encoder::{Encoder, EncoderConfig};
     use openh264::formats::YUVSource;
-
-    use std::fs;
+    use proptest::prelude::*;
 
     use super::*;
     use crate::picture::PictureBuffer;
@@ -191,6 +192,25 @@ mod tests {
                 encoder.encode(&Source(&picture)).unwrap().to_vec()
             })
             .collect()
+    }
+
+    proptest! {
+        /// Whatever a file holds: the access units follow each other, and nothing between them is left out.
+        #[test]
+        fn any_stream_is_cut_without_gaps(
+            stream in proptest::collection::vec(prop_oneof![Just(0_u8), Just(1), Just(0x65), Just(0x67), any::<u8>()], 0..400),
+        ) {
+            let found = access_units(&stream);
+            for pair in found.windows(2) {
+                prop_assert_eq!(pair[0].end, pair[1].start);
+            }
+            for unit in &found {
+                prop_assert!(unit.start < unit.end && unit.end <= stream.len());
+            }
+            for unit in units(&stream) {
+                prop_assert!(body(&stream[unit.clone()]).len() < unit.len());
+            }
+        }
     }
 
     #[test]

@@ -63,7 +63,8 @@ fn skip_scaling_list(bits: &mut Bits, length: u32) -> Option<()> {
     let (mut last, mut next) = (8, 8);
     for _ in 0..length {
         if next != 0 {
-            next = (last + bits.signed()? + 256) % 256;
+            // Legal differences fit into a byte; reduced first, others cannot overflow.
+            next = (last + bits.signed()?.rem_euclid(256)) % 256;
         }
         last = if next == 0 { last } else { next };
     }
@@ -136,6 +137,8 @@ pub(crate) fn size(unit: &[u8]) -> Option<Size> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// Writes bits as a parameter set has them.
@@ -202,6 +205,35 @@ mod tests {
             .unsigned(44)
             .bits(0b1100, 4);
         assert_eq!(size(&high.unit()), Some(Size { width: 1280, height: 720 }));
+    }
+
+    /// Found by the property below: the sum overflowed.
+    #[test]
+    fn a_scaling_list_with_a_huge_difference_is_read_over() {
+        let start = Writer::default().bits(100, 8).bits(0x00_1f, 16).unsigned(0).unsigned(1).unsigned(0).unsigned(0);
+        // A first list whose first difference is 2^31 - 1.
+        let list = start.bits(0, 1).bits(1, 1).bits(1, 1).unsigned(u32::MAX - 2);
+        assert_eq!(size(&list.unit()), None);
+    }
+
+    proptest! {
+        /// Also behind the profiles that have scaling lists.
+        #[test]
+        fn no_parameter_set_makes_it_panic(
+            profile in prop_oneof![Just(66_u8), Just(100), Just(244), any::<u8>()],
+            rest in proptest::collection::vec(prop_oneof![any::<u8>(), Just(0_u8), Just(0xff)], 0..80),
+        ) {
+            let unit: Vec<u8> = [0x67, profile].into_iter().chain(rest).collect();
+            if let Some(found) = size(&unit) {
+                prop_assert!((2..=8192).contains(&found.width) && (2..=8192).contains(&found.height));
+            }
+        }
+
+        #[test]
+        fn any_size_is_read_back(columns in 1_u32..=512, rows in 1_u32..=512) {
+            let unit = baseline(columns, rows).bits(0b1100, 4).unit();
+            prop_assert_eq!(size(&unit), Some(Size { width: columns * 16, height: rows * 16 }));
+        }
     }
 
     #[test]

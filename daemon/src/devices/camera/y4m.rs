@@ -400,6 +400,7 @@ mod tests {
     use std::io::Write;
     use std::path::PathBuf;
 
+    use proptest::prelude::*;
     use tempfile::TempDir;
 
     use super::*;
@@ -407,6 +408,27 @@ mod tests {
     use crate::picture::PictureBuffer;
 
     const HEADER: &[u8] = b"YUV4MPEG2 W160 H120 F50:1 Ip A1:1 C420jpeg\n";
+
+    proptest! {
+        #[test]
+        fn no_header_makes_it_panic(fields in proptest::collection::vec("[WHFICAX]?[0-9:a-zé-]{0,22}", 0..8), any in ".*") {
+            let _ = Header::parse(&any);
+            if let Ok(header) = Header::parse(&format!("YUV4MPEG2 {}", fields.join(" "))) {
+                let pixels = vec![0; header.frame_bytes().min(1 << 20)];
+                if pixels.len() == header.frame_bytes() {
+                    let picture = header.picture(&pixels);
+                    prop_assert!(picture.width.is_multiple_of(2) && picture.height.is_multiple_of(2));
+                }
+                prop_assert!(header.format().fps > 0.0 && header.format().fps <= 240.0);
+            }
+        }
+
+        #[test]
+        fn a_written_header_is_read_back(width in 2_usize..=8192, height in 2_usize..=8192, fps in 1_u32..=240) {
+            let header = Header::parse(&format!("YUV4MPEG2 W{width} H{height} F{fps}:1 C420jpeg"));
+            prop_assert_eq!(header, Ok(Header { width, height, rate: (fps, 1) }));
+        }
+    }
 
     fn frame(counter: u16, width: usize, height: usize) -> Vec<u8> {
         let mut picture = PictureBuffer::new(width, height);

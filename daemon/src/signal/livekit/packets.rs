@@ -95,7 +95,34 @@ pub(super) fn message(from: String, user: proto::UserPacket) -> Message {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_message_comes_out_as_it_went_in(
+            topic in ".{0,40}", payload in proptest::collection::vec(any::<u8>(), 0..2000), reliable: bool,
+        ) {
+            let sent = DataMessage { topic: topic.clone(), payload: payload.clone(), reliable, ..ring() };
+            let (from, value) = decode(&sent.packets(&mut 0)[0]).expect("a message");
+            let Value::User(user) = value else { panic!("{value:?}") };
+            let message = message(from, user);
+            prop_assert_eq!((message.topic, message.payload), (topic, payload));
+        }
+
+        #[test]
+        fn no_packet_makes_it_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200), at: prop::sample::Index, change: u8,
+        ) {
+            let _ = decode(&bytes);
+            let mut packet = DataMessage { payload: bytes, ..ring() }.packets(&mut 0)[0].to_vec();
+            let place = at.index(packet.len());
+            packet[place] ^= change;
+            let _ = decode(&packet);
+            let _ = decode(&packet[..place]);
+        }
+    }
 
     fn ring() -> DataMessage {
         DataMessage {
