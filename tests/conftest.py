@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Playwright, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -108,6 +109,13 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def hub(stage: Stage, request: pytest.FixtureRequest) -> Hub:
     """A hub on loopback; for a test with the mark `any_server`, LiveKit's server in its second run."""
     return SERVERS[getattr(request, "param", "zegohub")](stage)
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    """What drives browsers. Its event loop runs in this thread for as long as it is there: not longer than a module."""
+    with sync_playwright() as playwright:
+        yield playwright
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ import time
 
 import numpy as np
 import pytest
-from playwright.sync_api import Playwright, sync_playwright
-
 from browser.chromium import HubPage, start_chromium
 from rig.device import start_device
 from rig.hub import Hub, start_hub
@@ -20,12 +18,6 @@ ROOM = "lobby"
 SECONDS = 10.0
 FAKE_BEEP = 400.0
 """Hz of the beep that Chromium's fake microphone makes twice a second, 20 ms long."""
-
-
-@pytest.fixture(scope="session")
-def playwright() -> Playwright:
-    with sync_playwright() as playwright:
-        yield playwright
 
 
 @pytest.fixture

@@ -198,7 +198,9 @@ def test_a_login_without_a_network_succeeds_when_it_comes(call, measured, kind):
     for _ in range(3):
         begin()
         mark = c.desk.mark()
-        token = options(token=c.hub.token("desk", "lobby"), server=c.hub.url, wait=False)
+        token = options(
+            token=c.hub.token("desk", "lobby"), server=c.hub.url, wait=False, is_user_status_notify=True
+        )
         assert c.desk.call("LoginRoom", "lobby", "desk", "", token)[1] == 1
         c.desk.call("StartPublishing", "desk", {})
         time.sleep(6)
@@ -225,7 +227,9 @@ def test_a_line_that_breaks_during_the_login(call, measured):
     seconds = []
     for delay in (0.0, 0.02, 0.04, 0.07, 0.12):
         mark, quiet = c.desk.mark(), c.door.mark()
-        token = options(token=c.hub.token("desk", "lobby"), server=c.hub.url, wait=False)
+        token = options(
+            token=c.hub.token("desk", "lobby"), server=c.hub.url, wait=False, is_user_status_notify=True
+        )
         c.desk.call("LoginRoom", "lobby", "desk", "", token)
         c.desk.call("StartPublishing", "desk", {})
         time.sleep(delay)

@@ -3,12 +3,10 @@
 import os
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from browser.chromium import start_chromium
-from playwright.sync_api import Playwright, sync_playwright
 from rig.device import Device, options, start_device, wait_until
 from rig.hub import start_hub
 from rig.island import make_island
@@ -17,12 +15,6 @@ from rig.stage import Stage
 from sdk.client import start_peer
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as playwright:
-        yield playwright
 
 
 PLAY = Path(__file__).parent / "browser" / "play_file.js"

@@ -15,6 +15,7 @@ seconds, bar's counter or -, width, height) and `DIR/S.wav`.
 import argparse
 import asyncio
 import json
+import os
 import sys
 import time
 import wave
@@ -34,7 +35,8 @@ TOPICS = ("zego.broadcast", "zego.barrage", "zego.command")
 
 
 def tell(event: str, **words: object) -> None:
-    print(json.dumps({"event": event, **words}), flush=True)
+    # In one write and on a line of its own: the SDK's threads write to the same log.
+    os.write(1, f"\n{json.dumps({'event': event, **words})}\n".encode())
 
 
 def picture(counter: int, now: float) -> bytearray:
@@ -151,8 +153,14 @@ class Peer:
         tell("track", user=owner.identity, stream=publication.name, kind=kind(track))
         self.spawn(self.watch(track, publication.name) if kind(track) == "video" else self.hear(track, publication.name))
 
+    def file(self, name: str) -> Path:
+        """A new file: of a stream that came again, whoever still writes to the old one does not write to this one."""
+        path = self.folder / name
+        path.unlink(missing_ok=True)
+        return path
+
     async def watch(self, track: rtc.Track, stream: str) -> None:
-        with (self.folder / f"{stream}.frames").open("w", buffering=1) as log:
+        with self.file(f"{stream}.frames").open("w", buffering=1) as log:
             async for event in rtc.VideoStream(track, format=rtc.VideoBufferType.I420):
                 frame = event.frame
                 luma = np.frombuffer(frame.data, np.uint8, frame.width * frame.height).reshape(frame.height, frame.width)
@@ -160,7 +168,7 @@ class Peer:
                 log.write(f"{time.monotonic():.6f} {bar.counter if bar else '-'} {frame.width} {frame.height}\n")
 
     async def hear(self, track: rtc.Track, stream: str) -> None:
-        with wave.open(str(self.folder / f"{stream}.wav"), "wb") as file:
+        with wave.open(str(self.file(f"{stream}.wav")), "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
             file.setframerate(RATE)
