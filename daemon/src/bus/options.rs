@@ -102,7 +102,6 @@ mod tests {
             any::<f64>().prop_map(Variant::from),
             ".{0,20}".prop_map(Variant::from),
             proptest::collection::vec(any::<u32>(), 0..4).prop_map(Variant::from),
-            any::<i32>().prop_map(|inner| Variant::from(Variant::from(inner))),
         ]
     }
 
