@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::ws::{Message, WebSocket};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
 use livekit_protocol as proto;
 use prost::Message as _;
 use tokio::sync::mpsc;
@@ -48,7 +48,9 @@ pub async fn serve(mut socket: WebSocket, connection: ConnectionKey, join: Join,
             message = messages.recv() => match message {
                 Some(Outbound::Message(response)) => frame(*response, json),
                 Some(Outbound::Close) | None => {
-                    let _ = tokio::time::timeout(SEND_TIMEOUT, socket.send(Message::Close(None))).await;
+                    // Without a code a browser takes it for a fault.
+                    let normal = CloseFrame { code: close_code::NORMAL, reason: Utf8Bytes::default() };
+                    let _ = tokio::time::timeout(SEND_TIMEOUT, socket.send(Message::Close(Some(normal)))).await;
                     break;
                 }
             },
