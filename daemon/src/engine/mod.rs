@@ -24,6 +24,7 @@ mod player;
 mod playing;
 mod publishing;
 mod quality;
+mod recent;
 mod recording;
 mod request;
 mod room;

@@ -7,7 +7,7 @@ use zego_protocol::state::ZegoPublisherState;
 use super::channel::{ChannelInput, ChannelSetup, PublishJob, VideoSettings, Want, start};
 use super::core::{ChannelEntry, Core, Published};
 use super::error::EngineError;
-use super::handle::{Engine, Reply};
+use super::handle::{Engine, Reply, Task};
 use super::player::PlayerInput;
 use super::request::{AudioChoice, CanvasRequest, Publish, VideoChoice};
 use super::rooms::PATIENCE;
@@ -99,7 +99,7 @@ impl Core {
                 entry.publishing = None;
             }
         });
-        self.published_before.insert(publish.stream_id.clone());
+        self.published_before.insert(&publish.stream_id);
         let (outcome, outcome_is) = oneshot::channel();
         let room_number = room.number;
         let entry = self.channel(channel)?;
@@ -122,18 +122,29 @@ impl Core {
     }
 
     fn set_stream_extra_info(&mut self, stream_id: &str, text: String, reply: Reply<()>) {
-        let published = self.channels.values_mut().find_map(|entry| {
-            Some((&entry.channel, entry.publishing.as_mut()?)).filter(|(_, p)| p.stream_id == stream_id)
+        let found = self.channels.iter().find_map(|(number, entry)| {
+            let published = entry.publishing.as_ref().filter(|published| published.stream_id == stream_id)?;
+            Some((*number, published.serial, &entry.channel))
         });
-        match published {
-            Some((channel, published)) => {
-                published.extra_info.clone_from(&text);
-                channel.tell(ChannelInput::ExtraInfo(text, reply));
-            }
-            None => {
-                let _ = reply.send(Err(EngineError::new(1_003_001, &format!("Stream '{stream_id}' is not published"))));
-            }
-        }
+        let Some((number, serial, channel)) = found else {
+            let _ = reply.send(Err(EngineError::new(1_003_001, &format!("Stream '{stream_id}' is not published"))));
+            return;
+        };
+        let (taken, is_taken) = oneshot::channel();
+        channel.tell(ChannelInput::ExtraInfo(text.clone(), taken));
+        // The list of streams shows what the server took.
+        let tasks = self.tasks.clone();
+        tokio::spawn(async move {
+            let taken = is_taken.await.unwrap_or_else(|_| Err(EngineError::new(1_003_001, "The publisher ended")));
+            let task: Task = Box::new(move |core| {
+                let entry = core.channels.get_mut(&number).and_then(|entry| entry.publishing.as_mut());
+                if let Some(published) = entry.filter(|published| taken.is_ok() && published.serial == serial) {
+                    published.extra_info = text;
+                }
+                let _ = reply.send(taken);
+            });
+            let _ = tasks.send(task);
+        });
     }
 
     fn stop_publishing(&mut self, stream_id: &str, reply: Reply<()>) {
