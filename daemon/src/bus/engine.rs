@@ -157,7 +157,7 @@ impl EngineInterface {
 
     /// Sets the room's extra information, which everybody sees and who comes later finds: one key in a room, under 128
     /// bytes, with a value up to 128 bytes, 10 times a second at most.
-    /// Errors: InvalidArgument, RoomNotFound, RateLimited, ServerUnreachable, Unsupported.
+    /// Errors: InvalidArgument, RoomNotFound, RateLimited, ServerUnreachable, Forbidden, Unsupported.
     async fn set_room_extra_info(&self, room_id: String, key: String, value: String) -> Result<()> {
         self.run("SetRoomExtraInfo", self.engine.set_room_extra_info(&room_id, &key, &value)).await
     }
@@ -188,7 +188,8 @@ impl EngineInterface {
         self.run("StopPublishing", self.engine.stop_publishing(&stream_id)).await
     }
 
-    /// Changes the text of a stream of ours, which the others in the room see. Errors: InvalidArgument, NotPublishing.
+    /// Changes the text of a stream of ours, which the others in the room see.
+    /// Errors: InvalidArgument, NotPublishing, ServerUnreachable, Forbidden, Unsupported.
     async fn set_stream_extra_info(&self, stream_id: String, extra_info: String) -> Result<()> {
         self.run("SetStreamExtraInfo", self.engine.set_stream_extra_info(&stream_id, &extra_info)).await
     }
@@ -436,7 +437,7 @@ impl EngineInterface {
     ) -> zbus::Result<()>;
 
     /// Streams of others came (0) or went (1): stream id, user id, user name, and `extra_info` s, `has_audio` b,
-    /// `has_video` b, `delete_reason` i.
+    /// `has_video` b (of one that went: whether it ever had), `delete_reason` i.
     #[zbus(signal)]
     pub(super) async fn room_stream_update(
         to: &SignalEmitter<'_>,
