@@ -5,6 +5,7 @@ import time
 import pytest
 from dbus_fast import Variant
 
+from rig.call import watch
 from rig.device import options, wait_until
 from rig.hub import start_hub
 from rig.network import free_port
@@ -133,12 +134,7 @@ def test_messages_reach_the_others(hub, device):
 def test_another_camera_in_the_middle_of_a_call(hub, device):
     """UseDevice and EnableCamera while publishing: the stream stays, its pictures change, stop and go on."""
     door, desk = device("door", more_cameras=("pattern:2",)), device("desk")
-    for d in (door, desk):
-        d.login("lobby")
-    door.publish("door")
-    view = desk.texture()
-    desk.play("door", view=view.view)
-    view.next()
+    view = watch(door, desk)
     other = next(path for path, d in door.objects("Device").items() if d["DeviceID"] == "pattern:2")
     mark = desk.mark()
     door.call("UseDevice", other, 0)

@@ -49,6 +49,9 @@ def test_every_member_is_explained_and_every_method_names_its_errors(served):
 def test_every_command_exists_with_its_options(served):
     there = {f"{interface.name.rpartition('.')[2]}.{member.name}" for interface, member in members(served)}
     assert set(dbus.COMMANDS) <= there, "a command of a member that is not there"
+    without = {f"{interface.name.rpartition('.')[2]}.{member.name}" for interface, member in members(served)
+               if member.kind == "method" or member.writable} - set(dbus.COMMANDS)
+    assert without == dbus.PROGRAMS_ONLY, "zegoctl has a command for everything else"
     for line in dbus.COMMANDS.values():
         words = line.split()
         shown = subprocess.run([program("zegoctl"), words[1], "--help"], capture_output=True, text=True)

@@ -9,6 +9,7 @@ import pytest
 from dbus_fast import Variant
 
 from rig.bus import BusError
+from rig.call import watch
 from rig.device import Device, wait_until
 from rig.flow import judge
 from rig.sound import WavWatch, find_beeps, longest_silence, read_wav, write_tone
@@ -270,12 +271,7 @@ def test_a_microphone_pulled_out_and_plugged_in_again(hub, device, stage, measur
     """The picture goes on; the sound is back within 2 s of the microphone."""
     file = write_tone(stage.path("microphone.wav"), ONE_HZ)
     door, desk = device("door", microphone=f"file:{file}"), device("desk", speaker="wav")
-    for d in (door, desk):
-        d.login("lobby")
-    door.publish("door")
-    view = desk.texture()
-    desk.play("door", view=view.view)
-    view.next()
+    view = watch(door, desk)
     microphone = door.find_device(f"file:{file}")
     wait_until(lambda: find_beeps(read_wav(desk.speaker)), "the tone")
     mark = door.mark()

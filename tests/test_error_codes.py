@@ -39,6 +39,7 @@ ELSEWHERE = {
     1002055: "tests/test_kick.py",
     1002056: "tests/test_tokens.py",
     1002071: "tests/test_messages.py",
+    1002072: "tests/test_messages.py",
     1002082: "tests/test_tokens.py",
     1002086: "tests/test_kick.py",
     1003030: "tests/test_snapshot.py",

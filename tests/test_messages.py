@@ -118,6 +118,22 @@ def test_rates(three):
     assert len(desk.signals("BroadcastMessageReceived")) == 2 + broadcasts
 
 
+def test_the_users_of_a_room_share_its_pace(three, measured):
+    """20 barrages a second of everybody together: two who are slow enough alone are too fast together."""
+    door, desk, _ = three
+    for d in (door, desk):
+        d.call("SendBarrageMessage", "lobby", "the first one waits for the connection")
+    time.sleep(1)
+    taken, codes = 0, []
+    for _ in range(40):
+        for d in (door, desk):
+            some, refusals = attempts(d, 1, "SendBarrageMessage", "lobby", "wow")
+            taken += some
+            codes += refusals
+    measured(f"{taken} of 80 barrages were taken")
+    assert 20 <= taken < 80 and 1002072 in codes and set(codes) <= {1002071, 1002072}
+
+
 def test_without_a_room(device, hub):
     error = device("door").refusal("SendBroadcastMessage", "lobby", "x")
     assert (error.name, error.code) == (f"{ERROR}NotLoggedIn", 1000002)

@@ -256,3 +256,20 @@ def test_the_layer_of_a_player(hub, device):
         desk.set(player, "Player", "VideoLayer", Variant("s", word))
         assert desk.get(player, "Player", "VideoLayer") == word
         view.next(view.newest + 5)
+
+
+def test_a_stream_that_is_waited_for_says_so_however_often_it_is_asked_for(hub, device):
+    """StartPlaying again changes the view; the state that it returns is the player's, not a promise."""
+    door, desk = two_in_a_room(device)
+    player, state = desk.call("StartPlaying", "door", options())
+    assert state == 1
+    view = desk.texture()
+    assert desk.call("StartPlaying", "door", options(view=view.view)) == [player, 1]
+    door.publish("door")
+    desk.wait("PlayerStateUpdate", lambda s: s.args[:2] == ["door", 2])
+    view.next()
+    assert desk.call("StartPlaying", "door", options(view=view.view)) == [player, 2]
+    mark = desk.mark()
+    door.call("StopPublishing", "door")
+    desk.wait("PlayerStateUpdate", lambda s: s.args[:2] == ["door", 1], after=mark)
+    assert desk.call("StartPlaying", "door", options(view=view.view)) == [player, 1]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rig.call import watch
 from rig.device import Device, options
 from rig.hub import start_hub
 from rig.movie import Movie
@@ -87,12 +88,7 @@ def test_what_a_preview_shows_is_recorded_with_sound(stage, device, measured):
 def test_captured_and_remote_streams_are_recorded_during_a_call(hub, stage, device, measured):
     """One encode serves the call and the recording; what is received is recorded as it comes."""
     door, desk = device("door"), device("desk")
-    for d in (door, desk):
-        d.login("lobby")
-    door.publish("door")
-    view = desk.texture()
-    desk.play("door", view=view.view)
-    view.next()
+    watch(door, desk)
     files = {"captured": stage.path("captured.mp4"), "remote": stage.path("remote.mp4")}
     start(door, files["captured"])
     start(desk, files["remote"], "door")
@@ -241,12 +237,7 @@ def test_it_ends_with_its_caller(stage, device):
 
 def test_it_ends_with_its_stream_and_with_the_engine(hub, stage, device):
     door, desk = device("door"), device("desk")
-    for d in (door, desk):
-        d.login("lobby")
-    door.publish("door")
-    view = desk.texture()
-    desk.play("door", view=view.view)
-    view.next()
+    watch(door, desk)
     files = [stage.path("stream.mp4") for _ in range(2)]
     start(desk, files[0], "door")
     start(door, files[1])

@@ -2,7 +2,9 @@
 
 import pytest
 
+from rig import tokens
 from rig.device import options, wait_until
+from rig.livekit import start_livekit
 
 ROOM_NEWS = ("RoomStateUpdate", "RoomUserUpdate", "RoomStreamUpdate", "RoomExtraInfoUpdate")
 
@@ -47,6 +49,44 @@ def test_the_order_after_a_login(hub, device):
     for d in (door, gate):
         assert not [u for s in d.signals("RoomUserUpdate") for u in s.args[2] if u[0] == d.name], "never oneself"
         assert not [x for s in d.signals("RoomStreamUpdate") for x in s.args[2] if x[1] == d.name]
+
+
+def test_a_stream_that_goes_says_what_it_had(hub, device):
+    """Its tracks go one by one, so that the last word of the server is of a stream with half of it."""
+    door, desk = device("door"), device("desk")
+    for d in (door, desk):
+        d.login("lobby")
+    for wishes in ({}, {"video": False}, {"audio": False}):
+        mark = desk.mark()
+        door.publish("door", extra_info="front", **wishes)
+        desk.wait("RoomStreamUpdate", lambda s: s.args[1] == 0, after=mark)
+        has = {key: wishes.get(key, True) for key in ("audio", "video")}
+        wait_until(
+            lambda has=has: [(s["HasAudio"], s["HasVideo"]) for s in desk.objects("Stream").values()]
+            == [(has["audio"], has["video"])],
+            "both tracks",
+        )
+        door.call("StopPublishing", "door")
+        ((stream, _, _, more),) = desk.wait("RoomStreamUpdate", lambda s: s.args[1] == 1, after=mark).args[2]
+        assert (stream, more["has_audio"], more["has_video"]) == ("door", has["audio"], has["video"])
+
+
+def test_extra_information_needs_a_token_that_allows_it(stage, device):
+    """On a livekit-server. It is refused, also in StartPublishing; without it everything goes."""
+    server = start_livekit(stage)
+    door = device("door", hub=server)
+    door.login("lobby", token=tokens.livekit_token("door", "lobby"))
+    refused = [
+        door.refusal("StartPublishing", "door", options(extra_info="front")),
+        door.refusal("SetRoomExtraInfo", "lobby", "mode", "night"),
+    ]
+    door.publish("door")
+    refused.append(door.refusal("SetStreamExtraInfo", "door", "front"))
+    for error in refused:
+        assert (error.name, error.code) == ("org.zegod1.Error.Forbidden", 1003072)
+        assert "canUpdateOwnMetadata" in str(error)
+    ((own,), _) = door.call("GetRoomStreamList", "lobby", 1)
+    assert own[0] == "door" and own[3]["extra_info"] == "", "what was refused is not shown either"
 
 
 def test_both_must_want_to_see_each_other(hub, device):

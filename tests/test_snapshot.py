@@ -8,6 +8,7 @@ import numpy as np
 from dbus_fast import Variant
 from PIL import Image
 from rig.bar import read_bar
+from rig.call import watch
 from rig.device import Device, options
 from rig.places import program
 
@@ -96,12 +97,7 @@ def test_refusals_say_what_is_missing(hub, device):
 
 def test_a_stream_whose_pictures_stopped_gives_none(hub, device):
     door, desk = device("door"), device("desk")
-    for d in (door, desk):
-        d.login("lobby")
-    door.publish("door")
-    view = desk.texture()
-    desk.play("door", view=view.view)
-    view.next()
+    watch(door, desk)
     mark = desk.mark()
     door.call("EnableCamera", False, 0)
     desk.wait("RemoteDeviceStateUpdate", lambda s: s.args[:2] == ["door", "camera"], after=mark)

@@ -154,3 +154,59 @@ def test_rooms_by_hand(hub, device):
     assert "1002077" in at_door.run("renew-token", "lobby", "--token", hub.token("desk", "lobby"), expect=1).stderr
     at_door.run("switch", "lobby", "cellar", "--token", hub.token("door", "cellar"))
     assert [room["room_id"] for room in at_door.json("status")["rooms"]] == ["cellar"]
+
+
+def test_levels_by_hand(stage: Stage, hub, device):
+    """One line a moment until it is ended; nobody else on the bus is told."""
+    door = device("door")
+    monitor = stage.start(
+        "levels", [program("zegoctl"), "--bus", door.address, "--json", "levels", "--interval", "100", "--vad"]
+    )
+    login(ctl_of(door), door)
+    door.publish("door")
+    line = monitor.wait_for_line(r'^(\{.*"captured_level":[1-9].*\})$')
+    moment = json.loads(line[1])
+    assert moment["remote_levels"] == {} and moment["remote_voices"] == {} and isinstance(moment["captured_voice"], bool)
+    shown = stage.start("shown", [program("zegoctl"), "--bus", door.address, "levels"])
+    shown.wait_for_line(r"^microphone \d+$")
+    assert not door.signals("CapturedSoundLevelUpdate")
+    door.program.end()
+    assert (monitor.wait(), shown.wait()) == (3, 3)
+    assert "zegod has left the bus" in monitor.output()
+
+
+def test_the_engine_by_hand(hub, device):
+    """Made with settings of its own, set up while it sends, and ended."""
+    door, desk = device("door"), device("desk")
+    ctl = ctl_of(door)
+    ctl.run("create-engine", "--scenario", "4", "--several-rooms")
+    found = ctl.json("diagnostics")
+    assert (found["state"], found["scenario"], found["room_mode"]) == ("created", "4", "several")
+    ctl.run("create-engine")  # a second call changes nothing
+    for d in (door, desk):
+        login(ctl_of(d), d)
+    ctl.run("publish", "door", "--room", "lobby")
+    ctl_of(desk).run("play", "door", "--view", "null")
+    ctl.run("video-config", "--size", "320x180", "--fps", "15", "--bitrate", "300")
+    desk.wait("PlayerVideoSizeChanged", lambda s: s.args == ["door", 320, 180])
+    assert "1000066" in ctl.run("video-config", "--capture-size", "320x240", expect=1).stderr
+    ctl.run("audio-config", "--bitrate", "32")
+    assert "1003002" in ctl.run("audio-config", "--bitrate", "1", expect=1).stderr
+    ctl_of(desk).run("layer", "door", "small")
+    assert ctl_of(desk).json("status")["players"][0]["stream_id"] == "door"
+    (player,) = desk.objects("Player").values()
+    assert player["VideoLayer"] == "small"
+    assert "1004011" in ctl_of(desk).run("layer", "attic", "big", expect=1).stderr
+    ctl.run("destroy-engine")
+    assert ctl.json("diagnostics")["state"] == "destroyed" and ctl.json("status")["rooms"] == []
+
+
+def test_a_device_s_own_volume_and_mute_by_hand(device):
+    ctl = ctl_of(device("door", hub=None))
+    ctl.run("volume", "tone", "40")
+    ctl.run("mute", "tone", "on")
+    (tone,) = (d for d in ctl.json("devices")["devices"] if d["device_id"] == "tone")
+    assert (tone["volume"], tone["muted"]) == (40, True)
+    ctl.run("volume", "tone", "101", expect=1)
+    ctl.run("mute", "tone", "on", "--video", expect=2)
+    assert "no device" in ctl.run("mute", "attic", "on", expect=1).stderr

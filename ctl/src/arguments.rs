@@ -1,9 +1,18 @@
 //! What can be said on the command line.
 
+mod settings;
+#[cfg(test)]
+mod tests;
+mod view;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use settings::{AudioConfig, CreateEngine, Layer, Levels, VideoConfig};
+pub use view::ViewTarget;
+use view::{VIEWS, VIEWS_HELP};
 
 const AFTER: &str = "\
 Exit status: 0 done, 1 refused (name, code and reason on stderr), 2 wrong usage, 3 the daemon is not there.
@@ -58,6 +67,10 @@ impl FromStr for BusChoice {
 pub enum Command {
     /// Show the engine, its rooms, and what is published and played.
     Status,
+    /// Make the engine with settings of its own; the first command that needs it makes it from the configuration.
+    CreateEngine(CreateEngine),
+    /// Leave every room, release every device and free every view.
+    DestroyEngine,
     /// Log in to a room.
     Login(Login),
     /// Log out of a room, or of all.
@@ -128,11 +141,23 @@ pub enum Command {
     },
     /// Show the own camera's picture.
     Preview(Preview),
-    /// Mute or unmute microphone, speaker, camera or a stream.
+    /// Set how pictures are captured and encoded.
+    VideoConfig(VideoConfig),
+    /// Set how sound is encoded.
+    AudioConfig(AudioConfig),
+    /// Choose between the sizes of a played stream, if its publisher sends several.
+    Layer {
+        /// The stream.
+        stream: String,
+        /// The size.
+        layer: Layer,
+    },
+    /// Mute or unmute microphone, speaker, camera, a stream or a device.
     Mute(Mute),
-    /// Set the volume of microphone, speaker or a stream.
+    /// Set the volume of microphone, speaker, a stream or a device.
     Volume {
-        /// microphone (all that is published), speaker (all that is played), or the id of a published or played stream.
+        /// microphone (all that is published), speaker (all that is played), the id of a published or played stream, or
+        /// that of a device (its own control, up to 100).
         target: String,
         /// 0 (silent) to 200; 100 is as it comes.
         #[arg(value_parser = clap::value_parser!(i32).range(0..=200))]
@@ -171,8 +196,12 @@ pub enum Command {
         #[arg(long)]
         watch: bool,
     },
+    /// Print how loud the microphone and each played stream are, until Ctrl-C.
+    Levels(Levels),
     /// Print every signal as it happens, until Ctrl-C.
     Monitor,
+    /// Show what a bug report needs; no secrets.
+    Diagnostics,
     /// Find out why this device does not work.
     Doctor(Doctor),
     /// Make a token. Needs no daemon.
@@ -283,45 +312,6 @@ pub struct Record {
     pub video_only: bool,
 }
 
-const VIEWS: &str = "none|kms:CONNECTOR|v4l2:DEVICE|pipe:FILE|null";
-const VIEWS_HELP: &str = "\
-Where the picture goes:
-  none           nowhere
-  kms:CONNECTOR  to a screen, such as kms:HDMI-A-1
-  v4l2:DEVICE    to a V4L2 output, such as v4l2:/dev/video9 of v4l2loopback
-  pipe:FILE      as Y4M to a file, FIFO or - (standard output), until Ctrl-C
-  null           decoded and counted, shown nowhere";
-
-/// Where a picture goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ViewTarget {
-    /// Nowhere: sound only.
-    None,
-    /// Decoded and counted.
-    Null,
-    /// A screen's connector.
-    Kms(String),
-    /// A V4L2 output.
-    V4l2(String),
-    /// A file, FIFO or (`-`) standard output, as Y4M.
-    Pipe(PathBuf),
-}
-
-impl FromStr for ViewTarget {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<ViewTarget, String> {
-        match text.split_once(':') {
-            None if text == "none" => Ok(ViewTarget::None),
-            None if text == "null" => Ok(ViewTarget::Null),
-            Some(("kms", connector)) if !connector.is_empty() => Ok(ViewTarget::Kms(connector.to_string())),
-            Some(("v4l2", device)) if !device.is_empty() => Ok(ViewTarget::V4l2(device.to_string())),
-            Some(("pipe", file)) if !file.is_empty() => Ok(ViewTarget::Pipe(PathBuf::from(file))),
-            _ => Err(format!("a view is one of {VIEWS}")),
-        }
-    }
-}
-
 /// `on` or `off`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Switch {
@@ -334,7 +324,7 @@ pub enum Switch {
 /// `mute`.
 #[derive(Debug, Args)]
 pub struct Mute {
-    /// microphone, speaker, camera, or the id of a published or played stream.
+    /// microphone, speaker, camera, or the id of a published or played stream, or of a device.
     pub target: String,
     /// on or off.
     pub state: Switch,
@@ -402,95 +392,4 @@ pub enum Kind {
     Token04,
     /// LiveKit's access token.
     Livekit,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    fn parse(line: &str) -> Result<Arguments, clap::Error> {
-        Arguments::try_parse_from(line.split(' '))
-    }
-
-    #[test]
-    fn the_definition_is_sound() {
-        Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn wrong_usage_has_status_2() {
-        for line in [
-            "zegoctl",
-            "zegoctl dance",
-            "zegoctl login lobby",
-            "zegoctl login --user a",
-            "zegoctl --bus nowhere status",
-            "zegoctl publish s --audio-only --video-only",
-            "zegoctl publish s --channel 4",
-            "zegoctl volume speaker 201",
-            "zegoctl volume speaker -1",
-            "zegoctl mute microphone maybe",
-            "zegoctl play s --view hdmi",
-            "zegoctl play s --view pipe:",
-            "zegoctl preview --stop --view null",
-            "zegoctl message r t --to a --barrage",
-            "zegoctl switch lobby",
-            "zegoctl extra-info lobby mode",
-            "zegoctl snapshot",
-            "zegoctl record -o x.mp4 --seconds 0",
-            "zegoctl record -o x.mp4 --audio-only --video-only",
-            "zegoctl token --app-id 1 --secret s --user u --ttl 0",
-            "zegoctl token --app-id 1 --secret s --user u --kind jwt",
-            "zegoctl status --color",
-        ] {
-            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
-        }
-    }
-
-    #[test]
-    fn help_and_version_are_no_errors() {
-        for line in ["zegoctl --help", "zegoctl --version", "zegoctl play --help"] {
-            assert_eq!(parse(line).unwrap_err().exit_code(), 0, "{line}");
-        }
-    }
-
-    #[test]
-    fn bus_and_json_may_stand_anywhere() {
-        for line in ["zegoctl --bus session --json status", "zegoctl status --json --bus session"] {
-            let arguments = parse(line).unwrap();
-            assert!(arguments.json && arguments.bus == BusChoice::Session, "{line}");
-        }
-        let arguments = parse("zegoctl --bus unix:path=/run/x status").unwrap();
-        assert_eq!(arguments.bus, BusChoice::Address("unix:path=/run/x".to_string()));
-    }
-
-    #[test]
-    fn every_command_and_option_is_in_the_reference_and_the_manual() {
-        let reference = include_str!("../../docs/reference/zegoctl.md");
-        let manual = include_str!("../../docs/reference/man/zegoctl.1").replace("\\-", "-");
-        for command in Arguments::command().get_subcommands() {
-            let name = command.get_name();
-            assert!(reference.contains(&format!("| `{name}")), "{name}");
-            assert!(manual.contains(&format!("\\fB{name}\\fR")), "{name}");
-            for option in command.get_opts().filter_map(|option| option.get_long()) {
-                let option = format!("--{option}");
-                assert!(reference.contains(&option) && manual.contains(&option), "{name} {option}");
-            }
-        }
-    }
-
-    #[test]
-    fn views_are_read_by_kind() {
-        for (text, view) in [
-            ("none", ViewTarget::None),
-            ("null", ViewTarget::Null),
-            ("kms:HDMI-A-1", ViewTarget::Kms("HDMI-A-1".into())),
-            ("v4l2:/dev/video9", ViewTarget::V4l2("/dev/video9".into())),
-            ("pipe:/tmp/a:b.y4m", ViewTarget::Pipe("/tmp/a:b.y4m".into())),
-            ("pipe:-", ViewTarget::Pipe("-".into())),
-        ] {
-            assert_eq!(text.parse(), Ok(view), "{text}");
-        }
-    }
 }

@@ -2,7 +2,9 @@
 
 mod devices;
 mod doctor;
+mod engine;
 mod explain;
+mod levels;
 mod message;
 mod monitor;
 mod play;
@@ -41,6 +43,13 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             let daemon = Daemon::on(bus).await?;
             match command {
                 Command::Status => status::status(&daemon, output).await,
+                Command::CreateEngine(options) => engine::create(&daemon, &options, output).await,
+                Command::DestroyEngine => engine::destroy(&daemon, output).await,
+                Command::VideoConfig(options) => engine::video(&daemon, &options, output).await,
+                Command::AudioConfig(options) => engine::audio(&daemon, &options, output).await,
+                Command::Diagnostics => engine::diagnostics(&daemon, output).await,
+                Command::Layer { stream, layer } => play::layer(&daemon, &stream, layer, output).await,
+                Command::Levels(options) => levels::levels(&daemon, &options, output).await,
                 Command::Login(options) => room::login(&daemon, options, output).await,
                 Command::Logout { room } => room::logout(&daemon, room, output).await,
                 Command::Switch { from, to, token, server } => {

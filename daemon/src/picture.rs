@@ -5,6 +5,8 @@
 
 use std::sync::{Arc, Mutex, Weak};
 
+use yuv::YuvPlanarImage;
+
 /// One plane: rows of `stride` bytes, of which the first ones are pixels.
 #[derive(Clone, Copy, Debug)]
 pub struct Plane<'a> {
@@ -35,6 +37,23 @@ pub struct Picture<'a> {
     pub u: Plane<'a>,
     /// Red difference.
     pub v: Plane<'a>,
+}
+
+impl<'a> Picture<'a> {
+    /// The same picture as the conversions of `yuv` take it.
+    #[must_use]
+    pub const fn planar(&self) -> YuvPlanarImage<'a, u8> {
+        YuvPlanarImage {
+            y_plane: self.y.data,
+            y_stride: self.y.stride as u32,
+            u_plane: self.u.data,
+            u_stride: self.u.stride as u32,
+            v_plane: self.v.data,
+            v_stride: self.v.stride as u32,
+            width: self.width as u32,
+            height: self.height as u32,
+        }
+    }
 }
 
 /// The three planes of a [`PictureBuffer`], to be written. Strides are `width`, `width / 2`, `width / 2`.

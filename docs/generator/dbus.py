@@ -34,6 +34,8 @@ OBJECTS = {
 """Where the objects of each interface are, and what they are."""
 
 COMMANDS = {
+    "Engine.CreateEngine": "zegoctl create-engine",
+    "Engine.DestroyEngine": "zegoctl destroy-engine",
     "Engine.LoginRoom": "zegoctl login ROOM --user ID",
     "Engine.LogoutRoom": "zegoctl logout ROOM",
     "Engine.SwitchRoom": "zegoctl switch FROM TO",
@@ -47,8 +49,15 @@ COMMANDS = {
     "Engine.StopPreview": "zegoctl preview --stop",
     "Engine.StartPlaying": "zegoctl play STREAM --view VIEW",
     "Engine.StopPlaying": "zegoctl stop STREAM",
+    "Engine.CreatePlatformView": "zegoctl play STREAM --view null",
+    "Engine.DestroyPlatformView": "zegoctl stop STREAM",
+    "Engine.SetVideoConfig": "zegoctl video-config --preset 2",
+    "Engine.SetAudioConfig": "zegoctl audio-config --preset 1",
+    "Engine.StartSoundLevelMonitor": "zegoctl levels",
+    "Engine.GetDiagnostics": "zegoctl diagnostics",
     "Engine.TakeSnapshot": "zegoctl snapshot STREAM --output FILE",
     "Engine.StartRecording": "zegoctl record STREAM --output FILE",
+    "Engine.StopRecording": "zegoctl record STREAM --output FILE --seconds 60",
     "Engine.MuteMicrophone": "zegoctl mute microphone on",
     "Engine.MuteSpeaker": "zegoctl mute speaker on",
     "Engine.EnableCamera": "zegoctl mute camera on",
@@ -62,8 +71,20 @@ COMMANDS = {
     "Player.AudioMuted": "zegoctl mute STREAM on",
     "Player.VideoMuted": "zegoctl mute STREAM on --video",
     "Player.Volume": "zegoctl volume STREAM 100",
+    "Player.VideoLayer": "zegoctl layer STREAM small",
+    "Device.Volume": "zegoctl volume DEVICE_ID 100",
+    "Device.Muted": "zegoctl mute DEVICE_ID on",
 }
 """The command of a member. Not in the doc comments: an XML comment, as which they are served, must not hold two dashes in a row."""
+
+PROGRAMS_ONLY = {
+    "Engine.CreateTextureRenderer",
+    "Engine.UpdateTextureRendererSize",
+    "Engine.OpenTexture",
+    "Engine.DestroyTextureRenderer",
+    "Engine.StopSoundLevelMonitor",
+}
+"""What has no command: a texture is for a program that draws, and `levels` ends its monitor by leaving the bus."""
 
 KINDS = {"method": "Methods", "property": "Properties", "signal": "Signals"}
 CHANGES = {"const": "never changes", "false": "changes without a signal", "": "PropertiesChanged tells changes"}

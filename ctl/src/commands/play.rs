@@ -1,15 +1,17 @@
-//! `play`, `stop`, `preview`.
+//! `play`, `stop`, `layer`, `preview`.
 
 use std::collections::HashMap;
 
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use zbus::Variant;
+use zbus::proxy::CacheProperties;
+use zego_protocol::proxy::PlayerProxy;
 use zego_protocol::state::ZegoPlayerState;
 
 use super::ended;
 use super::view::{Prepared, reader_gone};
-use crate::arguments::{BusChoice, Play, Preview, ViewTarget};
+use crate::arguments::{BusChoice, Layer, Play, Preview, ViewTarget};
 use crate::bus::{Daemon, Object};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -82,6 +84,22 @@ pub async fn stop(daemon: &Daemon, stream: &str, output: Output) -> Result<(), F
     daemon.engine.stop_playing(stream).await?;
     destroy(daemon, view).await;
     output.answer(&json!({"stream_id": stream}), || format!("Stream {stream} is not played any more."))
+}
+
+/// Chooses between the sizes of a played stream.
+pub async fn layer(daemon: &Daemon, stream: &str, layer: Layer, output: Output) -> Result<(), Failure> {
+    let objects = daemon.objects().await?;
+    let player = objects.find("Player", "stream_id", stream);
+    let player = player.ok_or_else(|| Failure::refused(1_004_011, &format!("Stream '{stream}' is not played here")))?;
+    let player = PlayerProxy::builder(&daemon.connection)
+        .path(player.path.as_str())
+        .cache_properties(CacheProperties::No)
+        .build()
+        .await?;
+    player.set_video_layer(layer.word()).await?;
+    output.answer(&json!({"stream_id": stream, "layer": layer.word()}), || {
+        format!("Of stream {stream} the size is {}.", layer.word())
+    })
 }
 
 /// The views of `preview` that stay when it ends, and that show the preview of some channel now.

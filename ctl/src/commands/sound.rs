@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use zbus::proxy::CacheProperties;
-use zego_protocol::proxy::{PlayerProxy, PublisherProxy};
+use zego_protocol::proxy::{DeviceProxy, PlayerProxy, PublisherProxy};
 
 use crate::arguments::{Mute, Switch};
 use crate::bus::{Daemon, Object, Objects};
@@ -16,6 +16,7 @@ enum Target<'a> {
     Camera,
     Published(&'a Object),
     Played(&'a Object),
+    Device(&'a Object),
 }
 
 impl Target<'_> {
@@ -27,8 +28,11 @@ impl Target<'_> {
             _ => {}
         }
         let published = objects.find("Publisher", "stream_id", name).map(Target::Published);
-        published.or_else(|| objects.find("Player", "stream_id", name).map(Target::Played)).ok_or_else(|| {
-            Failure::refused(1_004_011, &format!("Stream '{name}' is neither published nor played here"))
+        let played = || objects.find("Player", "stream_id", name).map(Target::Played);
+        let device = || objects.find("Device", "device_id", name).map(Target::Device);
+        published.or_else(played).or_else(device).ok_or_else(|| {
+            let detail = format!("'{name}' is no stream that is published or played here, and no device");
+            Failure::refused(1_004_011, &detail)
         })
     }
 }
@@ -52,7 +56,8 @@ pub async fn mute(daemon: &Daemon, options: &Mute, output: Output) -> Result<(),
         (Target::Microphone, false) => daemon.engine.mute_microphone(muted).await?,
         (Target::Speaker, false) => daemon.engine.mute_speaker(muted).await?,
         (Target::Camera, _) => daemon.engine.enable_camera(!muted, *channel).await?,
-        (Target::Microphone | Target::Speaker, true) => {
+        (Target::Device(object), false) => proxy!(DeviceProxy, daemon, object).set_muted(muted).await?,
+        (Target::Microphone | Target::Speaker | Target::Device(_), true) => {
             return Err(Failure::Usage(format!("{name} has no picture; leave out --video")));
         }
         (Target::Published(object), false) => proxy!(PublisherProxy, daemon, object).set_audio_muted(muted).await?,
@@ -72,13 +77,21 @@ pub async fn volume(daemon: &Daemon, name: &str, volume: i32, output: Output) ->
         let all: Vec<&Object> = objects.of(kind).collect();
         if all.is_empty() { Err(Failure::refused(code, "")) } else { Ok(all) }
     };
+    let mut device = None;
     let (publishers, players) = match Target::find(name, &objects)? {
         Target::Microphone => (everything("Publisher", 1_003_001)?, Vec::new()),
         Target::Speaker => (Vec::new(), everything("Player", 1_004_011)?),
         Target::Camera => return Err(Failure::Usage("a camera has no volume".to_string())),
         Target::Published(object) => (vec![object], Vec::new()),
         Target::Played(object) => (Vec::new(), vec![object]),
+        Target::Device(object) => {
+            device = Some(object);
+            (Vec::new(), Vec::new())
+        }
     };
+    if let Some(device) = device {
+        proxy!(DeviceProxy, daemon, device).set_volume(volume).await?;
+    }
     for publisher in publishers {
         proxy!(PublisherProxy, daemon, publisher).set_capture_volume(volume).await?;
     }

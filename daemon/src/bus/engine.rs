@@ -1,4 +1,11 @@
-//! `org.zegod1.Engine`: the verbs and the callback signals.
+//! `org.zegod1.Engine`: the verbs, the properties and the callback signals, as clients see them. `zbus` wants an interface in one
+//! block, so that is all that is here; what a verb does with its arguments is in the files below, by topic.
+
+mod rooms;
+mod settings;
+mod sound;
+mod streams;
+mod views;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,14 +13,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
-use zbus::{Fd, ObjectPath, OwnedObjectPath, OwnedVariant, interface};
+use zbus::{Connection, Fd, ObjectPath, OwnedObjectPath, OwnedVariant, interface};
 use zego_protocol::names;
 
-use super::callers::{Bound, Callers};
+use super::callers::Callers;
 use super::error::Refusal;
 use super::levels::LevelMonitors;
-use super::requests;
-use super::values::{self, Dictionary, StreamValue};
+use super::values::{Dictionary, StreamValue};
 use crate::engine::{Engine, EngineError, EngineInfo, MessageKind};
 
 /// What this version can do; a client asks here before it offers something.
@@ -42,11 +48,14 @@ const FEATURES: [&str; 20] = [
 
 /// Options of a call, as they come over the bus.
 type Given = HashMap<String, OwnedVariant>;
+/// What the engine says to a call.
+type Outcome<T> = std::result::Result<T, EngineError>;
 /// What a call returns.
 type Result<T> = std::result::Result<T, Refusal>;
 
 /// The root object's interface.
 pub(super) struct EngineInterface {
+    emitter: SignalEmitter<'static>,
     engine: Engine,
     state: Arc<Mutex<EngineInfo>>,
     handled: watch::Receiver<u64>,
@@ -56,13 +65,16 @@ pub(super) struct EngineInterface {
 
 impl EngineInterface {
     pub(super) fn new(
+        connection: Connection,
         engine: Engine,
         state: Arc<Mutex<EngineInfo>>,
         handled: watch::Receiver<u64>,
         callers: Callers,
         levels: LevelMonitors,
     ) -> Self {
-        Self { engine, state, handled, callers, levels }
+        let root = ObjectPath::from_static_str_unchecked(names::ROOT_PATH);
+        let emitter = SignalEmitter::from_parts(connection, root);
+        Self { emitter, engine, state, handled, callers, levels }
     }
 
     fn info(&self) -> EngineInfo {
@@ -70,12 +82,7 @@ impl EngineInterface {
     }
 
     /// Does what a call asks, and returns when the bus knows what it caused.
-    async fn run<T>(
-        &self,
-        call: &'static str,
-        emitter: &SignalEmitter<'_>,
-        work: impl Future<Output = std::result::Result<T, EngineError>>,
-    ) -> Result<T> {
+    async fn run<T>(&self, call: &'static str, work: impl Future<Output = Outcome<T>>) -> Result<T> {
         let outcome = work.await;
         let told = self.engine.events_told();
         let mut handled = self.handled.clone();
@@ -83,7 +90,7 @@ impl EngineInterface {
         let _ = handled.wait_for(|count| *count >= told).await;
         if let Err(error) = &outcome {
             log::info!("{call} refused: {error}");
-            let _ = Self::debug_error(emitter, error.code, call, &error.message).await;
+            let _ = Self::debug_error(&self.emitter, error.code, call, &error.message).await;
         }
         Ok(outcome?)
     }
@@ -97,14 +104,14 @@ impl EngineInterface {
     /// Makes the engine. Optional: the first call that needs it makes it from the configuration. A second call changes
     /// nothing. profile: `app_id` u, `scenario` i (ZegoScenario), `room_mode` i (0 one room, 1 several).
     /// Errors: InvalidArgument.
-    async fn create_engine(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, profile: Given) -> Result<()> {
-        self.run("CreateEngine", &emitter, async { self.engine.create(requests::profile(profile)?).await }).await
+    async fn create_engine(&self, profile: Given) -> Result<()> {
+        self.run("CreateEngine", self.create(profile)).await
     }
 
     /// Logs out of every room, releases every device and frees every view. Without an engine it does nothing.
     /// Errors: none.
-    async fn destroy_engine(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>) -> Result<()> {
-        self.run("DestroyEngine", &emitter, self.engine.destroy()).await
+    async fn destroy_engine(&self) -> Result<()> {
+        self.run("DestroyEngine", self.engine.destroy()).await
     }
 
     /// Logs in to a room. `user_name` empty = `user_id`. config: `token` s, `server` s (ws:// or wss:// URL),
@@ -115,23 +122,18 @@ impl EngineInterface {
     async fn login_room(
         &self,
         #[zbus(header)] header: Header<'_>,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
         room_id: String,
         user_id: String,
         user_name: String,
         config: Given,
     ) -> Result<(OwnedObjectPath, i32)> {
-        self.run("LoginRoom", &emitter, async {
-            let (login, bind) = requests::login("LoginRoom", room_id, user_id, user_name, config)?;
-            self.room(&header, bind, self.engine.login(login).await?).await
-        })
-        .await
+        self.run("LoginRoom", self.log_in(&header, room_id, user_id, user_name, config)).await
     }
 
     /// Leaves a room; publishing and playing in it end. Empty = all rooms.
     /// Errors: RoomNotFound.
-    async fn logout_room(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, room_id: String) -> Result<()> {
-        self.run("LogoutRoom", &emitter, self.engine.logout(&room_id)).await
+    async fn logout_room(&self, room_id: String) -> Result<()> {
+        self.run("LogoutRoom", self.engine.logout(&room_id)).await
     }
 
     /// Leaves a room for another one, as the same user. Publishing and playing end, the preview goes on.
@@ -141,62 +143,30 @@ impl EngineInterface {
     async fn switch_room(
         &self,
         #[zbus(header)] header: Header<'_>,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
         from_room_id: String,
         to_room_id: String,
         config: Given,
     ) -> Result<(OwnedObjectPath, i32)> {
-        self.run("SwitchRoom", &emitter, async {
-            let (login, bind) = requests::login("SwitchRoom", to_room_id, String::new(), String::new(), config)?;
-            self.room(&header, bind, self.engine.switch_room(&from_room_id, login).await?).await
-        })
-        .await
+        self.run("SwitchRoom", self.switch(&header, &from_room_id, to_room_id, config)).await
     }
 
     /// Gives a room a new token, for the next login, come-back or publishing. Errors: RoomNotFound, AuthenticationFailed.
-    async fn renew_token(
-        &self,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-        room_id: String,
-        token: String,
-    ) -> Result<()> {
-        self.run("RenewToken", &emitter, self.engine.renew_token(&room_id, &token)).await
+    async fn renew_token(&self, room_id: String, token: String) -> Result<()> {
+        self.run("RenewToken", self.engine.renew_token(&room_id, &token)).await
     }
 
     /// Sets the room's extra information, which everybody sees and who comes later finds: one key in a room, under 128
     /// bytes, with a value up to 128 bytes, 10 times a second at most.
-    /// Errors: InvalidArgument, RoomNotFound, RateLimited, ServerUnreachable, Unsupported.
-    async fn set_room_extra_info(
-        &self,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-        room_id: String,
-        key: String,
-        value: String,
-    ) -> Result<()> {
-        self.run("SetRoomExtraInfo", &emitter, self.engine.set_room_extra_info(&room_id, &key, &value)).await
+    /// Errors: InvalidArgument, RoomNotFound, RateLimited, ServerUnreachable, Forbidden, Unsupported.
+    async fn set_room_extra_info(&self, room_id: String, key: String, value: String) -> Result<()> {
+        self.run("SetRoomExtraInfo", self.engine.set_room_extra_info(&room_id, &key, &value)).await
     }
 
     /// The streams of a room: for each its id, its user's id and name, and `extra_info` s, `has_audio` b, `has_video` b.
     /// type: 0 = those of others, 1 = ours too. Errors: NotLoggedIn, RoomNotFound, InvalidArgument.
     #[zbus(out_args("publish", "play"))]
-    async fn get_room_stream_list(
-        &self,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-        room_id: String,
-        r#type: i32,
-    ) -> Result<(Vec<StreamValue>, Vec<StreamValue>)> {
-        self.run("GetRoomStreamList", &emitter, async {
-            if !(0..=1).contains(&r#type) {
-                return Err(EngineError::argument(&format!("type {} does not exist; use 0 or 1", r#type)));
-            }
-            let lists = self.engine.room_streams(&room_id).await?;
-            let all = |streams: &[crate::engine::RemoteStream]| {
-                streams.iter().map(|stream| values::stream(stream, None)).collect::<Vec<_>>()
-            };
-            let published = if r#type == 1 { all(&lists.published) } else { Vec::new() };
-            Ok((published, all(&lists.others)))
-        })
-        .await
+    async fn get_room_stream_list(&self, room_id: String, r#type: i32) -> Result<(Vec<StreamValue>, Vec<StreamValue>)> {
+        self.run("GetRoomStreamList", self.room_streams(&room_id, r#type)).await
     }
 
     /// Publishes camera and microphone. config: `room_id` s (needed with several rooms), `channel` i (0 to 3),
@@ -207,56 +177,33 @@ impl EngineInterface {
     async fn start_publishing(
         &self,
         #[zbus(header)] header: Header<'_>,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
         stream_id: String,
         config: Given,
     ) -> Result<(OwnedObjectPath, i32)> {
-        self.run("StartPublishing", &emitter, async {
-            let (publish, bind) = requests::publish(stream_id, config)?;
-            let (channel, stream_id) = (publish.channel, publish.stream_id.clone());
-            let state = self.engine.publish(publish).await?;
-            if bind {
-                self.callers.bind(&header, Bound::Publisher(channel, stream_id)).await;
-            }
-            Ok((values::path(Some(names::publisher_path(u64::from(channel.unsigned_abs())))), state.number()))
-        })
-        .await
+        self.run("StartPublishing", self.publish(&header, stream_id, config)).await
     }
 
     /// Stops publishing a stream; empty = the main channel's. Errors: NotPublishing.
-    async fn stop_publishing(
-        &self,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-        stream_id: String,
-    ) -> Result<()> {
-        self.run("StopPublishing", &emitter, self.engine.stop_publishing(&stream_id)).await
+    async fn stop_publishing(&self, stream_id: String) -> Result<()> {
+        self.run("StopPublishing", self.engine.stop_publishing(&stream_id)).await
     }
 
-    /// Changes the text of a stream of ours, which the others in the room see. Errors: InvalidArgument, NotPublishing.
-    async fn set_stream_extra_info(
-        &self,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-        stream_id: String,
-        extra_info: String,
-    ) -> Result<()> {
-        let work = self.engine.set_stream_extra_info(&stream_id, &extra_info);
-        self.run("SetStreamExtraInfo", &emitter, work).await
+    /// Changes the text of a stream of ours, which the others in the room see.
+    /// Errors: InvalidArgument, NotPublishing, ServerUnreachable, Forbidden, Unsupported.
+    async fn set_stream_extra_info(&self, stream_id: String, extra_info: String) -> Result<()> {
+        self.run("SetStreamExtraInfo", self.engine.set_stream_extra_info(&stream_id, &extra_info)).await
     }
 
     /// Shows the camera; needs no room. canvas: `view` t, `view_mode` i (0 fit, 1 fill, 2 stretch), `background_color` u
     /// (0xRRGGBB), `mirror` b (default true here), `channel` i.
     /// Errors: InvalidArgument, ViewNotFound, DeviceNotFound, DeviceBusy.
-    async fn start_preview(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, canvas: Given) -> Result<()> {
-        self.run("StartPreview", &emitter, async {
-            let (canvas, channel) = requests::preview(canvas)?;
-            self.engine.start_preview(canvas, channel).await
-        })
-        .await
+    async fn start_preview(&self, canvas: Given) -> Result<()> {
+        self.run("StartPreview", self.preview(canvas)).await
     }
 
     /// Shows the camera no more. Errors: InvalidArgument.
-    async fn stop_preview(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, channel: i32) -> Result<()> {
-        self.run("StopPreview", &emitter, self.engine.stop_preview(channel)).await
+    async fn stop_preview(&self, channel: i32) -> Result<()> {
+        self.run("StopPreview", self.engine.stop_preview(channel)).await
     }
 
     /// Plays a stream; one that is not there yet is waited for (state 1). config: `view` t (without it only the sound),
@@ -267,227 +214,119 @@ impl EngineInterface {
     async fn start_playing(
         &self,
         #[zbus(header)] header: Header<'_>,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
         stream_id: String,
         config: Given,
     ) -> Result<(OwnedObjectPath, i32)> {
-        self.run("StartPlaying", &emitter, async {
-            let (play, bind) = requests::play(stream_id, config)?;
-            let (number, state) = self.engine.play(play).await?;
-            if bind {
-                self.callers.bind(&header, Bound::Player(number)).await;
-            }
-            Ok((values::path(Some(names::player_path(number))), state.number()))
-        })
-        .await
+        self.run("StartPlaying", self.play(&header, stream_id, config)).await
     }
 
     /// Stops playing a stream. Errors: NotPlaying.
-    async fn stop_playing(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, stream_id: String) -> Result<()> {
-        self.run("StopPlaying", &emitter, self.engine.stop_playing(&stream_id)).await
+    async fn stop_playing(&self, stream_id: String) -> Result<()> {
+        self.run("StopPlaying", self.engine.stop_playing(&stream_id)).await
     }
 
     /// Makes a view whose pixels the client draws itself, `width` by `height` pixels. options: `format` s: `XR24` (the
     /// default) or `YU12` (planar, at the source's size).
     /// Errors: InvalidArgument.
     #[zbus(out_args("view_id"))]
-    async fn create_texture_renderer(
-        &self,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-        width: u32,
-        height: u32,
-        options: Given,
-    ) -> Result<u64> {
-        self.run("CreateTextureRenderer", &emitter, async {
-            let format = requests::texture_format(options)?;
-            self.engine.create_texture(width, height, format).await
-        })
-        .await
+    async fn create_texture_renderer(&self, width: u32, height: u32, options: Given) -> Result<u64> {
+        self.run("CreateTextureRenderer", self.create_texture(width, height, options)).await
     }
 
     /// Gives a texture another size; clients open it again. Errors: ViewNotFound, InvalidArgument.
-    async fn update_texture_renderer_size(
-        &self,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-        view_id: u64,
-        width: u32,
-        height: u32,
-    ) -> Result<()> {
-        let work = self.engine.update_texture_size(view_id, width, height);
-        self.run("UpdateTextureRendererSize", &emitter, work).await
+    async fn update_texture_renderer_size(&self, view_id: u64, width: u32, height: u32) -> Result<()> {
+        self.run("UpdateTextureRendererSize", self.engine.update_texture_size(view_id, width, height)).await
     }
 
     /// What a client reads a texture with: a memfd to be mapped read-only, an eventfd that counts frames, and the layout
     /// (`version`, `slot_count`, `slot_size`, `first_slot`, `width`, `height`, `stride` u, `fourcc` s).
     /// Errors: ViewNotFound.
     #[zbus(out_args("memory", "wakeup", "layout"))]
-    async fn open_texture(
-        &self,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-        view_id: u64,
-    ) -> Result<(Fd<'static>, Fd<'static>, Dictionary)> {
-        self.run("OpenTexture", &emitter, async {
-            let opened = self.engine.open_texture(view_id).await?;
-            let layout = requests::layout(&opened.layout);
-            Ok((Fd::from(opened.memory), Fd::from(opened.wakeup), layout))
-        })
-        .await
+    async fn open_texture(&self, view_id: u64) -> Result<(Fd<'static>, Fd<'static>, Dictionary)> {
+        self.run("OpenTexture", self.texture(view_id)).await
     }
 
     /// Destroys a texture; what it showed goes on without. Errors: ViewNotFound.
-    async fn destroy_texture_renderer(
-        &self,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-        view_id: u64,
-    ) -> Result<()> {
-        self.run("DestroyTextureRenderer", &emitter, self.engine.destroy_texture(view_id)).await
+    async fn destroy_texture_renderer(&self, view_id: u64) -> Result<()> {
+        self.run("DestroyTextureRenderer", self.engine.destroy_texture(view_id)).await
     }
 
     /// Makes a view that the daemon shows itself. target: `kind` s: `pipe` (`fd` h: Y4M to the caller's descriptor, for
     /// as long as the caller is on the bus) or `null`. `kms` and `v4l2` are not in this version.
     /// Errors: InvalidArgument, Unsupported.
     #[zbus(out_args("view_id"))]
-    async fn create_platform_view(
-        &self,
-        #[zbus(header)] header: Header<'_>,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-        target: Given,
-    ) -> Result<u64> {
-        self.run("CreatePlatformView", &emitter, async {
-            let target = requests::platform_target(target)?;
-            let ends_with_caller = matches!(target, crate::engine::PlatformTarget::Pipe(_));
-            let id = self.engine.create_platform_view(target).await?;
-            if ends_with_caller {
-                self.callers.bind(&header, Bound::View(id)).await;
-            }
-            Ok(id)
-        })
-        .await
+    async fn create_platform_view(&self, #[zbus(header)] header: Header<'_>, target: Given) -> Result<u64> {
+        self.run("CreatePlatformView", self.create_view(&header, target)).await
     }
 
     /// Destroys a view that is not a texture. Errors: ViewNotFound.
-    async fn destroy_platform_view(
-        &self,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-        view_id: u64,
-    ) -> Result<()> {
-        self.run("DestroyPlatformView", &emitter, self.engine.destroy_platform_view(view_id)).await
+    async fn destroy_platform_view(&self, view_id: u64) -> Result<()> {
+        self.run("DestroyPlatformView", self.engine.destroy_platform_view(view_id)).await
     }
 
     /// A picture of a played stream at its size, or (empty) of the camera at the encoder's: a sealed memfd that holds an image
     /// of 8 bit RGB. options: `format` s (`png`, `jpeg`). Waits up to 2 s for a picture; when none comes, the codes 1003030 and
     /// 1004030 say so. Errors: InvalidArgument, NotPublishing, NotPlaying.
     #[zbus(out_args("image"))]
-    async fn take_snapshot(
-        &self,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-        stream_id: String,
-        options: Given,
-    ) -> Result<Fd<'static>> {
-        self.run("TakeSnapshot", &emitter, async {
-            let format = requests::snapshot(options)?;
-            Ok(Fd::from(self.engine.snapshot(&stream_id, format).await?))
-        })
-        .await
+    async fn take_snapshot(&self, stream_id: String, options: Given) -> Result<Fd<'static>> {
+        self.run("TakeSnapshot", self.snapshot(&stream_id, options)).await
     }
 
     /// How pictures are captured and encoded. config: `capture_width`, `capture_height`, `encode_width`,
     /// `encode_height`, `fps`, `bitrate` (kbit/s), `key_frame_interval` (s) u, `codec` s (`H264`), or `preset` i (0 to 5).
     /// Errors: InvalidArgument, Unsupported.
-    async fn set_video_config(
-        &self,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-        config: Given,
-        channel: i32,
-    ) -> Result<()> {
-        self.run("SetVideoConfig", &emitter, async { self.engine.set_video(channel, requests::video(config)?).await })
-            .await
+    async fn set_video_config(&self, config: Given, channel: i32) -> Result<()> {
+        self.run("SetVideoConfig", self.set_video(config, channel)).await
     }
 
     /// How sound is encoded. config: `bitrate` u (kbit/s), `channels` u (1), or `preset` i (0 to 4).
     /// Errors: InvalidArgument, Unsupported.
-    async fn set_audio_config(
-        &self,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-        config: Given,
-        channel: i32,
-    ) -> Result<()> {
-        self.run("SetAudioConfig", &emitter, async { self.engine.set_audio(channel, requests::audio(config)?).await })
-            .await
+    async fn set_audio_config(&self, config: Given, channel: i32) -> Result<()> {
+        self.run("SetAudioConfig", self.set_audio(config, channel)).await
     }
 
     /// Sends silence on every channel, or the sound. The microphone stays open. Errors: none.
-    async fn mute_microphone(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, mute: bool) -> Result<()> {
-        self.run("MuteMicrophone", &emitter, self.engine.mute_microphone(mute)).await
+    async fn mute_microphone(&self, mute: bool) -> Result<()> {
+        self.run("MuteMicrophone", self.engine.mute_microphone(mute)).await
     }
 
     /// Plays silence, or the voices. Errors: none.
-    async fn mute_speaker(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>, mute: bool) -> Result<()> {
-        self.run("MuteSpeaker", &emitter, self.engine.mute_speaker(mute)).await
+    async fn mute_speaker(&self, mute: bool) -> Result<()> {
+        self.run("MuteSpeaker", self.engine.mute_speaker(mute)).await
     }
 
     /// Releases a channel's camera (false), or uses it again. Errors: InvalidArgument, DeviceNotFound, DeviceBusy.
-    async fn enable_camera(
-        &self,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-        enable: bool,
-        channel: i32,
-    ) -> Result<()> {
-        self.run("EnableCamera", &emitter, self.engine.enable_camera(enable, channel)).await
+    async fn enable_camera(&self, enable: bool, channel: i32) -> Result<()> {
+        self.run("EnableCamera", self.engine.enable_camera(enable, channel)).await
     }
 
     /// Uses a camera, microphone or speaker from now on, also mid-call. Errors: DeviceNotFound, DeviceBusy, DeviceFailed,
     /// InvalidArgument.
-    async fn use_device(
-        &self,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-        device: ObjectPath<'_>,
-        channel: i32,
-    ) -> Result<()> {
-        self.run("UseDevice", &emitter, async {
-            let number = requests::device_number(&device)?;
-            self.engine.use_device(number, channel).await
-        })
-        .await
+    async fn use_device(&self, device: ObjectPath<'_>, channel: i32) -> Result<()> {
+        self.run("UseDevice", self.use_object(&device, channel)).await
     }
 
     /// Says something to everybody else in a room, reliably. Errors: InvalidArgument, RoomNotFound, RateLimited,
     /// ServerUnreachable.
     #[zbus(out_args("message_id"))]
-    async fn send_broadcast_message(
-        &self,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-        room_id: String,
-        message: String,
-    ) -> Result<u64> {
+    async fn send_broadcast_message(&self, room_id: String, message: String) -> Result<u64> {
         let work = self.engine.send_message(MessageKind::Broadcast, &room_id, &message, Vec::new());
-        self.run("SendBroadcastMessage", &emitter, work).await
+        self.run("SendBroadcastMessage", work).await
     }
 
     /// Says something to everybody else in a room; it may get lost. Errors: InvalidArgument, RoomNotFound, RateLimited,
     /// ServerUnreachable.
     #[zbus(out_args("message_id"))]
-    async fn send_barrage_message(
-        &self,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-        room_id: String,
-        message: String,
-    ) -> Result<String> {
+    async fn send_barrage_message(&self, room_id: String, message: String) -> Result<String> {
         let work = self.engine.send_message(MessageKind::Barrage, &room_id, &message, Vec::new());
-        self.run("SendBarrageMessage", &emitter, async { Ok(work.await?.to_string()) }).await
+        self.run("SendBarrageMessage", work).await.map(|id| id.to_string())
     }
 
     /// Sends a command to some users, or with an empty list to everybody else. Errors: InvalidArgument, RoomNotFound,
     /// RateLimited, ServerUnreachable.
-    async fn send_custom_command(
-        &self,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-        room_id: String,
-        command: String,
-        to_user_ids: Vec<String>,
-    ) -> Result<()> {
+    async fn send_custom_command(&self, room_id: String, command: String, to_user_ids: Vec<String>) -> Result<()> {
         let work = self.engine.send_message(MessageKind::Command, &room_id, &command, to_user_ids);
-        self.run("SendCustomCommand", &emitter, async { work.await.map(drop) }).await
+        self.run("SendCustomCommand", work).await.map(drop)
     }
 
     /// Tells the caller, and nobody else, how loud the microphone and each played stream are, until it stops or leaves the
@@ -495,37 +334,13 @@ impl EngineInterface {
     /// Calling again changes the options. options: `interval_ms` u (100 to 3000, default 100), `vad` b (voice or noise, too:
     /// CapturedVoiceActivityUpdate and RemoteVoiceActivityUpdate). Another interval has the code 1006031.
     /// Errors: InvalidArgument.
-    async fn start_sound_level_monitor(
-        &self,
-        #[zbus(header)] header: Header<'_>,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-        options: Given,
-    ) -> Result<()> {
-        self.run("StartSoundLevelMonitor", &emitter, async {
-            let options = requests::sound_levels(options)?;
-            let listener = self.engine.listen_to_levels().await?;
-            if let Some(caller) = header.sender() {
-                self.levels.start(caller.to_owned().into(), options, listener);
-                self.callers.bind(&header, Bound::SoundLevels).await;
-            }
-            Ok(())
-        })
-        .await
+    async fn start_sound_level_monitor(&self, #[zbus(header)] header: Header<'_>, options: Given) -> Result<()> {
+        self.run("StartSoundLevelMonitor", self.start_levels(&header, options)).await
     }
 
     /// Tells the caller sound levels no more. None asked for is fine. Errors: none.
-    async fn stop_sound_level_monitor(
-        &self,
-        #[zbus(header)] header: Header<'_>,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-    ) -> Result<()> {
-        self.run("StopSoundLevelMonitor", &emitter, async {
-            if let Some(caller) = header.sender() {
-                self.levels.stop(&caller.to_owned().into());
-            }
-            Ok(())
-        })
-        .await
+    async fn stop_sound_level_monitor(&self, #[zbus(header)] header: Header<'_>) -> Result<()> {
+        self.run("StopSoundLevelMonitor", self.stop_levels(&header)).await
     }
 
     /// Records a played stream, or (empty) the captured one, to the caller's descriptor, as a fragmented MP4 of H.264 (or a VP8
@@ -535,36 +350,22 @@ impl EngineInterface {
     async fn start_recording(
         &self,
         #[zbus(header)] header: Header<'_>,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
         stream_id: String,
         file: Fd<'_>,
         options: Given,
     ) -> Result<()> {
-        self.run("StartRecording", &emitter, async {
-            let number = self.engine.record(requests::record(stream_id, file, options)?).await?;
-            self.callers.bind(&header, Bound::Recording(number)).await;
-            Ok(())
-        })
-        .await
+        self.run("StartRecording", self.record(&header, stream_id, file, options)).await
     }
 
     /// Ends a recording; returns when everything is written. Errors: NotPublishing, NotPlaying.
-    async fn stop_recording(
-        &self,
-        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-        stream_id: String,
-    ) -> Result<()> {
-        self.run("StopRecording", &emitter, self.engine.stop_recording(&stream_id)).await
+    async fn stop_recording(&self, stream_id: String) -> Result<()> {
+        self.run("StopRecording", self.engine.stop_recording(&stream_id)).await
     }
 
     /// Everything that a bug report needs, no secrets. Errors: none.
     #[zbus(out_args("diagnostics"))]
-    async fn get_diagnostics(&self, #[zbus(signal_emitter)] emitter: SignalEmitter<'_>) -> Result<Dictionary> {
-        self.run("GetDiagnostics", &emitter, async {
-            let found = self.engine.diagnostics().await?;
-            Ok(found.into_iter().map(|(key, value)| (key.to_owned(), requests::diagnostic(value))).collect())
-        })
-        .await
+    async fn get_diagnostics(&self) -> Result<Dictionary> {
+        self.run("GetDiagnostics", self.diagnostics()).await
     }
 
     /// The daemon's version.
@@ -619,7 +420,7 @@ impl EngineInterface {
     /// `reason_code` i (ZegoRoomStateChangedReason), `room_session_id` s after a login.
     #[zbus(signal)]
     pub(super) async fn room_state_update(
-        emitter: &SignalEmitter<'_>,
+        to: &SignalEmitter<'_>,
         room_id: &str,
         state: i32,
         error_code: i32,
@@ -629,17 +430,17 @@ impl EngineInterface {
     /// Users came (0) or went (1): id and name of each. Only after a login with `is_user_status_notify`.
     #[zbus(signal)]
     pub(super) async fn room_user_update(
-        emitter: &SignalEmitter<'_>,
+        to: &SignalEmitter<'_>,
         room_id: &str,
         update_type: i32,
         users: Vec<(String, String)>,
     ) -> zbus::Result<()>;
 
     /// Streams of others came (0) or went (1): stream id, user id, user name, and `extra_info` s, `has_audio` b,
-    /// `has_video` b, `delete_reason` i.
+    /// `has_video` b (of one that went: whether it ever had), `delete_reason` i.
     #[zbus(signal)]
     pub(super) async fn room_stream_update(
-        emitter: &SignalEmitter<'_>,
+        to: &SignalEmitter<'_>,
         room_id: &str,
         update_type: i32,
         streams: Vec<StreamValue>,
@@ -649,7 +450,7 @@ impl EngineInterface {
     /// How many people are in the room, this device among them.
     #[zbus(signal)]
     pub(super) async fn room_online_user_count_update(
-        emitter: &SignalEmitter<'_>,
+        to: &SignalEmitter<'_>,
         room_id: &str,
         count: i32,
     ) -> zbus::Result<()>;
@@ -657,7 +458,7 @@ impl EngineInterface {
     /// The room's extra information: key, value, user id, Unix ms.
     #[zbus(signal)]
     pub(super) async fn room_extra_info_update(
-        emitter: &SignalEmitter<'_>,
+        to: &SignalEmitter<'_>,
         room_id: &str,
         infos: Vec<(String, String, String, u64)>,
     ) -> zbus::Result<()>;
@@ -665,7 +466,7 @@ impl EngineInterface {
     /// The text of somebody's streams: stream id and text.
     #[zbus(signal)]
     pub(super) async fn room_stream_extra_info_update(
-        emitter: &SignalEmitter<'_>,
+        to: &SignalEmitter<'_>,
         room_id: &str,
         streams: Vec<(String, String)>,
     ) -> zbus::Result<()>;
@@ -673,7 +474,7 @@ impl EngineInterface {
     /// The room's token expires soon; RenewToken.
     #[zbus(signal)]
     pub(super) async fn room_token_will_expire(
-        emitter: &SignalEmitter<'_>,
+        to: &SignalEmitter<'_>,
         room_id: &str,
         remaining_seconds: i32,
     ) -> zbus::Result<()>;
@@ -681,7 +482,7 @@ impl EngineInterface {
     /// A publisher's state: 0 none, 1 requesting, 2 publishing. extended_data: `state`, `reason`, `message` s.
     #[zbus(signal)]
     pub(super) async fn publisher_state_update(
-        emitter: &SignalEmitter<'_>,
+        to: &SignalEmitter<'_>,
         stream_id: &str,
         state: i32,
         error_code: i32,
@@ -692,23 +493,19 @@ impl EngineInterface {
     /// kbit/s are d, times in ms i, ratios from 0 to 1 d, counters t. What cannot be measured is left out.
     #[zbus(signal)]
     pub(super) async fn publisher_quality_update(
-        emitter: &SignalEmitter<'_>,
+        to: &SignalEmitter<'_>,
         stream_id: &str,
         quality: Dictionary,
     ) -> zbus::Result<()>;
 
     /// `audio_captured`, `video_captured`, `audio_sent` or `video_sent` for the first time.
     #[zbus(signal)]
-    pub(super) async fn publisher_first_frame(
-        emitter: &SignalEmitter<'_>,
-        stream_id: &str,
-        kind: &str,
-    ) -> zbus::Result<()>;
+    pub(super) async fn publisher_first_frame(to: &SignalEmitter<'_>, stream_id: &str, kind: &str) -> zbus::Result<()>;
 
     /// A player's state: 0 none, 1 requesting, 2 playing. extended_data: `state`, `reason`, `message` s.
     #[zbus(signal)]
     pub(super) async fn player_state_update(
-        emitter: &SignalEmitter<'_>,
+        to: &SignalEmitter<'_>,
         stream_id: &str,
         state: i32,
         error_code: i32,
@@ -719,31 +516,23 @@ impl EngineInterface {
     /// kbit/s are d, times in ms i, ratios from 0 to 1 d, counters t. What cannot be measured is left out.
     #[zbus(signal)]
     pub(super) async fn player_quality_update(
-        emitter: &SignalEmitter<'_>,
+        to: &SignalEmitter<'_>,
         stream_id: &str,
         quality: Dictionary,
     ) -> zbus::Result<()>;
 
     /// `audio_received`, `video_received` or `video_rendered` for the first time.
     #[zbus(signal)]
-    pub(super) async fn player_first_frame(
-        emitter: &SignalEmitter<'_>,
-        stream_id: &str,
-        kind: &str,
-    ) -> zbus::Result<()>;
+    pub(super) async fn player_first_frame(to: &SignalEmitter<'_>, stream_id: &str, kind: &str) -> zbus::Result<()>;
 
     /// Sound broke up (0) or is back (1), pictures froze (2) or move again (3).
     #[zbus(signal)]
-    pub(super) async fn player_media_event(
-        emitter: &SignalEmitter<'_>,
-        stream_id: &str,
-        event: i32,
-    ) -> zbus::Result<()>;
+    pub(super) async fn player_media_event(to: &SignalEmitter<'_>, stream_id: &str, event: i32) -> zbus::Result<()>;
 
     /// The size of the received pictures in pixels.
     #[zbus(signal)]
     pub(super) async fn player_video_size_changed(
-        emitter: &SignalEmitter<'_>,
+        to: &SignalEmitter<'_>,
         stream_id: &str,
         width: i32,
         height: i32,
@@ -752,7 +541,7 @@ impl EngineInterface {
     /// Somebody's `camera` or `microphone`: 0 on, 9 disabled, 10 muted (ZegoRemoteDeviceState).
     #[zbus(signal)]
     pub(super) async fn remote_device_state_update(
-        emitter: &SignalEmitter<'_>,
+        to: &SignalEmitter<'_>,
         stream_id: &str,
         device: &str,
         state: i32,
@@ -761,7 +550,7 @@ impl EngineInterface {
     /// A camera, microphone or speaker came (0) or went (1).
     #[zbus(signal, name = "DeviceStateChanged")]
     pub(super) async fn device_state(
-        emitter: &SignalEmitter<'_>,
+        to: &SignalEmitter<'_>,
         kind: &str,
         update_type: i32,
         device: OwnedObjectPath,
@@ -771,7 +560,7 @@ impl EngineInterface {
     /// pictures, 5 in use by another program, 6 unplugged.
     #[zbus(signal)]
     pub(super) async fn local_device_exception(
-        emitter: &SignalEmitter<'_>,
+        to: &SignalEmitter<'_>,
         kind: &str,
         exception: i32,
         device: OwnedObjectPath,
@@ -781,30 +570,30 @@ impl EngineInterface {
     /// RMS level of what the microphone heard in the last 100 ms: 0 (-60 dBFS or less, muted or closed) to 100 (0 dBFS), linear
     /// in dB. Only to callers of StartSoundLevelMonitor.
     #[zbus(signal)]
-    pub(super) async fn captured_sound_level_update(emitter: &SignalEmitter<'_>, level: f64) -> zbus::Result<()>;
+    pub(super) async fn captured_sound_level_update(to: &SignalEmitter<'_>, level: f64) -> zbus::Result<()>;
 
     /// The same of each played stream as it was received, whatever its volume.
     #[zbus(signal)]
     pub(super) async fn remote_sound_level_update(
-        emitter: &SignalEmitter<'_>,
+        to: &SignalEmitter<'_>,
         levels: HashMap<String, f64>,
     ) -> zbus::Result<()>;
 
     /// Somebody speaks at the microphone (or makes a noise that comes and goes). Only to callers who asked with `vad`.
     #[zbus(signal)]
-    pub(super) async fn captured_voice_activity_update(emitter: &SignalEmitter<'_>, voice: bool) -> zbus::Result<()>;
+    pub(super) async fn captured_voice_activity_update(to: &SignalEmitter<'_>, voice: bool) -> zbus::Result<()>;
 
     /// The same of each played stream.
     #[zbus(signal)]
     pub(super) async fn remote_voice_activity_update(
-        emitter: &SignalEmitter<'_>,
+        to: &SignalEmitter<'_>,
         voices: HashMap<String, bool>,
     ) -> zbus::Result<()>;
 
     /// Somebody said something: message, user id, user name, message id, Unix ms.
     #[zbus(signal)]
     pub(super) async fn broadcast_message_received(
-        emitter: &SignalEmitter<'_>,
+        to: &SignalEmitter<'_>,
         room_id: &str,
         messages: Vec<(String, String, String, u64, u64)>,
     ) -> zbus::Result<()>;
@@ -812,7 +601,7 @@ impl EngineInterface {
     /// Somebody said something that might have got lost: message, user id, user name, message id, Unix ms.
     #[zbus(signal)]
     pub(super) async fn barrage_message_received(
-        emitter: &SignalEmitter<'_>,
+        to: &SignalEmitter<'_>,
         room_id: &str,
         messages: Vec<(String, String, String, String, u64)>,
     ) -> zbus::Result<()>;
@@ -820,7 +609,7 @@ impl EngineInterface {
     /// Somebody sent a command to this device.
     #[zbus(signal)]
     pub(super) async fn custom_command_received(
-        emitter: &SignalEmitter<'_>,
+        to: &SignalEmitter<'_>,
         room_id: &str,
         user_id: &str,
         user_name: &str,
@@ -831,7 +620,7 @@ impl EngineInterface {
     /// `message` s, `duration_ms`, `size` t (bytes written).
     #[zbus(signal)]
     pub(super) async fn recording_state_update(
-        emitter: &SignalEmitter<'_>,
+        to: &SignalEmitter<'_>,
         stream_id: &str,
         state: i32,
         error_code: i32,
@@ -840,29 +629,14 @@ impl EngineInterface {
 
     /// How the network is reached now.
     #[zbus(signal, name = "NetworkModeChanged")]
-    pub(super) async fn network_mode_is(emitter: &SignalEmitter<'_>, mode: &str) -> zbus::Result<()>;
+    pub(super) async fn network_mode_is(to: &SignalEmitter<'_>, mode: &str) -> zbus::Result<()>;
 
     /// A call was refused: code, method, the error's message.
     #[zbus(signal)]
     pub(super) async fn debug_error(
-        emitter: &SignalEmitter<'_>,
+        to: &SignalEmitter<'_>,
         error_code: i32,
         method: &str,
         message: &str,
     ) -> zbus::Result<()>;
-}
-
-impl EngineInterface {
-    /// A room's object and state; bound to the caller if that was asked for.
-    async fn room(
-        &self,
-        header: &Header<'_>,
-        bind: bool,
-        (number, state): (u64, zego_protocol::state::ZegoRoomState),
-    ) -> std::result::Result<(OwnedObjectPath, i32), EngineError> {
-        if bind {
-            self.callers.bind(header, Bound::Room(number)).await;
-        }
-        Ok((values::path(Some(names::room_path(number))), state.number()))
-    }
 }

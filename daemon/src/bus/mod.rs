@@ -91,8 +91,14 @@ impl Bus {
         let state = Arc::new(std::sync::Mutex::new(crate::engine::EngineInfo::default()));
         let levels = levels::LevelMonitors::new(connection.clone());
         let callers = callers::Callers::new(connection.clone(), engine.clone(), levels.clone());
-        let interface =
-            engine::EngineInterface::new(engine.clone(), state.clone(), handled_is, callers.clone(), levels);
+        let interface = engine::EngineInterface::new(
+            connection.clone(),
+            engine.clone(),
+            state.clone(),
+            handled_is,
+            callers.clone(),
+            levels,
+        );
         let server = connection.object_server();
         server.at(names::ROOT_PATH, ObjectManager).await.map_err(connect)?;
         server.at(names::ROOT_PATH, interface).await.map_err(connect)?;

@@ -1,6 +1,6 @@
 //! The engine's task: it holds what exists. Nothing in here waits; what takes time is a task of its own.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use super::error::EngineError;
 use super::event::{Change, EngineEvent, EngineInfo, News};
 use super::handle::{Engine, Reply, Task};
 use super::player::Player;
+use super::recent::Recent;
 use super::recording::RecordingEntry;
 use super::request::Profile;
 use super::room::{Room, RoomInput};
@@ -87,11 +88,11 @@ pub struct Core {
     pub(super) channels: BTreeMap<i32, ChannelEntry>,
     pub(super) players: BTreeMap<String, PlayerEntry>,
     pub(super) playback: Option<Playback>,
-    /// Streams that were published or played since the engine was made: stopping them again is no mistake.
-    pub(super) published_before: HashSet<String>,
-    pub(super) played_before: HashSet<String>,
+    /// Streams that were published, played or recorded lately: stopping them again is no mistake.
+    pub(super) published_before: Recent,
+    pub(super) played_before: Recent,
     pub(super) recordings: BTreeMap<String, RecordingEntry>,
-    pub(super) recorded_before: HashSet<String>,
+    pub(super) recorded_before: Recent,
     pub(super) video: BTreeMap<i32, VideoSettings>,
     pub(super) audio: BTreeMap<i32, AudioConfig>,
     pub(super) stream_numbers: Arc<AtomicU64>,
@@ -144,10 +145,10 @@ impl Core {
             channels: BTreeMap::new(),
             players: BTreeMap::new(),
             playback: None,
-            published_before: HashSet::new(),
-            played_before: HashSet::new(),
+            published_before: Recent::default(),
+            played_before: Recent::default(),
             recordings: BTreeMap::new(),
-            recorded_before: HashSet::new(),
+            recorded_before: Recent::default(),
             video: BTreeMap::new(),
             audio: BTreeMap::new(),
             stream_numbers: Arc::default(),

@@ -47,21 +47,32 @@ pub(super) struct Window {
 impl Window {
     /// Takes note of one more, unless there were as many as `limit` allows in its time.
     pub(super) fn take(&mut self, limit: (usize, Duration), now: Monotonic) -> bool {
-        let (count, time) = limit;
-        while self.done.front().is_some_and(|first| now.since(*first) >= time) {
-            self.done.pop_front();
-        }
-        let allowed = self.done.len() < count;
+        let allowed = !self.is_full(limit, now);
         if allowed {
             self.done.push_back(now);
         }
         allowed
     }
+
+    /// Whether there were as many as `limit` allows in its time.
+    fn is_full(&mut self, limit: (usize, Duration), now: Monotonic) -> bool {
+        let (count, time) = limit;
+        while self.done.front().is_some_and(|first| now.since(*first) >= time) {
+            self.done.pop_front();
+        }
+        self.done.len() >= count
+    }
 }
 
-/// How fast the messages of each kind follow each other in a room.
+/// Broadcasts of everybody in a room, and barrages.
+const ROOM_LIMITS: [(usize, Duration); 2] = [(10, Duration::from_secs(1)), (20, Duration::from_secs(1))];
+
+/// How fast the messages of each kind follow each other in a room. Everybody hears everybody, so everybody knows when the room is
+/// full, whatever the server counts.
 #[derive(Debug, Default)]
 pub(super) struct Paces {
+    /// Of everybody: broadcasts, barrages.
+    room: [Window; 2],
     broadcasts: Window,
     barrages: Window,
     /// To one user, and to several.
@@ -72,7 +83,7 @@ impl Paces {
     /// Takes note of one more message to so many users (0 = everybody), or refuses it because it comes too soon.
     ///
     /// # Errors
-    /// 1009015 for a broadcast, 1002071 for others.
+    /// 1009015 for a broadcast, 1002071 for others; 1002072 when it is the room's users together who are too fast.
     pub(super) fn take(
         &mut self,
         kind: MessageKind,
@@ -81,16 +92,40 @@ impl Paces {
         now: Monotonic,
     ) -> Result<(), EngineError> {
         let second = Duration::from_secs(1);
+        let room = Self::place(kind).map(|place| (&mut self.room[place], ROOM_LIMITS[place]));
         let (window, limit, code) = match (kind, to) {
             (MessageKind::Broadcast, _) => (&mut self.broadcasts, (1, second / 2), 1_009_015),
             (MessageKind::Barrage, _) => (&mut self.barrages, (20, second), 1_002_071),
             (MessageKind::Command, 1) => (&mut self.commands.0, (200, second), 1_002_071),
             (MessageKind::Command, _) => (&mut self.commands.1, (10, second), 1_002_071),
         };
-        if window.take(limit, now) {
-            return Ok(());
+        let refused = |code| Err(EngineError::new(code, &format!("Messages to room '{room_id}' come too fast")));
+        if window.is_full(limit, now) {
+            return refused(code);
         }
-        Err(EngineError::new(code, &format!("Messages to room '{room_id}' come too fast")))
+        if let Some((everybody, limit)) = room
+            && !everybody.take(limit, now)
+        {
+            return refused(1_002_072);
+        }
+        window.take(limit, now);
+        Ok(())
+    }
+
+    /// Takes note of a message of somebody else.
+    pub(super) fn heard(&mut self, kind: MessageKind, now: Monotonic) {
+        if let Some(place) = Self::place(kind) {
+            // More than the limit change nothing.
+            self.room[place].take(ROOM_LIMITS[place], now);
+        }
+    }
+
+    const fn place(kind: MessageKind) -> Option<usize> {
+        match kind {
+            MessageKind::Broadcast => Some(0),
+            MessageKind::Barrage => Some(1),
+            MessageKind::Command => None,
+        }
     }
 }
 
@@ -148,6 +183,24 @@ mod tests {
         assert_eq!(burst(MessageKind::Command, 1, 300), (200, 1_002_071, 1000));
         assert_eq!(burst(MessageKind::Command, 0, 30), (10, 1_002_071, 1000));
         assert_eq!(burst(MessageKind::Command, 5, 30), (10, 1_002_071, 1000));
+    }
+
+    #[test]
+    fn the_users_of_a_room_share_its_pace() {
+        let at = Monotonic::from_millis;
+        for (kind, others, code) in [
+            (MessageKind::Broadcast, 9, 0),
+            (MessageKind::Broadcast, 10, 1_002_072),
+            (MessageKind::Barrage, 19, 0),
+            (MessageKind::Barrage, 500, 1_002_072),
+            (MessageKind::Command, 500, 0),
+        ] {
+            let mut paces = Paces::default();
+            (0..others).for_each(|_| paces.heard(kind, at(1000)));
+            let outcome = paces.take(kind, 0, "lobby", at(1999));
+            assert_eq!(outcome.map_or_else(|error| error.code, |()| 0), code, "{kind:?} after {others}");
+            assert!(paces.take(kind, 0, "lobby", at(2500)).is_ok(), "{kind:?} a second later");
+        }
     }
 
     #[test]

@@ -39,19 +39,14 @@ impl Core {
             // The same stream again: only its view changes.
             let number = entry.player.number;
             let freed = std::mem::replace(&mut entry.view, shown).filter(|old| Some(*old) != shown);
-            let (reply, changed) = oneshot::channel();
-            entry.player.tell(PlayerInput::View(view, reply));
+            entry.player.tell(PlayerInput::View(view, outcome));
             self.view_is_free(freed);
             if let Some(view) = shown {
                 self.view_shows(view, &play.stream_id);
             }
-            tokio::spawn(async move {
-                let result = changed.await.unwrap_or_else(|_| Err(EngineError::new(1_004_011, "The player ended")));
-                let _ = outcome.send(result.map(|()| ZegoPlayerState::Playing));
-            });
             return Ok((number, outcome_is));
         }
-        self.played_before.insert(play.stream_id.clone());
+        self.played_before.insert(&play.stream_id);
         let number = self.next_number();
         let stream_id = play.stream_id.clone();
         let ended = self.later(move |core| {
@@ -108,7 +103,8 @@ impl Engine {
         let (number, outcome) = self.with(move |core| core.play(play)).await?;
         match tokio::time::timeout(PATIENCE, outcome).await {
             Ok(Ok(outcome)) => outcome.map(|state| (number, state)),
-            Ok(Err(_)) => Err(EngineError::internal("The player ended without an outcome")),
+            // It ended before it was asked.
+            Ok(Err(_)) => Err(EngineError::new(1_004_011, "The player ended")),
             Err(_) => Ok((number, ZegoPlayerState::PlayRequesting)),
         }
     }

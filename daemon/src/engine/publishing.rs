@@ -1,24 +1,22 @@
-//! The verbs about publishing, previews and devices.
+//! The verbs about publishing and its devices.
 
 use tokio::sync::oneshot;
 use zego_protocol::id;
 use zego_protocol::state::ZegoPublisherState;
 
-use super::channel::{ChannelInput, ChannelSetup, PublishJob, VideoSettings, Want, start};
+use super::channel::{ChannelInput, ChannelSetup, PublishJob, Want, start};
 use super::core::{ChannelEntry, Core, Published};
 use super::error::EngineError;
-use super::handle::{Engine, Reply};
+use super::handle::{Engine, Reply, Task};
 use super::player::PlayerInput;
-use super::request::{AudioChoice, CanvasRequest, Publish, VideoChoice};
+use super::request::Publish;
 use super::rooms::PATIENCE;
 use super::scenario::ScenarioDefaults;
 use super::token;
-use crate::devices::camera::CaptureWish;
 use crate::devices::registry::DeviceSource;
-use crate::media::send::AudioConfig;
 
 /// A call whose outcome is not known yet.
-type Outcome<T> = oneshot::Receiver<Result<T, EngineError>>;
+pub(super) type Outcome<T> = oneshot::Receiver<Result<T, EngineError>>;
 
 impl Core {
     /// The channel, whose task is started with its first use.
@@ -40,34 +38,6 @@ impl Core {
             self.channels.insert(number, entry);
         }
         self.channels.get_mut(&number).ok_or_else(|| EngineError::internal("The channel is gone"))
-    }
-
-    fn video_settings(&self, channel: i32) -> VideoSettings {
-        if let Some(settings) = self.video.get(&channel) {
-            return *settings;
-        }
-        let (camera, video, scenario) = (&self.config.camera, &self.config.video, ScenarioDefaults::of(self.scenario));
-        let wish = CaptureWish {
-            width: camera.width.unwrap_or(scenario.size.0),
-            height: camera.height.unwrap_or(scenario.size.1),
-            fps: camera.fps.unwrap_or(scenario.fps),
-        };
-        VideoSettings {
-            wish,
-            size: match (video.width, video.height) {
-                (None, None) => None,
-                (width, height) => Some((width.unwrap_or(wish.width), height.unwrap_or(wish.height))),
-            },
-            fps: video.fps,
-            bitrate_kbps: video.bitrate_kbps.unwrap_or(scenario.video_kbps),
-            key_frame_interval_s: video.key_frame_interval_s,
-        }
-    }
-
-    fn audio_config(&self, channel: i32) -> AudioConfig {
-        let scenario = ScenarioDefaults::of(self.scenario);
-        let bitrate_kbps = self.config.audio.bitrate_kbps.unwrap_or(scenario.audio_kbps);
-        self.audio.get(&channel).copied().unwrap_or(AudioConfig { bitrate_kbps })
     }
 
     fn publish(&mut self, publish: Publish) -> Result<Outcome<ZegoPublisherState>, EngineError> {
@@ -99,7 +69,7 @@ impl Core {
                 entry.publishing = None;
             }
         });
-        self.published_before.insert(publish.stream_id.clone());
+        self.published_before.insert(&publish.stream_id);
         let (outcome, outcome_is) = oneshot::channel();
         let room_number = room.number;
         let entry = self.channel(channel)?;
@@ -122,18 +92,29 @@ impl Core {
     }
 
     fn set_stream_extra_info(&mut self, stream_id: &str, text: String, reply: Reply<()>) {
-        let published = self.channels.values_mut().find_map(|entry| {
-            Some((&entry.channel, entry.publishing.as_mut()?)).filter(|(_, p)| p.stream_id == stream_id)
+        let found = self.channels.iter().find_map(|(number, entry)| {
+            let published = entry.publishing.as_ref().filter(|published| published.stream_id == stream_id)?;
+            Some((*number, published.serial, &entry.channel))
         });
-        match published {
-            Some((channel, published)) => {
-                published.extra_info.clone_from(&text);
-                channel.tell(ChannelInput::ExtraInfo(text, reply));
-            }
-            None => {
-                let _ = reply.send(Err(EngineError::new(1_003_001, &format!("Stream '{stream_id}' is not published"))));
-            }
-        }
+        let Some((number, serial, channel)) = found else {
+            let _ = reply.send(Err(EngineError::new(1_003_001, &format!("Stream '{stream_id}' is not published"))));
+            return;
+        };
+        let (taken, is_taken) = oneshot::channel();
+        channel.tell(ChannelInput::ExtraInfo(text.clone(), taken));
+        // The list of streams shows what the server took.
+        let tasks = self.tasks.clone();
+        tokio::spawn(async move {
+            let taken = is_taken.await.unwrap_or_else(|_| Err(EngineError::new(1_003_001, "The publisher ended")));
+            let task: Task = Box::new(move |core| {
+                let entry = core.channels.get_mut(&number).and_then(|entry| entry.publishing.as_mut());
+                if let Some(published) = entry.filter(|published| taken.is_ok() && published.serial == serial) {
+                    published.extra_info = text;
+                }
+                let _ = reply.send(taken);
+            });
+            let _ = tasks.send(task);
+        });
     }
 
     fn stop_publishing(&mut self, stream_id: &str, reply: Reply<()>) {
@@ -180,125 +161,6 @@ impl Core {
         waits
     }
 
-    pub(super) fn stop_all_previews(&mut self) {
-        let freed: Vec<Option<u64>> = self
-            .channels
-            .values_mut()
-            .filter(|entry| entry.previewing)
-            .map(|entry| {
-                entry.previewing = false;
-                let (reply, _) = oneshot::channel();
-                entry.channel.tell(ChannelInput::StopPreview(reply));
-                entry.preview.take()
-            })
-            .collect();
-        for view in freed {
-            self.view_is_free(view);
-        }
-    }
-
-    fn start_preview(&mut self, canvas: &CanvasRequest, channel: i32) -> Result<Outcome<()>, EngineError> {
-        id::channel(channel)?;
-        self.ensure_created();
-        let view = self.view_for(canvas, true)?;
-        let shown = view.as_ref().map(|view| view.id());
-        if let Some(id) = shown {
-            self.leave_view(id);
-        }
-        let entry = self.channel(channel)?;
-        entry.previewing = true;
-        let freed = std::mem::replace(&mut entry.preview, shown).filter(|old| Some(*old) != shown);
-        let (opened, is_open) = oneshot::channel();
-        entry.channel.tell(ChannelInput::Preview(view, opened));
-        self.view_is_free(freed);
-        if let Some(view) = shown {
-            self.view_shows(view, "preview");
-        }
-        Ok(is_open)
-    }
-
-    fn preview_ended(&mut self, channel: i32) {
-        if let Some(entry) = self.channels.get_mut(&channel) {
-            entry.previewing = false;
-            let freed = entry.preview.take();
-            self.view_is_free(freed);
-            self.rest_if_idle();
-        }
-    }
-
-    fn set_video(&mut self, channel: i32, choice: &VideoChoice) -> Result<(), EngineError> {
-        id::channel(channel)?;
-        let mut settings = self.video_settings(channel);
-        let within = |name: &str, value: u32, least: u32, most: u32| {
-            if (least..=most).contains(&value) {
-                return Ok(value);
-            }
-            Err(EngineError::argument(&format!("{name} {value} is out of range; use {least} to {most}")))
-        };
-        let even = |name: &str, value: u32| {
-            if within(name, value, 16, 4096)? % 2 == 0 {
-                return Ok(value);
-            }
-            Err(EngineError::argument(&format!("{name} {value} is odd; use an even number")))
-        };
-        let mut wish = settings.wish;
-        if let Some(width) = choice.capture_width {
-            wish.width = even("capture_width", width)?;
-        }
-        if let Some(height) = choice.capture_height {
-            wish.height = even("capture_height", height)?;
-        }
-        let runs = self.channels.get(&channel).is_some_and(|entry| entry.previewing || entry.publishing.is_some());
-        if !runs {
-            settings.wish = wish;
-        } else if wish != settings.wish && !choice.preset {
-            let detail = format!("The capture size of channel {channel} cannot change while its camera runs");
-            return Err(EngineError::new(1_000_066, &detail));
-        }
-        if choice.encode_width.is_some() || choice.encode_height.is_some() {
-            let (width, height) = settings.size.unwrap_or((settings.wish.width, settings.wish.height));
-            let width = even("encode_width", choice.encode_width.unwrap_or(width))?;
-            let height = even("encode_height", choice.encode_height.unwrap_or(height))?;
-            settings.size = Some((width, height));
-        }
-        if let Some(fps) = choice.fps {
-            settings.fps = Some(within("fps", fps, 1, 120)?);
-            settings.wish.fps = fps;
-        }
-        if let Some(bitrate) = choice.bitrate {
-            if !(10..=50_000).contains(&bitrate) {
-                return Err(EngineError::new(1_003_002, &format!("The bit rate {bitrate} is not 10 to 50000 kbit/s")));
-            }
-            settings.bitrate_kbps = bitrate;
-        }
-        if let Some(interval) = choice.key_frame_interval {
-            settings.key_frame_interval_s = within("key_frame_interval", interval, 1, 60)?;
-        }
-        self.ensure_created();
-        self.video.insert(channel, settings);
-        if let Some(entry) = self.channels.get(&channel) {
-            entry.channel.tell(ChannelInput::Video(settings));
-        }
-        Ok(())
-    }
-
-    fn set_audio(&mut self, channel: i32, choice: AudioChoice) -> Result<(), EngineError> {
-        id::channel(channel)?;
-        let mut config = self.audio_config(channel);
-        if let Some(bitrate) = choice.bitrate {
-            if !(6..=510).contains(&bitrate) {
-                return Err(EngineError::new(1_003_002, &format!("The bit rate {bitrate} is not 6 to 510 kbit/s")));
-            }
-            config.bitrate_kbps = bitrate;
-        }
-        self.ensure_created();
-        self.audio.insert(channel, config);
-        if let Some(entry) = self.channels.get(&channel) {
-            entry.channel.tell(ChannelInput::Audio(config));
-        }
-        Ok(())
-    }
-
     fn use_device(&mut self, device: u64, channel: i32, reply: Reply<()>) {
         let Some(source) = self.table.device_of(device).map(|device| device.source) else {
             let _ = reply.send(Err(EngineError::new(1_006_002, "There is no such device object")));
@@ -321,7 +183,7 @@ impl Core {
 }
 
 /// The outcome of a call that was waited for long enough, or nothing.
-async fn in_time<T>(outcome: Outcome<T>) -> Result<Option<T>, EngineError> {
+pub(super) async fn in_time<T>(outcome: Outcome<T>) -> Result<Option<T>, EngineError> {
     match tokio::time::timeout(PATIENCE, outcome).await {
         Ok(Ok(outcome)) => outcome.map(Some),
         Ok(Err(_)) => Err(EngineError::internal("The task ended without an outcome")),
@@ -357,57 +219,6 @@ impl Engine {
         id::stream_extra_info(text)?;
         let (stream_id, text) = (stream_id.to_owned(), text.to_owned());
         self.ask(move |core, reply| core.set_stream_extra_info(&stream_id, text, reply)).await
-    }
-
-    /// StartPreview: returns when the camera is open.
-    ///
-    /// # Errors
-    /// No such view or channel, a camera that fails.
-    pub async fn start_preview(&self, canvas: CanvasRequest, channel: i32) -> Result<(), EngineError> {
-        let outcome = self.with(move |core| core.start_preview(&canvas, channel)).await?;
-        let result = in_time(outcome).await.map(|_| ());
-        if result.is_err() {
-            self.with(move |core| {
-                core.preview_ended(channel);
-                Ok(())
-            })
-            .await?;
-        }
-        result
-    }
-
-    /// StopPreview; none running is fine.
-    ///
-    /// # Errors
-    /// No such channel.
-    pub async fn stop_preview(&self, channel: i32) -> Result<(), EngineError> {
-        id::channel(channel)?;
-        self.ask(move |core, reply| {
-            core.preview_ended(channel);
-            match core.channels.get(&channel) {
-                Some(entry) => entry.channel.tell(ChannelInput::StopPreview(reply)),
-                None => {
-                    let _ = reply.send(Ok(()));
-                }
-            }
-        })
-        .await
-    }
-
-    /// SetVideoConfig: from the next picture on; the capture size only while neither preview nor publisher runs.
-    ///
-    /// # Errors
-    /// No such channel, a value out of range, 1000066 for another capture size while the camera runs.
-    pub async fn set_video(&self, channel: i32, choice: VideoChoice) -> Result<(), EngineError> {
-        self.with(move |core| core.set_video(channel, &choice)).await
-    }
-
-    /// SetAudioConfig.
-    ///
-    /// # Errors
-    /// No such channel, a value out of range.
-    pub async fn set_audio(&self, channel: i32, choice: AudioChoice) -> Result<(), EngineError> {
-        self.with(move |core| core.set_audio(channel, choice)).await
     }
 
     /// EnableCamera: a camera that is not enabled is released, and what it is needed for goes on without.

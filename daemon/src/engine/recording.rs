@@ -117,7 +117,7 @@ impl Core {
         let number = self.next_number();
         let (begun, has_begun) = oneshot::channel();
         self.tell_target(&target, RecordingInput::Start(RecordJob { number, sink, audio, video, reply: begun }));
-        self.recorded_before.insert(stream_id.clone());
+        self.recorded_before.insert(&stream_id);
         let (stop, stops) = unbounded_channel();
         let forget = {
             let stream_id = stream_id.clone();

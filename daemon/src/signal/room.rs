@@ -49,7 +49,8 @@ pub struct RemoteStream {
 /// What one message of the server changed. In the order in which they are to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// The last track of a stream went, or its publisher did.
+    /// The last track of a stream went, or its publisher did. Its kinds are those that it ever had: the tracks of a stream that is
+    /// stopped go one by one.
     StreamRemoved(RemoteStream, StreamDeleteReason),
     /// Somebody went.
     UserLeft(User),
@@ -78,13 +79,15 @@ pub struct Room {
     own_identity: String,
     /// In order of arrival.
     people: Vec<proto::ParticipantInfo>,
+    /// Whether a stream that is there ever had sound and pictures, by its id and user.
+    had: HashMap<(String, String), (bool, bool)>,
 }
 
 impl Room {
     /// An empty room, seen by `own_identity`.
     #[must_use]
     pub fn new(own_identity: &str) -> Self {
-        Self { own_identity: own_identity.to_owned(), people: Vec::new() }
+        Self { own_identity: own_identity.to_owned(), ..Self::default() }
     }
 
     /// Who sees the room.
@@ -121,15 +124,37 @@ impl Room {
             .filter(|person| person.state() == proto::participant_info::State::Disconnected)
             .map(|person| (person.identity.as_str(), reason(person.disconnect_reason())))
             .collect();
-        changes(&users, &self.users(), &streams, &self.streams(), &reasons)
+        let changes = changes(&users, &self.users(), &streams, &self.streams(), &reasons);
+        self.remember(changes)
     }
 
     /// Forgets everybody who is not in `present`, the list of a resumed session, and takes over the list.
     pub fn replace(&mut self, present: &[proto::ParticipantInfo]) -> Vec<Change> {
         let (users, streams) = (self.users(), self.streams());
         self.people.retain(|person| present.iter().any(|other| other.identity == person.identity));
-        let mut changes = changes(&users, &self.users(), &streams, &self.streams(), &HashMap::new());
+        let changes = changes(&users, &self.users(), &streams, &self.streams(), &HashMap::new());
+        let mut changes = self.remember(changes);
         changes.extend(self.apply(present));
+        changes
+    }
+
+    /// Notes the kinds that streams have, and gives those that went what they had.
+    fn remember(&mut self, mut changes: Vec<Change>) -> Vec<Change> {
+        let key = |stream: &RemoteStream| (stream.stream_id.clone(), stream.user.id.clone());
+        for change in &mut changes {
+            match change {
+                Change::StreamAdded(stream) | Change::StreamChanged(stream) => {
+                    let had = self.had.entry(key(stream)).or_default();
+                    *had = (had.0 || stream.has_audio, had.1 || stream.has_video);
+                }
+                Change::StreamRemoved(stream, _) => {
+                    if let Some(had) = self.had.remove(&key(stream)) {
+                        (stream.has_audio, stream.has_video) = had;
+                    }
+                }
+                Change::UserLeft(_) | Change::UserJoined(_) => {}
+            }
+        }
         changes
     }
 
@@ -366,7 +391,8 @@ mod tests {
             (vec![person("bell", State::Active, vec![video()])], &["~door:V"]),
             // The same stream id of somebody else is not seen while the first has it.
             (vec![person("thief", State::Active, vec![track("TR_X", TrackType::Video, "door", "door")])], &["+@thief"]),
-            (vec![person("bell", State::Active, vec![])], &["-door:V", "+door:V"]),
+            // What went had sound, too: the tracks go one by one.
+            (vec![person("bell", State::Active, vec![])], &["-door:AV", "+door:V"]),
             (vec![person("thief", State::Disconnected, vec![])], &["-door:V", "-@thief"]),
             (vec![person("bell", State::Disconnected, vec![])], &["-@bell"]),
             (vec![person("bell", State::Disconnected, vec![])], &[]),

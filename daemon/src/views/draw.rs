@@ -1,22 +1,13 @@
 //! Drawing pictures into the pixels of a view.
 
-use yuv::{YuvPlanarImage, YuvRange, YuvStandardMatrix, yuv420_to_bgra};
+use yuv::{YuvRange, YuvStandardMatrix, yuv420_to_bgra};
 
 use crate::picture::{Picture, Plane};
 use crate::views::place::Rectangle;
 
 /// Converts a picture to B, G, R, X at its place in a frame of `stride` bytes a row; `mirror` exchanges left and right.
 pub(super) fn draw_xr24(picture: &Picture<'_>, pixels: &mut [u8], stride: usize, at: Rectangle, mirror: bool) {
-    let image = YuvPlanarImage {
-        y_plane: picture.y.data,
-        y_stride: picture.y.stride as u32,
-        u_plane: picture.u.data,
-        u_stride: picture.u.stride as u32,
-        v_plane: picture.v.data,
-        v_stride: picture.v.stride as u32,
-        width: picture.width as u32,
-        height: picture.height as u32,
-    };
+    let image = picture.planar();
     let target = &mut pixels[at.y * stride + at.x * 4..];
     if let Err(error) = yuv420_to_bgra(&image, target, stride as u32, YuvRange::Limited, YuvStandardMatrix::Bt601) {
         log::error!("a picture of {}x{} could not be converted: {error}", picture.width, picture.height);

@@ -110,6 +110,8 @@ pub(in crate::engine) enum ChannelInput {
     MicrophoneOpened(u64, Result<Microphone, EngineError>),
     /// Publishing in the room ended.
     Published(u64, Result<Publication, SignalError>),
+    /// The server took a text for the stream, or did not.
+    ExtraInfoSet(u64, Result<String, EngineError>, Reply<()>),
     /// News of the room, for one publisher.
     Room(u64, RoomNews),
     /// News of the senders of one publisher.

@@ -330,17 +330,29 @@ impl ChannelTask {
             let _ = reply.send(Err(EngineError::new(1_003_001, &format!("Channel {} publishes nothing", self.number))));
             return;
         };
-        publisher.job.extra_info.clone_from(&text);
         let session = publisher.session.clone().filter(|_| publisher.publication.is_some());
         let (stream_id, Some(session)) = (publisher.job.stream_id.clone(), session) else {
+            publisher.job.extra_info = text;
             let _ = reply.send(Ok(()));
             return;
         };
-        tokio::spawn(async move {
+        let serial = publisher.serial;
+        self.spawn(async move {
             let set = session.set_extra_info(&stream_id, &text).await;
             let what = format!("Stream '{stream_id}'");
-            let _ = reply.send(set.map_err(|error| EngineError::from_signal(&error, &what, 1_003_053)));
+            let set = set.map_err(|error| EngineError::from_signal(&error, &what, 1_003_053));
+            ChannelInput::ExtraInfoSet(serial, set.map(|()| text), reply)
         });
+    }
+
+    /// The server took the text, with which the stream is announced from now on, or it did not.
+    pub(super) fn extra_info_set(&mut self, serial: u64, set: Result<String, EngineError>, reply: Reply<()>) {
+        let outcome = set.map(|text| {
+            if let Some(publisher) = self.publisher.as_mut().filter(|publisher| publisher.serial == serial) {
+                publisher.job.extra_info = text;
+            }
+        });
+        let _ = reply.send(outcome);
     }
 
     /// Changes a property of the publisher.

@@ -167,6 +167,7 @@ impl ChannelTask {
             ChannelInput::CameraOpened(serial, result) => self.camera_opened(serial, result),
             ChannelInput::MicrophoneOpened(serial, result) => self.microphone_opened(serial, result),
             ChannelInput::Published(serial, result) => self.published(serial, result),
+            ChannelInput::ExtraInfoSet(serial, set, reply) => self.extra_info_set(serial, set, reply),
             ChannelInput::Room(serial, news) => self.room_news(serial, news),
             ChannelInput::Media(serial, event) => self.media_event(serial, event),
             ChannelInput::EnableCamera(enable, reply) => self.enable_camera(enable, reply),

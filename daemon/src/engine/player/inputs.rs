@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
+use zego_protocol::state::ZegoPlayerState;
 
 use crate::engine::error::EngineError;
 use crate::engine::event::VideoLayer;
@@ -28,8 +29,8 @@ pub(in crate::engine) enum PlayerInput {
     Media(MediaKind, MediaEvent),
     /// The view belongs to somebody else now.
     LeaveView,
-    /// StartPlaying again: another view.
-    View(Option<Arc<dyn View>>, Reply<()>),
+    /// StartPlaying again: another view. The outcome is the state in which the player is.
+    View(Option<Arc<dyn View>>, Reply<ZegoPlayerState>),
     /// The property Volume.
     Volume(i32, Reply<()>),
     /// The property AudioMuted or VideoMuted.

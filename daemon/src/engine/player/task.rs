@@ -209,7 +209,7 @@ impl PlayerTask {
             }
             PlayerInput::View(view, reply) => {
                 self.change_view(view);
-                let _ = reply.send(Ok(()));
+                let _ = reply.send(Ok(self.info.state));
             }
             PlayerInput::Volume(volume, reply) => {
                 self.info.volume = volume;

@@ -67,6 +67,7 @@ impl RoomTask {
             log::warn!("room '{}': a message of user '{}' is not UTF-8", self.info.room_id, from.id);
             return;
         };
+        self.paces.heard(kind, Monotonic::now());
         let now_ms = token::unix_now_ms();
         let message = Message {
             room_id: self.info.room_id.clone(),

@@ -74,9 +74,10 @@ impl Roster {
         Some(Step::StreamsCame(vec![info]))
     }
 
-    /// A stream went.
-    pub(super) fn stream_went(&mut self, id: &str, reason: StreamDeleteReason) -> Option<Step> {
-        self.streams.remove(id).map(|info| Step::StreamsWent(vec![info], reason))
+    /// A stream went; `stream` is the last word on it.
+    pub(super) fn stream_went(&mut self, stream: RemoteStream, reason: StreamDeleteReason) -> Option<Step> {
+        let info = self.streams.remove(&stream.stream_id)?;
+        Some(Step::StreamsWent(vec![StreamInfo { stream, ..info }], reason))
     }
 
     /// The room as it is after a login: the difference to what was known, in the order of the API.
@@ -216,8 +217,10 @@ mod tests {
         more.has_video = true;
         assert!(matches!(roster.stream_is(more, 1, || 6), Some(Step::StreamChanged(change)) if change.1.number == 4));
         let kicked = StreamDeleteReason::Kicked;
-        assert!(matches!(roster.stream_went("s", kicked), Some(Step::StreamsWent(_, StreamDeleteReason::Kicked))));
-        assert_eq!(roster.stream_went("s", kicked), None);
+        let last = RemoteStream { has_video: true, ..stream("s", "a") };
+        let went = roster.stream_went(last.clone(), kicked);
+        assert!(matches!(went, Some(Step::StreamsWent(gone, StreamDeleteReason::Kicked)) if gone[0].stream == last));
+        assert_eq!(roster.stream_went(last, kicked), None);
         assert!(roster.user_came(user("a")).is_some() && roster.user_came(user("a")).is_none());
         assert!(roster.user_went("a").is_some() && roster.user_went("a").is_none());
     }

@@ -161,7 +161,7 @@ impl RoomTask {
                 self.take(|roster, room, number| roster.stream_is(stream, room, number));
             }
             SessionEvent::StreamRemoved(stream, reason) => {
-                self.take(|roster, _, _| roster.stream_went(&stream.stream_id, reason));
+                self.take(|roster, _, _| roster.stream_went(stream, reason));
             }
             SessionEvent::Others(others) => {
                 self.others = others;

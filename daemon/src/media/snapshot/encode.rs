@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::{Errno, pwrite};
-use yuv::{YuvPlanarImage, YuvRange, YuvStandardMatrix, yuv420_to_rgb};
+use yuv::{YuvRange, YuvStandardMatrix, yuv420_to_rgb};
 
 use super::SnapshotError;
 use crate::picture::Picture;
@@ -67,19 +67,9 @@ pub(super) fn encode(picture: &Picture<'_>, format: ImageFormat) -> Result<Vec<u
 
 /// Red, green and blue of every pixel, 0 to 255.
 fn rgb(picture: &Picture<'_>) -> Result<Vec<u8>, yuv::YuvError> {
-    let image = YuvPlanarImage {
-        y_plane: picture.y.data,
-        y_stride: picture.y.stride as u32,
-        u_plane: picture.u.data,
-        u_stride: picture.u.stride as u32,
-        v_plane: picture.v.data,
-        v_stride: picture.v.stride as u32,
-        width: picture.width as u32,
-        height: picture.height as u32,
-    };
     let mut pixels = vec![0; picture.width * picture.height * 3];
     let stride = picture.width as u32 * 3;
-    yuv420_to_rgb(&image, &mut pixels, stride, YuvRange::Limited, YuvStandardMatrix::Bt601)?;
+    yuv420_to_rgb(&picture.planar(), &mut pixels, stride, YuvRange::Limited, YuvStandardMatrix::Bt601)?;
     Ok(pixels)
 }
 

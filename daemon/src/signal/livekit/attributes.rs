@@ -60,6 +60,11 @@ impl Task {
         }));
     }
 
+    /// Refuses a text for a stream that is not published yet, when the server would not take it.
+    pub(super) fn may_attach_text(&self) -> Result<(), SignalError> {
+        if self.server_is_ours || self.may_change_attributes { Ok(()) } else { Err(refusal::no_attributes()) }
+    }
+
     /// Takes the answer to a request; whether it was for a change of attributes.
     pub(super) fn attribute_answered(&mut self, response: &proto::RequestResponse) -> bool {
         let outcome = refusal::attribute(response).map_or(Ok(()), Err);

@@ -115,6 +115,12 @@ impl Task {
             let _ = reply.send(Err(SignalError::Refused { code: STREAM_EXISTS, message }));
             return;
         }
+        if !request.extra_info.is_empty()
+            && let Err(error) = self.may_attach_text()
+        {
+            let _ = reply.send(Err(error));
+            return;
+        }
         let kinds = [(MediaKind::Audio, request.audio), (MediaKind::Video, request.video.is_some())];
         let kinds: Vec<MediaKind> = kinds.into_iter().filter(|(_, wished)| *wished).map(|(kind, _)| kind).collect();
         if kinds.is_empty() {

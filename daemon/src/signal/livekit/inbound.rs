@@ -30,6 +30,11 @@ impl Task {
             Response::Update(update) => {
                 // After a reconnection the server lists everybody, us too; who is not in it left meanwhile.
                 let own = self.room.own_identity();
+                if let Some(may) = update.participants.iter().find(|person| person.identity == own)
+                    && let Some(permission) = &may.permission
+                {
+                    self.may_change_attributes = permission.can_update_metadata;
+                }
                 let everybody = self.resynchronise && update.participants.iter().any(|person| person.identity == own);
                 let changes = if everybody {
                     self.resynchronise = false;

@@ -91,7 +91,7 @@ pub struct PublishRequest {
     pub audio: bool,
     /// Publish a video track of this width and height.
     pub video: Option<(u32, u32)>,
-    /// Text for everybody in the room, empty = none. A server may refuse it; the stream is published all the same.
+    /// Text for everybody in the room, empty = none. With a token that does not allow it the stream is not published.
     pub extra_info: String,
 }
 

@@ -95,16 +95,23 @@ pub(super) fn request(response: &proto::RequestResponse) -> Option<SignalError> 
 pub(super) fn attribute(response: &proto::RequestResponse) -> Option<SignalError> {
     let otherwise = match response.reason() {
         Reason::Ok | Reason::Queued => return None,
-        Reason::NotAllowed | Reason::UnsupportedType => NOT_SUPPORTED,
+        Reason::NotAllowed => NOT_ALLOWED,
+        Reason::UnsupportedType => NOT_SUPPORTED,
         _ => ROOM_ERROR,
     };
     let (code, message) = split(&response.message, otherwise);
-    let message = match (message.as_str(), code) {
-        (_, NOT_SUPPORTED) => "the server allows this only to tokens with canUpdateOwnMetadata".to_owned(),
-        ("", _) => format!("the server says {}", response.reason().as_str_name()),
-        _ => message,
-    };
+    if code == NOT_ALLOWED {
+        return Some(no_attributes());
+    }
+    let message =
+        if message.is_empty() { format!("the server says {}", response.reason().as_str_name()) } else { message };
     Some(SignalError::Refused { code, message })
+}
+
+/// The token does not allow us attributes, which extra information is.
+pub(super) fn no_attributes() -> SignalError {
+    let message = "the server takes extra information only with a token that has canUpdateOwnMetadata; log in with one";
+    SignalError::Refused { code: NOT_ALLOWED, message: message.to_owned() }
 }
 
 /// Why a token was refused; some servers repeat it in their answer.
@@ -202,6 +209,27 @@ mod tests {
             };
             assert_eq!(ours, expected, "{text}");
         }
+    }
+
+    #[test]
+    fn refused_attributes_have_codes() {
+        let code = |reason: Reason, message: &str| {
+            let response =
+                proto::RequestResponse { reason: reason as i32, message: message.to_owned(), ..Default::default() };
+            match attribute(&response) {
+                None => 0,
+                Some(SignalError::Refused { code, message }) => {
+                    assert!(!message.is_empty() && !message.contains('['), "{message}");
+                    code
+                }
+                Some(other) => panic!("{other}"),
+            }
+        };
+        assert_eq!(code(Reason::Ok, ""), 0);
+        assert_eq!(code(Reason::NotAllowed, "does not have permission to update own metadata"), 1_003_072);
+        assert_eq!(code(Reason::UnsupportedType, ""), 1_000_006);
+        assert_eq!(code(Reason::LimitExceeded, ""), 1_002_099);
+        assert_eq!(code(Reason::InvalidRequest, "One key only [1002017]"), 1_002_017);
     }
 
     #[test]

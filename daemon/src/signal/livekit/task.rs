@@ -75,6 +75,8 @@ pub(super) struct Task {
     pub(super) texts: TextStreams,
     /// The server is our own: it keeps stream ids unique and extra information with the room.
     pub(super) server_is_ours: bool,
+    /// The token allows us attributes, on a server that does not allow ours to everybody.
+    pub(super) may_change_attributes: bool,
     /// How many others the engine knows of.
     pub(super) others: usize,
     /// The newest extra information of the room that the engine knows of.
@@ -108,6 +110,8 @@ impl Task {
         let mut room = Room::new(&options.user_id);
         room.apply(&join.other_participants);
         let server_is_ours = join.server_info.as_ref().is_some_and(|server| server.node_id == OUR_NODE);
+        let own = join.participant.as_ref().and_then(|person| person.permission.as_ref());
+        let may_change_attributes = own.is_none_or(|may| may.can_update_metadata);
         let metadata = join.room.as_ref().map(|room| room.metadata.clone()).unwrap_or_default();
         let joined = Joined {
             room_sid: join.room.map(|room| room.sid).unwrap_or_default(),
@@ -150,6 +154,7 @@ impl Task {
             changes: Changes::default(),
             texts: TextStreams::default(),
             server_is_ours,
+            may_change_attributes,
             others: joined.others,
             extra_info: joined.extra_info.clone(),
             carried: None,
