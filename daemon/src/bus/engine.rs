@@ -404,8 +404,8 @@ impl EngineInterface {
             .await
     }
 
-    /// How sound is encoded. config: `bitrate` u (kbit/s), `channels` u (1), or `preset` i (0 to 4).
-    /// Errors: InvalidArgument, Unsupported.
+    /// How sound is encoded. config: `bitrate` u (kbit/s), `channels` u (1 or 2, not while the channel publishes), or
+    /// `preset` i (0 to 4; 2 and 4 are stereo). Errors: InvalidArgument.
     async fn set_audio_config(
         &self,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
