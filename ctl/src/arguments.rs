@@ -138,6 +138,8 @@ pub enum Command {
         #[arg(value_parser = clap::value_parser!(i32).range(0..=200))]
         volume: i32,
     },
+    /// Set how sound is encoded that is published.
+    Audio(Audio),
     /// List cameras, microphones and speakers.
     Devices,
     /// Use another camera, microphone or speaker, also mid-call.
@@ -395,6 +397,24 @@ pub struct Token {
     pub kind: Kind,
 }
 
+/// `audio`.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub struct Audio {
+    /// ZEGO's preset: 0 16 kbit/s, 1 48 kbit/s, 2 56 kbit/s stereo, 3 128 kbit/s, 4 192 kbit/s stereo.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i32).range(0..=4))]
+    pub preset: Option<i32>,
+    /// kbit/s, 6 to 510; also while publishing.
+    #[arg(long, value_name = "KBPS", value_parser = clap::value_parser!(u32).range(6..=510))]
+    pub bitrate: Option<u32>,
+    /// 1 (mono) or 2 (stereo); not while publishing.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=2))]
+    pub channels: Option<u32>,
+    /// The publish channel.
+    #[arg(long, default_value_t = 0, group = "where", value_parser = clap::value_parser!(i32).range(0..=3))]
+    pub channel: i32,
+}
+
 /// The kinds of token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
@@ -431,6 +451,10 @@ mod tests {
             "zegoctl volume speaker 201",
             "zegoctl volume speaker -1",
             "zegoctl mute microphone maybe",
+            "zegoctl audio",
+            "zegoctl audio --channel 1",
+            "zegoctl audio --channels 3",
+            "zegoctl audio --preset 5",
             "zegoctl play s --view hdmi",
             "zegoctl play s --view pipe:",
             "zegoctl preview --stop --view null",

@@ -1,5 +1,6 @@
 //! The commands, one file per concern.
 
+mod audio;
 mod devices;
 mod doctor;
 mod explain;
@@ -58,6 +59,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
                 Command::Stop { stream } => play::stop(&daemon, &stream, output).await,
                 Command::Mute(options) => sound::mute(&daemon, &options, output).await,
                 Command::Volume { target, volume } => sound::volume(&daemon, &target, volume, output).await,
+                Command::Audio(options) => audio::audio(&daemon, &options, output).await,
                 Command::Devices => devices::list(&daemon, output).await,
                 Command::Use { device_id, channel } => devices::select(&daemon, &device_id, channel, output).await,
                 Command::Message { room, text, to, barrage } => {
