@@ -53,6 +53,7 @@ COMMANDS = {
     "Engine.MuteSpeaker": "zegoctl mute speaker on",
     "Engine.EnableCamera": "zegoctl mute camera on",
     "Engine.UseDevice": "zegoctl use DEVICE_ID",
+    "Engine.SetAudioConfig": "zegoctl audio --preset PRESET",
     "Engine.SendBroadcastMessage": "zegoctl message ROOM TEXT",
     "Engine.SendBarrageMessage": "zegoctl message ROOM TEXT --barrage",
     "Engine.SendCustomCommand": "zegoctl message ROOM TEXT --to USER",
