@@ -51,7 +51,8 @@ def test_every_device_says_what_it_is(device, tmp_path):
     }
     assert {"pixel_format": "YU12", "width": 640, "height": 480, "fps": 60.0} in devices["pattern"]["Formats"]
     sound = {"min_rate": 48000, "max_rate": 48000, "min_channels": 1, "max_channels": 1}
-    assert devices[f"file:{wav}"]["Formats"] == devices["null"]["Formats"] == [sound]
+    assert devices[f"file:{wav}"]["Formats"] == devices["tone"]["Formats"] == [sound]
+    assert devices["null"]["Formats"] == [{**sound, "min_channels": 2, "max_channels": 2}], "speakers are stereo"
     assert devices[f"file:{tmp_path}/none.y4m"]["Formats"] == []
     assert (devices["pattern"]["Volume"], devices["tone"]["Volume"], devices["tone"]["Muted"]) == (-1, 100, False)
     assert all(d["BusyOwner"] == "" for d in devices.values())

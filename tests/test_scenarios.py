@@ -73,12 +73,3 @@ def test_the_encoded_size_changes_while_publishing(device):
     assert not [s for s in door.signals("PublisherStateUpdate") if s.args[1] != 2][1:], "it publishes all the time"
     door.call("StopPublishing", "")
     door.call("SetVideoConfig", options(capture_width=320, capture_height=240), 0)
-
-
-def test_stereo_is_refused_and_says_so(device):
-    """Channels 2 and the stereo presets are not in this version."""
-    door = device("door")
-    for preset in (2, 4):
-        assert door.refusal("SetAudioConfig", options(preset=preset), 0).code == 1000006
-    door.call("SetAudioConfig", options(preset=3), 0)
-    assert door.refusal("SetAudioConfig", options(preset=5), 0).code == 1000017

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use network::tcp::Proxy;
 use tokio::sync::mpsc::unbounded_channel;
 use zego_protocol::token::{TokenRequest, generate_livekit};
+use zegod::audio::Channels;
 use zegod::clock::Monotonic;
 use zegod::rtc::{
     IncomingRtp, MediaKind, MediaReceiver, MediaSender, Mime, NetworkConfig, OutgoingRtp, RtpSink, SendOutcome,
@@ -267,7 +268,12 @@ async fn counted(counter: &Counter, at_least: usize) {
 }
 
 fn door_stream(stream_id: &str) -> PublishRequest {
-    PublishRequest { stream_id: stream_id.to_owned(), audio: true, video: Some((640, 480)), extra_info: String::new() }
+    PublishRequest {
+        stream_id: stream_id.to_owned(),
+        audio: Some(Channels::Mono),
+        video: Some((640, 480)),
+        extra_info: String::new(),
+    }
 }
 
 async fn a_call(server: &Server) {

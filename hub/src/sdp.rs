@@ -66,8 +66,10 @@ pub struct Section {
     pub payload_types: Vec<String>,
     /// Codec name of each payload type (`a=rtpmap`), upper case, in the order of the lines.
     pub codecs: Vec<(String, String)>,
-    /// The Opus format asks for two channels (`stereo=1` or `sprop-stereo=1`, RFC 7587 section 6.1).
+    /// Two channels of Opus are sent: `sprop-stereo=1`, RFC 7587 section 6.1.
     pub stereo: bool,
+    /// Two channels of Opus can be received: `stereo=1`. Some clients mean what they send, and some write it everywhere.
+    pub takes_stereo: bool,
     /// The section offers several encodings by `a=simulcast`.
     pub simulcast: bool,
     /// Payload type and parameter of each `x-google-start-bitrate` in the formats.
@@ -100,7 +102,8 @@ pub fn sections(sdp: &str) -> Vec<Section> {
                 section.codecs.push((payload_type.to_owned(), name));
             }
         } else if let Some(format) = line.strip_prefix("a=fmtp:") {
-            section.stereo |= format.contains("stereo=1");
+            section.stereo |= has_parameter(format, "sprop-stereo=1");
+            section.takes_stereo |= has_parameter(format, "stereo=1");
             section.start_bitrates.extend(start_bitrate(format));
         } else if line.starts_with("a=simulcast:") {
             section.simulcast = true;
@@ -138,6 +141,7 @@ fn section_start(media: &str) -> Section {
         payload_types,
         codecs: Vec::new(),
         stereo: false,
+        takes_stereo: false,
         simulcast: false,
         start_bitrates: Vec::new(),
     }
@@ -163,7 +167,7 @@ pub struct Edit {
     pub direction: Option<Direction>,
     /// Payload types to put first in the `m=` line, those that are not there are ignored.
     pub prefer: Vec<String>,
-    /// Adds `stereo=1` to the Opus format.
+    /// Adds `stereo=1` and `sprop-stereo=1` to the Opus format.
     pub stereo: bool,
     /// Parameters to add to the formats of payload types, see [`Section::start_bitrates`]. A publisher that begins at
     /// the default of 300 kbit/s halves its picture and takes ten seconds to dare more; libwebrtc reads the hint that
@@ -219,8 +223,8 @@ fn rewrite_section(out: &mut String, section: &[&str], edit: &Edit) {
             continue;
         }
         let is_opus_format = opus.as_deref().is_some_and(|prefix| line.starts_with(prefix));
-        if edit.stereo && is_opus_format && !line.contains("stereo=1") {
-            push(out, &format!("{line};stereo=1;sprop-stereo=1"));
+        if edit.stereo && is_opus_format {
+            push(out, &with_stereo(line));
             continue;
         }
         if let Some((_, hint)) = hints.iter().find(|(prefix, _)| line.starts_with(prefix.as_str())) {
@@ -235,6 +239,24 @@ fn rewrite_section(out: &mut String, section: &[&str], edit: &Edit) {
     if let Some(Some((stream, track))) = &edit.msid {
         push(out, &format!("a=msid:{stream} {track}"));
     }
+}
+
+/// Whether a format (what follows `a=fmtp:`) has just this parameter: `stereo=1` is also how `sprop-stereo=1` ends.
+fn has_parameter(format: &str, wanted: &str) -> bool {
+    let parameters = format.split_once(' ').map_or("", |(_, parameters)| parameters);
+    parameters.split(';').any(|parameter| parameter.trim() == wanted)
+}
+
+/// An Opus format that has both parameters of RFC 7587 section 6.1. An answer may have either already, from the offer.
+fn with_stereo(line: &str) -> String {
+    let mut line = line.to_owned();
+    for wanted in ["stereo=1", "sprop-stereo=1"] {
+        if !has_parameter(&line, wanted) {
+            line.push(';');
+            line.push_str(wanted);
+        }
+    }
+    line
 }
 
 fn is_ssrc_msid(line: &str) -> bool {
@@ -342,6 +364,21 @@ mod tests {
         assert!(out.contains("a=ssrc:7 cname:c\r\n"));
         assert!(!out.contains("msid:x y"));
         assert!(out.contains("a=fmtp:111 useinbandfec=1;stereo=1;sprop-stereo=1\r\n"));
+    }
+
+    #[test]
+    fn stereo_is_said_once_in_each_direction() {
+        let all = "a=fmtp:111 minptime=10;stereo=1;sprop-stereo=1";
+        for line in ["a=fmtp:111 minptime=10", "a=fmtp:111 minptime=10;stereo=1", all] {
+            assert_eq!(with_stereo(line), all);
+        }
+        let sent = |parameters: &str| sections(&OFFER.replace("useinbandfec=1", parameters))[0].stereo;
+        assert!(
+            sent("stereo=1;sprop-stereo=1") && sent("sprop-stereo=1"),
+            "a publisher says that it sends two channels"
+        );
+        assert!(!sent("useinbandfec=1;stereo=1"), "one that can receive two need not send them");
+        assert_eq!(with_stereo("a=fmtp:111 sprop-stereo=1"), "a=fmtp:111 sprop-stereo=1;stereo=1");
     }
 
     #[test]

@@ -127,6 +127,12 @@ class HubPage:
         )
         return [tuple(look) for look in seen], beeps_of(looks)
 
+    def hear_sides(self, stream: str, seconds: float, frequencies: list[float]) -> list[list[float]]:
+        """How loud (0 to 1) each tone is in the left and in the right channel of what the stream's own `<audio>` plays."""
+        script = (HERE / "hear_sides.js").read_text()
+        argument = {"selector": f"{self.tile(stream)} audio", "milliseconds": seconds * 1000, "frequencies": frequencies}
+        return self.page.evaluate(script, argument)
+
     def figure(self, stream: str, key: str) -> str:
         """A figure of the stream's statistics, as shown; the first (the picture's, if it has one). Empty when absent."""
         found = self.page.query_selector(f"{self.tile(stream)} [data-figure={key}]")

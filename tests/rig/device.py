@@ -91,6 +91,7 @@ OPTIONS = {
     "encode_height": "u",
     "fps": "u",
     "bitrate": "u",
+    "channels": "u",
     "preset": "i",
     "interval_ms": "u",
     "vad": "b",

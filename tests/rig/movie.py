@@ -61,13 +61,17 @@ class Movie:
         assert len(times) == len(frames), f"{len(times)} packets, {len(frames)} pictures"
         return [Shown(at, read_bar(f), flash_is_on(f)) for at, f in zip(times, frames, strict=True)]
 
-    def sound(self) -> np.ndarray:
+    def sound(self, channels: int = 1) -> np.ndarray:
         """The sound, with silence where there is a gap, from the movie's beginning."""
         raw = self._run(
-            "ffmpeg", "-i", str(self.path), "-map", "0:a", "-af", "aresample=async=1:first_pts=0", "-ac", "1",
+            "ffmpeg", "-i", str(self.path), "-map", "0:a", "-af", "aresample=async=1:first_pts=0", "-ac", str(channels),
             "-ar", str(RATE), "-f", "f32le", "-",
         )  # fmt: skip
         return np.frombuffer(raw, "<f4")
+
+    def sides(self) -> np.ndarray:
+        """The sound in stereo, a column for each side."""
+        return self.sound(2).reshape(-1, 2)
 
     def beeps(self, frequency: float = 1000.0) -> list[Beep]:
         """The beeps in its sound."""

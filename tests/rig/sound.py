@@ -29,6 +29,11 @@ class Beep:
 
 def read_wav(path: Path) -> np.ndarray:
     """The samples of a 16-bit mono or stereo WAV file, mono, -1 to 1. A file still being written will do."""
+    return read_sides(path).mean(axis=1)
+
+
+def read_sides(path: Path) -> np.ndarray:
+    """As `read_wav`, one column for each channel of the file."""
     data = path.read_bytes()
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         raise ValueError(f"{path}: not a WAV file")
@@ -48,7 +53,7 @@ def read_wav(path: Path) -> np.ndarray:
     if rate != RATE:
         raise ValueError(f"{path}: {rate} Hz, not {RATE}")
     samples = np.frombuffer(body[: len(body) // (2 * channels) * 2 * channels], "<i2")
-    return samples.reshape(-1, channels).mean(axis=1).astype(np.float32) / 32768
+    return samples.reshape(-1, channels).astype(np.float32) / 32768
 
 
 def find_beeps(samples: np.ndarray, frequency: float = 1000.0, level_dbfs: float = -26.0) -> list[Beep]:
@@ -74,10 +79,16 @@ def find_beeps(samples: np.ndarray, frequency: float = 1000.0, level_dbfs: float
 
 def write_tone(path: Path, frequency: float, peak_dbfs: float = -12.0, seconds: float = 1.0) -> Path:
     """Writes a WAV file with a tone that goes on when the file is looped: whole periods only."""
+    return write_tones(path, [frequency], peak_dbfs, seconds)
+
+
+def write_tones(path: Path, frequencies: list[float], peak_dbfs: float = -12.0, seconds: float = 1.0) -> Path:
+    """As `write_tone`, with a channel for each of the tones."""
     time_of = np.arange(int(RATE * seconds)) / RATE
-    samples = (np.sin(2 * np.pi * frequency * time_of) * 32767 * 10 ** (peak_dbfs / 20)).astype("<i2")
+    tones = np.sin(2 * np.pi * np.outer(time_of, frequencies))
+    samples = (tones * 32767 * 10 ** (peak_dbfs / 20)).astype("<i2")
     with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
+        file.setnchannels(len(frequencies))
         file.setsampwidth(2)
         file.setframerate(RATE)
         file.writeframes(samples.tobytes())
@@ -90,6 +101,25 @@ def loudness(samples: np.ndarray, frequency: float) -> np.ndarray:
     windows = samples[: count * WINDOW].reshape(count, WINDOW)
     turning = np.exp(-2j * np.pi * frequency * np.arange(WINDOW) / RATE)
     return 20 * np.log10(np.maximum(np.abs(windows @ turning) * 2 / WINDOW, 1e-6))
+
+
+def tone_level(samples: np.ndarray, frequency: float) -> float:
+    """How loud a tone is in `samples` of one channel, in dBFS (peak): the median of windows of 250 ms.
+
+    Their shape keeps what else is there at least 70 dB down, so tones that are 40 Hz apart do not show in each other.
+    """
+    window = np.blackman(RATE // 4)
+    count = len(samples) // len(window)
+    turning = np.exp(-2j * np.pi * frequency * np.arange(len(window)) / RATE) * window
+    found = np.abs(samples[: count * len(window)].reshape(count, -1) @ turning) * 2 / window.sum()
+    return float(20 * np.log10(max(np.median(found), 1e-6)))
+
+
+def separation(sides: np.ndarray, left: float, right: float) -> tuple[float, float]:
+    """How much louder, in dB, each side's own tone is there than the other side's tone."""
+    own = tone_level(sides[:, 0], left), tone_level(sides[:, 1], right)
+    other = tone_level(sides[:, 0], right), tone_level(sides[:, 1], left)
+    return own[0] - other[0], own[1] - other[1]
 
 
 def longest_silence(samples: np.ndarray, frequencies: list[float], level_dbfs: float = -26.0) -> float:
@@ -131,8 +161,10 @@ class WavWatch:
         times = np.array([at for at, _ in self._grown])
         sizes = np.array([size for _, size in self._grown])
         found = []
-        for beep in find_beeps(read_wav(self.path), frequency):
-            end_of_sample = 44 + (int(beep.begin * RATE) + 1) * 2
+        sides = read_sides(self.path)
+        channels = sides.shape[1]
+        for beep in find_beeps(sides.mean(axis=1), frequency):
+            end_of_sample = 44 + (int(beep.begin * RATE) + 1) * 2 * channels
             index = int(np.searchsorted(sizes, end_of_sample))
             # The first growth that was seen may hold more than one period: it tells no time.
             if 0 < index < len(times):

@@ -114,6 +114,7 @@ def start_peer(
     namespace: str | None,
     publish: str = "",
     codec: str = "vp8",
+    stereo: bool = False,
     two_connections: bool = False,
     token: str | None = None,
     wait: bool = True,
@@ -128,6 +129,7 @@ def start_peer(
         folder.mkdir()
         argv = [sys.executable, str(PEER), "--url", hub.url, "--token", token or hub.token(user, room)]
         argv += ["--folder", str(folder), "--publish", publish, "--codec", codec]
+        argv += ["--stereo"] if stereo else []
         argv += ["--two-connections"] if two_connections else []
         program = stage.start(f"sdk-{user}", argv, namespace=namespace, stdin=subprocess.PIPE)
         stage.at_end(f"input of {program.name}", program.process.stdin.close)

@@ -3,7 +3,7 @@
 Publishes a picture with the machine-readable bar and the tone of the simulated devices as one stream, and writes down
 everything that it receives. A program of its own, because it has to run in the network namespace of the server.
 
-    peer.py --url ws://… --token … --folder DIR [--publish STREAM] [--codec vp8|h264] [--two-connections]
+    peer.py --url ws://… --token … --folder DIR [--publish STREAM] [--codec vp8|h264] [--stereo] [--two-connections]
 
 Each line of its output is one JSON object with `event` (`connected`, `refused`, `published`, `track`, `ended`, `data`,
 `text`, `left`). Each line of its input is a command: `data TOPIC [TO] TEXT` sends a reliable packet (TO `*` = everybody),
@@ -59,6 +59,13 @@ def tone(begin: int) -> np.ndarray:
     return np.where(at % RATE < RATE // 10, wave_, 0).astype(np.int16)
 
 
+def sides(begin: int) -> np.ndarray:
+    """10 ms of two tones that go on, -12 dBFS peak: 440 Hz on the left, 1 kHz on the right."""
+    at = np.arange(begin, begin + RATE // 100)
+    waves = np.sin(2 * np.pi * np.outer(at, [440, 1000]) / RATE)
+    return (waves * 10 ** (-12 / 20) * 32767).astype(np.int16)
+
+
 class Peer:
     def __init__(self, wishes: argparse.Namespace):
         self.wishes = wishes
@@ -105,7 +112,7 @@ class Peer:
         await self.room.disconnect()
 
     async def publish(self, stream: str) -> None:
-        video, audio = rtc.VideoSource(WIDTH, HEIGHT), rtc.AudioSource(RATE, 1, queue_size_ms=60)
+        video, audio = rtc.VideoSource(WIDTH, HEIGHT), rtc.AudioSource(RATE, 1 + self.wishes.stereo, queue_size_ms=60)
         self.tracks = {
             "video": rtc.LocalVideoTrack.create_video_track(stream, video),
             "audio": rtc.LocalAudioTrack.create_audio_track(stream, audio),
@@ -143,9 +150,10 @@ class Peer:
     async def sound(self, source: rtc.AudioSource) -> None:
         at = int(time.monotonic() * RATE)
         while True:
-            samples = tone(at)
+            samples = sides(at) if self.wishes.stereo else tone(at)
             at += len(samples)
-            await source.capture_frame(rtc.AudioFrame(samples.tobytes(), RATE, 1, len(samples)))
+            channels = source.num_channels
+            await source.capture_frame(rtc.AudioFrame(samples.tobytes(), RATE, channels, len(samples)))
 
     def on_track(self, track: rtc.Track, publication: rtc.RemoteTrackPublication, owner: rtc.RemoteParticipant) -> None:
         if kind(track) == "video":
@@ -220,6 +228,7 @@ def main() -> None:
         parser.add_argument(name, required=True)
     parser.add_argument("--publish", default="")
     parser.add_argument("--codec", default="vp8")
+    parser.add_argument("--stereo", action="store_true", help="publish two channels, with a tone of its own in each")
     parser.add_argument("--two-connections", action="store_true")
 
     async def run() -> None:

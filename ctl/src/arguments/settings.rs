@@ -68,13 +68,13 @@ pub struct VideoConfig {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true, args = ["preset", "bitrate", "channels"])]
 pub struct AudioConfig {
-    /// ZEGO's preset, 0 (16 kbit/s) to 4 (192 kbit/s). The other options go before it.
+    /// ZEGO's preset: 0 16 kbit/s, 1 48, 2 56 stereo, 3 128, 4 192 stereo. The other options go before it.
     #[arg(long, value_name = "N")]
     pub preset: Option<i32>,
     /// In kbit/s.
     #[arg(long, value_name = "N")]
     pub bitrate: Option<u32>,
-    /// 1 is mono, 2 is stereo.
+    /// 1 is mono, 2 is stereo; not while publishing.
     #[arg(long, value_name = "N")]
     pub channels: Option<u32>,
     /// The publish channel.

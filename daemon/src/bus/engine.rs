@@ -279,8 +279,8 @@ impl EngineInterface {
         self.run("SetVideoConfig", self.set_video(config, channel)).await
     }
 
-    /// How sound is encoded. config: `bitrate` u (kbit/s), `channels` u (1), or `preset` i (0 to 4).
-    /// Errors: InvalidArgument, Unsupported.
+    /// How sound is encoded. config: `bitrate` u (kbit/s), `channels` u (1 or 2, not while the channel publishes), or
+    /// `preset` i (0 to 4; 2 and 4 are stereo). Errors: InvalidArgument.
     async fn set_audio_config(&self, config: Given, channel: i32) -> Result<()> {
         self.run("SetAudioConfig", self.set_audio(config, channel)).await
     }

@@ -10,6 +10,7 @@ use zego_protocol::names;
 use super::levels::LevelOptions;
 use super::options::Options;
 use super::values::Dictionary;
+use crate::audio::Channels;
 use crate::engine::{
     AudioChoice, CanvasRequest, Diagnostic, EngineError, Login, PlatformTarget, Play, Profile, Publish, Record,
     VideoChoice,
@@ -171,7 +172,13 @@ pub(super) fn record(stream_id: String, file: Fd<'_>, given: Given) -> Result<Re
 const VIDEO_PRESETS: [(u32, u32, u32); 6] =
     [(320, 180, 300), (480, 270, 400), (640, 360, 600), (960, 540, 1200), (1280, 720, 1500), (1920, 1080, 3000)];
 /// Bit rates of ZEGO's audio presets.
-const AUDIO_PRESETS: [u32; 5] = [16, 48, 56, 128, 192];
+const AUDIO_PRESETS: [(u32, Channels); 5] = [
+    (16, Channels::Mono),
+    (48, Channels::Mono),
+    (56, Channels::Stereo),
+    (128, Channels::Mono),
+    (192, Channels::Stereo),
+];
 
 fn preset<T: Copy>(number: i32, presets: &[T]) -> Result<T, EngineError> {
     let found = usize::try_from(number).ok().and_then(|number| presets.get(number));
@@ -229,10 +236,8 @@ pub(super) fn audio(given: Given) -> Result<AudioChoice, EngineError> {
     let mut options = Options::new("SetAudioConfig", given);
     let mut choice = AudioChoice::default();
     if let Some(number) = options.take("preset")? {
-        choice.bitrate = Some(preset(number, &AUDIO_PRESETS)?);
-        if matches!(number, 2 | 4) {
-            return Err(EngineError::unsupported("Stereo is not in this version; use preset 0, 1 or 3"));
-        }
+        let (bitrate, channels) = preset(number, &AUDIO_PRESETS)?;
+        choice = AudioChoice { bitrate: Some(bitrate), channels: Some(channels) };
     }
     if let Some(bitrate) = options.take("bitrate")? {
         choice.bitrate = Some(bitrate);
@@ -240,10 +245,13 @@ pub(super) fn audio(given: Given) -> Result<AudioChoice, EngineError> {
     let channels: Option<u32> = options.take("channels")?;
     options.finish()?;
     match channels {
-        None | Some(0 | 1) => Ok(choice),
-        Some(2) => Err(EngineError::unsupported("Stereo is not in this version; use 1 channel")),
-        Some(other) => Err(EngineError::argument(&format!("{other} channels cannot be; use 1"))),
+        // ZegoAudioChannel's Unknown leaves it as it is.
+        None | Some(0) => {}
+        Some(1) => choice.channels = Some(Channels::Mono),
+        Some(2) => choice.channels = Some(Channels::Stereo),
+        Some(other) => return Err(EngineError::argument(&format!("{other} channels cannot be; use 1 or 2"))),
     }
+    Ok(choice)
 }
 
 /// StartSoundLevelMonitor.
@@ -318,13 +326,28 @@ mod tests {
         assert_eq!((choice.encode_width, choice.fps, choice.bitrate), (Some(1280), Some(30), Some(1500)));
         assert_eq!(video(given(&[("preset", 6_i32.into())])).unwrap_err().code, 1_000_017);
         assert_eq!(video(given(&[("codec", "H265".into())])).unwrap_err().code, 1_003_010);
-        assert_eq!(audio(given(&[("preset", 3_i32.into())])).unwrap().bitrate, Some(128));
-        for stereo in [2_i32, 4] {
-            assert_eq!(audio(given(&[("preset", stereo.into())])).unwrap_err().code, 1_000_006, "{stereo}");
-        }
         assert!(choice.preset && !video(given(&[("fps", 30_u32.into())])).unwrap().preset);
         assert!(!video(given(&[("preset", 4_i32.into()), ("capture_width", 640_u32.into())])).unwrap().preset);
-        assert_eq!(audio(given(&[("channels", 2_u32.into())])).unwrap_err().code, 1_000_006);
+    }
+
+    #[test]
+    fn presets_of_sound_are_mono_or_stereo_and_a_single_key_wins() {
+        let presets = [(16, Channels::Mono), (48, Channels::Mono), (56, Channels::Stereo), (128, Channels::Mono)];
+        for (number, (bitrate, channels)) in (0_i32..).zip(presets.into_iter().chain([(192, Channels::Stereo)])) {
+            let expected = AudioChoice { bitrate: Some(bitrate), channels: Some(channels) };
+            assert_eq!(audio(given(&[("preset", number.into())])), Ok(expected), "{number}");
+        }
+        assert_eq!(audio(given(&[("preset", 5_i32.into())])).unwrap_err().code, 1_000_017);
+        for (number, channels) in [(0_u32, None), (1, Some(Channels::Mono)), (2, Some(Channels::Stereo))] {
+            assert_eq!(
+                audio(given(&[("channels", number.into())])),
+                Ok(AudioChoice { bitrate: None, channels }),
+                "{number}"
+            );
+        }
+        assert_eq!(audio(given(&[("channels", 3_u32.into())])).unwrap_err().code, 1_000_017);
+        let both = audio(given(&[("preset", 4_i32.into()), ("channels", 1_u32.into()), ("bitrate", 64_u32.into())]));
+        assert_eq!(both, Ok(AudioChoice { bitrate: Some(64), channels: Some(Channels::Mono) }));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use alsa::ctl::{Ctl, DeviceIter};
 use alsa::pcm::HwParams;
 use alsa::{Direction, Output, PCM};
 
+use crate::audio::Channels;
 use crate::devices::DeviceError;
 use crate::devices::holders::holder_or_another;
 use crate::devices::registry::DeviceFormat;
@@ -96,19 +97,32 @@ fn pcm_name(name: &str, cards: &[String]) -> String {
     if cards.iter().any(|id| id == card) { format!("plughw:{name}") } else { name.to_owned() }
 }
 
-/// Opens a PCM without waiting for whoever holds it. `device` is the source string for messages.
-pub(super) fn open(device: &str, name: &str, direction: Direction) -> Result<PCM, DeviceError> {
+/// Opens a PCM without waiting for whoever holds it, and says with how many channels to use it: two when they are wanted and the
+/// hardware has them. `device` is the source string for messages.
+pub(super) fn open(
+    device: &str,
+    name: &str,
+    direction: Direction,
+    wanted: Channels,
+) -> Result<(PCM, Channels), DeviceError> {
     let complaints = Output::local_error_handler();
     let known = list_ids();
     let resolved = pcm_name(name, &known);
     if resolved.contains('\0') {
         return Err(not_found(device, name, &known));
     }
+    // The converting plug-in takes any number; the hardware is asked while nobody has it.
+    let of_hardware = || Some(most_channels(&PCM::new(&resolved.replace("plughw:", "hw:"), direction, true).ok()?));
+    let most = if wanted == Channels::Stereo && resolved.starts_with("plughw:") { of_hardware() } else { None };
     let opened = PCM::new(&resolved, direction, true);
     if let (Err(_), Ok(complaints)) = (&opened, &complaints) {
         log::debug!("{device}: {}", complaints.borrow());
     }
-    opened.map_err(|error| match rustix::io::Errno::from_raw_os_error(error.errno()) {
+    let with_channels = |pcm: PCM| {
+        let has_two = wanted == Channels::Stereo && most.unwrap_or_else(|| most_channels(&pcm)) >= 2;
+        (pcm, if has_two { Channels::Stereo } else { Channels::Mono })
+    };
+    opened.map(with_channels).map_err(|error| match rustix::io::Errno::from_raw_os_error(error.errno()) {
         rustix::io::Errno::BUSY | rustix::io::Errno::AGAIN => {
             let end = if direction == Direction::Capture { 'c' } else { 'p' };
             let wanted = list(direction).into_iter().find(|pcm| same_card(&resolved, pcm)).map(|pcm| pcm.node());
@@ -126,6 +140,11 @@ pub(super) fn open(device: &str, name: &str, direction: Direction) -> Result<PCM
         }
         errno => DeviceError::Io { device: device.to_owned(), action: "opening it", source: errno.into() },
     })
+}
+
+/// How many channels a PCM can have; one when it does not say.
+fn most_channels(pcm: &PCM) -> u32 {
+    HwParams::any(pcm).and_then(|hardware| hardware.get_channels_max()).unwrap_or(1)
 }
 
 /// The card in a name of the form `CARD,DEVICE`.
@@ -225,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_device_that_is_not_there_is_named() {
-        let error = open("alsa:Nowhere,7", "Nowhere,7", Direction::Capture).map(drop).unwrap_err();
+        let error = open("alsa:Nowhere,7", "Nowhere,7", Direction::Capture, Channels::Stereo).map(drop).unwrap_err();
         assert_eq!(error.code(), 1_006_002, "{error}");
         assert!(error.to_string().contains("alsa:Nowhere,7"), "{error}");
     }

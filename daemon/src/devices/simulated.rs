@@ -48,8 +48,8 @@ pub(super) fn formats(source: &DeviceSource) -> Vec<DeviceFormat> {
         }
         DeviceSource::Camera(CameraSource::File(path)) => camera::file_format(path).into_iter().collect(),
         DeviceSource::Microphone(MicrophoneSource::File(path)) => sound_of(path).into_iter().collect(),
-        DeviceSource::Microphone(MicrophoneSource::Tone(_))
-        | DeviceSource::Speaker(SpeakerSink::Null | SpeakerSink::File(_)) => vec![sound(SAMPLE_RATE, 1)],
+        DeviceSource::Microphone(MicrophoneSource::Tone(_)) => vec![sound(SAMPLE_RATE, 1)],
+        DeviceSource::Speaker(SpeakerSink::Null | SpeakerSink::File(_)) => vec![sound(SAMPLE_RATE, 2)],
         _ => Vec::new(),
     }
 }
@@ -103,7 +103,7 @@ mod tests {
         let wav = folder.path().join("in.wav");
         let microphone = DeviceSource::Microphone(MicrophoneSource::File(wav.clone()));
         assert_eq!((state(&microphone), formats(&microphone)), (DeviceState::Unplugged, Vec::new()));
-        let mut bytes = header(16_000, 4).to_vec();
+        let mut bytes = header(16_000, 1, 4).to_vec();
         bytes.extend([0; 4]);
         std::fs::write(&wav, bytes).unwrap();
         assert_eq!(state(&microphone), DeviceState::Available);
@@ -125,6 +125,6 @@ mod tests {
         assert_eq!(formats(&DeviceSource::Camera(CameraSource::File(clip))), [video(64, 48, 25.0)]);
         let pattern = formats(&DeviceSource::Camera(CameraSource::Pattern("2".to_owned())));
         assert!(pattern.contains(&video(640, 480, 60.0)));
-        assert_eq!(formats(&DeviceSource::Speaker(SpeakerSink::Null)), [sound(48_000, 1)]);
+        assert_eq!(formats(&DeviceSource::Speaker(SpeakerSink::Null)), [sound(48_000, 2)]);
     }
 }

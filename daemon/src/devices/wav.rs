@@ -111,23 +111,23 @@ fn parse_format(body: &[u8]) -> Result<(Encoding, usize, u32), String> {
         _ => return Err(format!("its samples are of kind {kind} with {bits} bits: convert it to 16-bit PCM")),
     };
     if !(1..=32).contains(&channels) || !(1_000..=384_000).contains(&rate) {
-        return Err(format!("it has {channels} channels at {rate} Hz: convert it to 48000 Hz, mono"));
+        return Err(format!("it has {channels} channels at {rate} Hz: convert it to 48000 Hz, mono or stereo"));
     }
     Ok((encoding, usize::from(channels), rate))
 }
 
-/// The header of a file with `bytes` bytes of 16-bit mono samples at `rate` Hz.
-pub(super) fn header(rate: u32, bytes: u32) -> [u8; HEADER_BYTES] {
+/// The header of a file with `bytes` bytes of 16-bit samples of so many channels at `rate` Hz.
+pub(super) fn header(rate: u32, channels: u8, bytes: u32) -> [u8; HEADER_BYTES] {
     let mut header = [0; HEADER_BYTES];
     header[..4].copy_from_slice(b"RIFF");
     header[4..8].copy_from_slice(&(bytes + 36).to_le_bytes());
     header[8..16].copy_from_slice(b"WAVEfmt ");
     header[16] = 16;
     header[20] = PCM as u8;
-    header[22] = 1;
+    header[22] = channels;
     header[24..28].copy_from_slice(&rate.to_le_bytes());
-    header[28..32].copy_from_slice(&(rate * 2).to_le_bytes());
-    header[32] = 2;
+    header[28..32].copy_from_slice(&(rate * 2 * u32::from(channels)).to_le_bytes());
+    header[32] = 2 * channels;
     header[34] = 16;
     header[36..40].copy_from_slice(b"data");
     header[40..].copy_from_slice(&bytes.to_le_bytes());
@@ -250,9 +250,14 @@ mod tests {
 
     #[test]
     fn a_written_header_reads_back() {
-        let mut bytes = header(48_000, 6).to_vec();
-        bytes.extend([1; 6]);
-        let found = find_samples(&mut Cursor::new(bytes)).unwrap();
-        assert_eq!(found, Samples { encoding: Encoding::S16, rate: 48_000, channels: 1, start: 44, length: 6 });
+        for channels in [1_u8, 2] {
+            let mut bytes = header(48_000, channels, 8).to_vec();
+            assert_eq!(bytes[28..32], (96_000 * u32::from(channels)).to_le_bytes(), "bytes a second");
+            assert_eq!(bytes[32], 2 * channels, "bytes of a sample of each channel");
+            bytes.extend([1; 8]);
+            let found = find_samples(&mut Cursor::new(bytes)).unwrap();
+            let channels = usize::from(channels);
+            assert_eq!(found, Samples { encoding: Encoding::S16, rate: 48_000, channels, start: 44, length: 8 });
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::devices::{DeviceTable, is};
 use super::error::EngineError;
+use crate::audio::Channels;
 use crate::clock::Monotonic;
 use crate::devices::DeviceError;
 use crate::devices::camera::{CameraSource, CaptureWish};
@@ -195,14 +196,21 @@ impl Captures {
         Ok(None)
     }
 
-    /// Opens a microphone, or joins those who have it open.
+    /// Opens a microphone, or joins those who have it open. It gets two channels when somebody wants them and it has them.
     ///
     /// # Errors
     /// What the device says.
-    pub(super) async fn microphone(&self, source: MicrophoneSource) -> Result<Microphone, EngineError> {
+    pub(super) async fn microphone(
+        &self,
+        source: MicrophoneSource,
+        channels: Channels,
+    ) -> Result<Microphone, EngineError> {
         let mut microphones = self.microphones.lock().await;
         let wanted = DeviceSource::Microphone(source.clone());
         if let Some(microphone) = find(&mut microphones.open, &wanted) {
+            if channels == Channels::Stereo {
+                self.widen(&microphone).await?;
+            }
             return Ok(microphone);
         }
         let gain = self.table.gain(&wanted);
@@ -211,15 +219,25 @@ impl Captures {
         let meter = SoundMeter::new(&self.audience);
         let shown = meter.clone();
         let capture = if microphones.suspended {
-            MicrophoneCapture::start_suspended(&source, meter, events)
+            MicrophoneCapture::start_suspended(&source, channels, meter, events)
         } else {
-            blocking(move || MicrophoneCapture::start(&source, meter, events)).await?
+            blocking(move || MicrophoneCapture::start(&source, channels, meter, events)).await?
         };
         capture.set_gain(gain);
         let microphone = Open::new(capture, used);
         microphones.open.push(Arc::downgrade(&microphone));
         self.meters().push((Arc::downgrade(&microphone), shown));
         Ok(microphone)
+    }
+
+    async fn widen(&self, microphone: &Microphone) -> Result<(), EngineError> {
+        let capture = microphone.capture().clone();
+        let widened = blocking(move || capture.widen()).await;
+        if let Err(error) = &widened {
+            microphone.used.hold(false);
+            (self.report)(microphone.source(), error.clone());
+        }
+        widened
     }
 
     /// Lets the holder of a microphone have another one instead; as [`Captures::switch_camera`].
@@ -230,6 +248,7 @@ impl Captures {
         &self,
         microphone: Microphone,
         source: MicrophoneSource,
+        channels: Channels,
     ) -> Result<Option<Microphone>, EngineError> {
         let wanted = DeviceSource::Microphone(source.clone());
         let mut microphones = self.microphones.lock().await;
@@ -242,7 +261,7 @@ impl Captures {
         }
         if !is_alone || find(&mut microphones.open, &wanted).is_some() {
             drop(microphones);
-            return self.microphone(source).await.map(Some);
+            return self.microphone(source, channels).await.map(Some);
         }
         let gain = self.table.gain(&wanted);
         blocking(move || capture.switch(&source).map(|()| capture.set_gain(gain))).await?;

@@ -8,6 +8,7 @@ use super::error::EngineError;
 use super::handle::Engine;
 use super::request::{AudioChoice, VideoChoice};
 use super::scenario::ScenarioDefaults;
+use crate::audio::Channels;
 use crate::devices::camera::CaptureWish;
 use crate::media::send::AudioConfig;
 
@@ -37,7 +38,7 @@ impl Core {
     pub(super) fn audio_config(&self, channel: i32) -> AudioConfig {
         let scenario = ScenarioDefaults::of(self.scenario);
         let bitrate_kbps = self.config.audio.bitrate_kbps.unwrap_or(scenario.audio_kbps);
-        self.audio.get(&channel).copied().unwrap_or(AudioConfig { bitrate_kbps })
+        self.audio.get(&channel).copied().unwrap_or(AudioConfig { bitrate_kbps, channels: Channels::Mono })
     }
 
     fn set_video(&mut self, channel: i32, choice: &VideoChoice) -> Result<(), EngineError> {
@@ -105,6 +106,14 @@ impl Core {
             }
             config.bitrate_kbps = bitrate;
         }
+        if let Some(channels) = choice.channels.filter(|channels| *channels != config.channels) {
+            if self.channels.get(&channel).is_some_and(|entry| entry.publishing.is_some()) {
+                let detail =
+                    format!("The number of sound channels of channel {channel} cannot change while it publishes");
+                return Err(EngineError::new(1_000_066, &detail));
+            }
+            config.channels = channels;
+        }
         self.ensure_created();
         self.audio.insert(channel, config);
         if let Some(entry) = self.channels.get(&channel) {
@@ -123,10 +132,10 @@ impl Engine {
         self.with(move |core| core.set_video(channel, &choice)).await
     }
 
-    /// SetAudioConfig.
+    /// SetAudioConfig: the number of sound channels only while nothing is published.
     ///
     /// # Errors
-    /// No such channel, a value out of range.
+    /// No such channel, a value out of range, 1000066 for other channels while it publishes: nothing changes then.
     pub async fn set_audio(&self, channel: i32, choice: AudioChoice) -> Result<(), EngineError> {
         self.with(move |core| core.set_audio(channel, choice)).await
     }

@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use super::event::RemoteStream;
+use crate::audio::Channels;
 
 /// CreateEngine. What is not given is the configuration's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -129,6 +130,8 @@ pub struct VideoChoice {
 pub struct AudioChoice {
     /// kbit/s.
     pub bitrate: Option<u32>,
+    /// Mono or stereo.
+    pub channels: Option<Channels>,
 }
 
 /// The three kinds of text message.

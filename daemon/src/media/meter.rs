@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::mixer::Loudness;
-use crate::audio::{FRAME_SAMPLES, Frame};
+use super::mixer::{Loudness, mean_square};
+use crate::audio::Frame;
 use crate::clock::Monotonic;
 
 /// A meter that was given no sound for this long shows silence.
@@ -45,7 +45,7 @@ impl Drop for Seat {
 /// What a meter shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SoundReading {
-    /// RMS level of the last 100 ms: 0 (-60 dBFS or less) to 100 (0 dBFS), linear in dB.
+    /// RMS level of the last 100 ms, of both sides of stereo together: 0 (-60 dBFS or less) to 100 (0 dBFS), linear in dB.
     pub level: f64,
     /// Somebody speaks; see [`VoiceActivity`].
     pub voice: bool,
@@ -148,8 +148,7 @@ impl Default for VoiceActivity {
 impl VoiceActivity {
     /// Takes 10 ms.
     pub fn add(&mut self, frame: &Frame) {
-        let sum: u64 = frame.iter().map(|&sample| u64::from(sample.unsigned_abs()).pow(2)).sum();
-        let power = sum as f64 / FRAME_SAMPLES as f64 / f64::from(32_768).powi(2);
+        let power = mean_square(frame.samples()) as f64 / f64::from(32_768).powi(2);
         let level = 10.0 * power.max(1e-9).log10();
         self.block = self.block.min(level);
         let floor = self.floors.iter().copied().fold(self.block, f64::min).max(LEAST_DB - ABOVE_FLOOR_DB);
@@ -179,13 +178,17 @@ impl VoiceActivity {
 mod tests {
     use super::*;
 
-    const TONE: Frame = [3277; FRAME_SAMPLES];
+    fn tone() -> Frame {
+        Frame::level(3277)
+    }
 
     fn noise(seed: &mut u32, amplitude: i32) -> Frame {
-        std::array::from_fn(|_| {
+        let mut frame = Frame::level(0);
+        frame.samples_mut().fill_with(|| {
             *seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             (((*seed >> 16) as i32 - 32_768) * amplitude / 32_768) as i16
-        })
+        });
+        frame
     }
 
     fn at(frame: u64) -> Monotonic {
@@ -211,11 +214,11 @@ mod tests {
         let audience = Audience::default();
         let meter = SoundMeter::new(&audience);
         let _seat = audience.join();
-        (0..10).for_each(|n| meter.add(&TONE, at(n)));
+        (0..10).for_each(|n| meter.add(&tone(), at(n)));
         let level = meter.reading(at(10)).level;
         assert!((level - 66.7).abs() < 0.5, "-20 dBFS is two thirds of 60 dB: {level}");
         assert_eq!(meter.reading(at(60)), SoundReading::default(), "no sound came for half a second");
-        meter.add(&TONE, at(61));
+        meter.add(&tone(), at(61));
         assert!(meter.reading(at(61)).level < 1.0, "what was before a pause is not shown again");
     }
 
@@ -223,13 +226,13 @@ mod tests {
     fn nothing_is_measured_for_an_empty_audience() {
         let audience = Audience::default();
         let meter = SoundMeter::new(&audience);
-        (0..10).for_each(|n| meter.add(&TONE, at(n)));
+        (0..10).for_each(|n| meter.add(&tone(), at(n)));
         assert!(meter.lock().is_none(), "nobody listens");
         let seat = audience.join();
-        (10..20).for_each(|n| meter.add(&TONE, at(n)));
+        (10..20).for_each(|n| meter.add(&tone(), at(n)));
         assert!(meter.reading(at(20)).level > 60.0);
         drop(seat);
-        (20..80).for_each(|n| meter.add(&TONE, at(n)));
+        (20..80).for_each(|n| meter.add(&tone(), at(n)));
         assert_eq!(meter.reading(at(80)), SoundReading::default(), "nobody listens any more");
     }
 
@@ -240,8 +243,8 @@ mod tests {
             let share = active((0..1000).map(|_| noise(&mut seed, amplitude)));
             assert!(share < 0.01, "noise of {amplitude}: {share}");
         }
-        assert!(active((0..1000).map(|_| TONE)) < 0.01);
-        assert!(active((0..1000).map(|_| [0; FRAME_SAMPLES])) < 0.01);
+        assert!(active((0..1000).map(|_| tone())) < 0.01);
+        assert!(active((0..1000).map(|_| Frame::level(0))) < 0.01);
     }
 
     #[test]

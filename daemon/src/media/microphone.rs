@@ -7,14 +7,14 @@ use std::thread::JoinHandle;
 use super::meter::SoundMeter;
 use super::mixer;
 use super::{MediaEvent, MediaEvents};
-use crate::audio::{FRAME_SAMPLES, Frame};
+use crate::audio::{Channels, Frame};
 use crate::clock::Monotonic;
 use crate::devices::DeviceError;
 use crate::devices::microphone::{self, Microphone, MicrophoneSource};
 
 /// Takes sound from the capture thread. Must be quick.
 pub(super) trait SoundOutlet: Send + Sync {
-    /// 10 ms were captured; the first sample at `captured_at`.
+    /// 10 ms were captured, with the device's channels; the first sample at `captured_at`.
     fn sound(&self, frame: &Frame, captured_at: Monotonic);
 }
 
@@ -47,6 +47,8 @@ struct Shared {
 
 struct Control {
     source: MicrophoneSource,
+    /// What the device is asked for.
+    channels: Channels,
     /// For the thread to take.
     microphone: Option<Box<dyn Microphone>>,
     running: bool,
@@ -62,23 +64,35 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl MicrophoneCapture {
-    /// Opens the microphone and starts its thread. `meter` shows its level, `events` hears of failures.
+    /// Opens the microphone, with two channels if it has them and they are wanted, and starts its thread. `meter` shows its level,
+    /// `events` hears of failures.
     ///
     /// # Errors
     /// What opening the device says.
-    pub fn start(source: &MicrophoneSource, meter: SoundMeter, events: MediaEvents) -> Result<Self, DeviceError> {
-        let microphone = microphone::open(source)?;
-        Ok(Self::with(source, Some(microphone), meter, events))
+    pub fn start(
+        source: &MicrophoneSource,
+        channels: Channels,
+        meter: SoundMeter,
+        events: MediaEvents,
+    ) -> Result<Self, DeviceError> {
+        let microphone = microphone::open(source, channels)?;
+        Ok(Self::with(source, channels, Some(microphone), meter, events))
     }
 
     /// As [`MicrophoneCapture::start`], but the device is not opened before [`MicrophoneCapture::set_suspended`] allows it.
     #[must_use]
-    pub fn start_suspended(source: &MicrophoneSource, meter: SoundMeter, events: MediaEvents) -> Self {
-        Self::with(source, None, meter, events)
+    pub fn start_suspended(
+        source: &MicrophoneSource,
+        channels: Channels,
+        meter: SoundMeter,
+        events: MediaEvents,
+    ) -> Self {
+        Self::with(source, channels, None, meter, events)
     }
 
     fn with(
         source: &MicrophoneSource,
+        channels: Channels,
         microphone: Option<Box<dyn Microphone>>,
         meter: SoundMeter,
         events: MediaEvents,
@@ -87,6 +101,7 @@ impl MicrophoneCapture {
             events,
             control: Mutex::new(Control {
                 source: source.clone(),
+                channels,
                 running: microphone.is_some(),
                 suspended: microphone.is_none(),
                 microphone,
@@ -113,21 +128,38 @@ impl MicrophoneCapture {
     /// # Errors
     /// What opening the device says.
     pub fn switch(&self, source: &MicrophoneSource) -> Result<(), DeviceError> {
-        let old = {
+        let (old, channels) = {
             let mut control = lock(&self.owner.shared.control);
             if control.suspended {
                 control.source = source.clone();
                 return Ok(());
             }
-            control.source.clone()
+            (control.source.clone(), control.channels)
         };
         if old == *source {
             // A device can be opened once only.
             self.release();
         }
-        let microphone = microphone::open(source)?;
+        let microphone = microphone::open(source, channels)?;
         self.install(microphone, source.clone());
         Ok(())
+    }
+
+    /// Captures two channels from now on, where the device has them; a device that runs is opened again for it. Senders stay.
+    ///
+    /// # Errors
+    /// What opening the device says; it is closed then.
+    pub fn widen(&self) -> Result<(), DeviceError> {
+        let source = {
+            let mut control = lock(&self.owner.shared.control);
+            let is_wide = std::mem::replace(&mut control.channels, Channels::Stereo) == Channels::Stereo;
+            // A simulated one gives what it has in any case.
+            if is_wide || !control.running || !control.source.is_hardware() {
+                return Ok(());
+            }
+            control.source.clone()
+        };
+        self.switch(&source)
     }
 
     /// Releases the device for somebody else (`true`) without forgetting the senders, which send nothing then; or opens it again
@@ -149,14 +181,14 @@ impl MicrophoneCapture {
     /// # Errors
     /// What opening the device says.
     pub fn resume(&self) -> Result<(), DeviceError> {
-        let source = {
+        let (source, channels) = {
             let control = lock(&self.owner.shared.control);
             if control.running || control.suspended {
                 return Ok(());
             }
-            control.source.clone()
+            (control.source.clone(), control.channels)
         };
-        let microphone = microphone::open(&source)?;
+        let microphone = microphone::open(&source, channels)?;
         self.install(microphone, source);
         Ok(())
     }
@@ -232,7 +264,7 @@ impl Drop for Owner {
 }
 
 fn run(shared: &Shared) {
-    let mut frame: Frame = [0; FRAME_SAMPLES];
+    let mut frame = Frame::silent(Channels::Mono);
     loop {
         let mut microphone = {
             let mut control = lock(&shared.control);
@@ -256,9 +288,9 @@ fn run(shared: &Shared) {
             match microphone.read(&mut frame) {
                 Ok(captured_at) => {
                     if shared.muted.load(Ordering::Relaxed) {
-                        frame.fill(0);
+                        frame.samples_mut().fill(0);
                     }
-                    mixer::scale(&mut frame, shared.gain.load(Ordering::Relaxed));
+                    mixer::scale(frame.samples_mut(), shared.gain.load(Ordering::Relaxed));
                     shared.frames.fetch_add(1, Ordering::Relaxed);
                     shared.meter.add(&frame, captured_at);
                     let outlets = Arc::clone(&lock(&shared.outlets));

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use super::mixer::{self, Sum};
 use super::{MediaEvent, MediaEvents};
-use crate::audio::{FRAME_SAMPLES, Frame};
+use crate::audio::{Channels, Frame};
 use crate::clock::Monotonic;
 use crate::devices::DeviceError;
 use crate::devices::speaker::{self, Speaker, SpeakerSink};
 
 /// A voice among those that a speaker plays.
 pub(super) trait Voice: Send + Sync {
-    /// Fills the next 10 ms, which will be heard at `heard_at`, and says at which volume to play them (1/256); `None` = silence.
+    /// Fills the next 10 ms, of as many channels as it has, which will be heard at `heard_at`, and says at which volume to play them
+    /// (1/256); `None` = silence.
     fn pull(&self, now: Monotonic, heard_at: Monotonic, frame: &mut Frame) -> Option<i32>;
 }
 
@@ -166,7 +167,7 @@ fn run(shared: &Shared) {
     let mut speaker: Option<Box<dyn Speaker>> = None;
     let mut spare = None;
     let mut sum;
-    let mut frame: Frame = [0; FRAME_SAMPLES];
+    let mut frame = Frame::silent(Channels::Mono);
     loop {
         let (voices, sink) = {
             let mut control = lock(&shared.control);
@@ -221,7 +222,8 @@ fn run(shared: &Shared) {
         }
         let volume = if shared.muted.load(Ordering::Relaxed) { 0 } else { shared.volume.load(Ordering::Relaxed) };
         drop(voices);
-        if let Err(error) = device.write(&sum.frame(volume)) {
+        sum.write(volume, &mut frame);
+        if let Err(error) = device.write(&frame) {
             speaker = None;
             (shared.usage)(None);
             failed(shared, error);

@@ -9,7 +9,7 @@ use super::error::RtcError;
 use super::packet::MediaKind;
 use super::sdp::{LEVEL_URI, MID_URI, TRANSPORT_CC_URI};
 
-/// RFC 7587: in-band FEC is wanted, stereo is not.
+/// RFC 7587: in-band FEC is wanted. What is said about stereo differs from section to section, see [`super::stereo`].
 const OPUS: &str = "minptime=10;useinbandfec=1";
 /// RFC 6184 §8.1: constrained baseline, level 3.1, larger allowed in either direction.
 const H264_CONSTRAINED: &str = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f";

@@ -27,6 +27,7 @@ mod sdp;
 mod sender;
 mod socket;
 mod statistics;
+mod stereo;
 
 pub use config::{IceServer, NetworkConfig};
 pub use error::RtcError;

@@ -33,6 +33,11 @@ pub(super) struct Negotiation {
 }
 
 impl Negotiation {
+    /// Whether this track of ours has two channels.
+    pub(super) fn sends_stereo(&self, track_id: &str) -> bool {
+        self.sending.iter().any(|sending| sending.outlet.track_id == track_id && sending.outlet.is_stereo())
+    }
+
     /// Learns from our offer which section carries which track.
     pub(super) fn offered(&mut self, local: &[Section]) {
         for sending in &mut self.sending {

@@ -38,6 +38,7 @@ use super::sdp;
 use super::sender::{MediaSender, Outlet};
 use super::socket::Gate;
 use super::statistics::PeerStatistics;
+use super::stereo;
 
 /// Packets of one source that may be overtaken: repairs on the media's own source come late (RFC 3711 §3.3.2).
 const REPLAY_WINDOW: usize = 2048;
@@ -388,7 +389,7 @@ impl Peer {
             self.inner.gate.close();
         }
         negotiation.offered(&sdp::sections(&sdp));
-        Ok(sdp)
+        Ok(stereo::complete(&sdp, |track_id| negotiation.sends_stereo(track_id)))
     }
 
     /// Takes the answer to our newest offer.
@@ -418,7 +419,7 @@ impl Peer {
         self.inner.connection.set_local_description(answer).await?;
         self.inner.gate.open();
         self.negotiated(&mut negotiation, sdp).await?;
-        Ok(ours)
+        Ok(stereo::complete(&ours, |track_id| negotiation.sends_stereo(track_id)))
     }
 
     async fn negotiated(&self, negotiation: &mut Negotiation, remote: &str) -> Result<(), RtcError> {

@@ -59,6 +59,7 @@ pub(super) struct Outlet {
     pub(super) track_id: String,
     queue: Mutex<VecDeque<OutgoingRtp>>,
     negotiated: Mutex<Option<Negotiated>>,
+    stereo: AtomicBool,
     open: AtomicBool,
     closed: AtomicBool,
     handler: Mutex<Option<FeedbackHandler>>,
@@ -80,12 +81,18 @@ impl Outlet {
             track_id: track_id.to_owned(),
             queue: Mutex::default(),
             negotiated: Mutex::default(),
+            stereo: AtomicBool::new(false),
             open: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             handler: Mutex::default(),
             statistics: Mutex::default(),
             wake,
         }
+    }
+
+    /// Whether offers say that the track has two channels.
+    pub(super) fn is_stereo(&self) -> bool {
+        self.stereo.load(Ordering::Relaxed)
     }
 
     /// Sets what was negotiated (`None`: the section is not sending) and whether the transport is up.
@@ -204,6 +211,11 @@ impl MediaSender {
             outlet.wake.wake();
         }
         SendOutcome::Queued
+    }
+
+    /// Has the next offer say that the track has two channels.
+    pub fn send_stereo(&self) {
+        self.outlet.stereo.store(true, Ordering::Relaxed);
     }
 
     /// Sets who is told about feedback, instead of the one before. When the sender is ready already, `Ready` is told at once.

@@ -84,6 +84,7 @@ pub fn admit(
         protocol: wishes.protocol,
         client_protocol: wishes.client_protocol,
         capabilities: wishes.capabilities,
+        stereo_by_offer: wishes.stereo_by_offer,
         auto_subscribe: wishes.auto_subscribe,
         resume: wishes.resume,
         add_tracks: wishes.add_tracks,

@@ -85,6 +85,9 @@ pub struct ClientWishes {
     pub client_protocol: i32,
     /// See `ParticipantInfo.capabilities`.
     pub capabilities: Vec<i32>,
+    /// Whether `stereo=1` in its offer has to tell that it sends two channels, because its client does not say so in AddTrack. The
+    /// JavaScript SDK does, and writes `stereo=1` everywhere.
+    pub stereo_by_offer: bool,
     /// Send every track.
     pub auto_subscribe: bool,
     /// Metadata of the participant.
@@ -147,6 +150,7 @@ impl Parameters {
             protocol: client.protocol,
             client_protocol: client.client_protocol,
             capabilities: client.capabilities,
+            stereo_by_offer: client.sdk != proto::client_info::Sdk::Js as i32,
             auto_subscribe: settings.auto_subscribe,
             metadata: join.metadata,
             attributes: join.participant_attributes,

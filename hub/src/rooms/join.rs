@@ -63,6 +63,9 @@ pub struct Join {
     pub client_protocol: i32,
     /// Likewise.
     pub capabilities: Vec<i32>,
+    /// Whether `stereo=1` in its offer has to tell that it sends two channels, because its client does not say so in AddTrack. The
+    /// JavaScript SDK does, and writes `stereo=1` everywhere.
+    pub stereo_by_offer: bool,
     /// Send it every track.
     pub auto_subscribe: bool,
     /// It was in the room before, under this id, and wants to go on; empty when it does not know its id.
@@ -186,6 +189,7 @@ impl Rooms {
             protocol: join.protocol,
             client_protocol: join.client_protocol,
             capabilities: join.capabilities.clone(),
+            stereo_by_offer: join.stereo_by_offer,
             auto_subscribe: join.auto_subscribe,
             active: false,
             joined_at: now.at,

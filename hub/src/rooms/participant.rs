@@ -69,6 +69,9 @@ pub struct Participant {
     pub client_protocol: i32,
     /// Likewise.
     pub capabilities: Vec<i32>,
+    /// Whether `stereo=1` in its offer has to tell that it sends two channels, because its client does not say so in AddTrack. The
+    /// JavaScript SDK does, and writes `stereo=1` everywhere.
+    pub stereo_by_offer: bool,
     /// Receives every track without asking.
     pub auto_subscribe: bool,
     /// Its media connection was up at least once.

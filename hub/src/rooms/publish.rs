@@ -92,12 +92,13 @@ impl Rooms {
             }
         }
         let mut gone = Vec::new();
+        let by_offer = person.stereo_by_offer;
         for (index, publication) in person.published.iter_mut().enumerate() {
             match bound.iter().find(|(_, bound)| *bound == index) {
                 Some((mid, _)) => {
                     publication.mid = Some(mid.clone());
                     if let Some(section) = offered.iter().find(|s| s.mid == *mid) {
-                        describe(publication, section);
+                        describe(publication, section, section.stereo || (by_offer && section.takes_stereo));
                     }
                 }
                 None if publication.mid.is_some() => gone.push(publication.key),
@@ -222,9 +223,9 @@ fn section_kind(publication: &Publication) -> sdp::SectionKind {
 
 /// Completes what is told about a track by what its section says.
 #[allow(deprecated)] // Older clients read these fields.
-fn describe(publication: &mut Publication, section: &sdp::Section) {
+fn describe(publication: &mut Publication, section: &sdp::Section, stereo: bool) {
     publication.info.mid = section.mid.clone();
-    publication.stereo |= section.stereo && section.kind == sdp::SectionKind::Audio;
+    publication.stereo |= stereo && section.kind == sdp::SectionKind::Audio;
     publication.info.stereo = publication.stereo;
     let offered = |name: &str| section.codecs.iter().any(|(_, codec)| codec == name);
     if !matches!(publication.codec.as_str(), "OPUS" | "VP8" | "H264") || !offered(&publication.codec) {

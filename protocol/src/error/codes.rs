@@ -20,7 +20,7 @@ pub static CODES: &[CodeInfo] = &[
     row(1_000_016, InvalidArgument, "stream_id_illegal_character", "The stream id has an illegal character", "use letters, digits, - and _ only"),
     row(1_000_017, InvalidArgument, "illegal_argument", "An argument is illegal", "correct the argument that the message names"),
     row(1_000_037, AuthenticationFailed, "app_offline", "The server has switched this AppID off", "ask whoever runs the server"),
-    row(1_000_066, InvalidArgument, "only_before_start", "This can be set only before the camera starts", "stop publishing and the preview first"),
+    row(1_000_066, InvalidArgument, "only_before_start", "This can be set only before the camera or the stream starts", "stop publishing and the preview first"),
     row(1_000_067, InvalidArgument, "only_before_login", "This can be set only while no room is logged in", "log out of every room first"),
     row(1_000_099, Internal, "internal", "Something went wrong inside the program", "read the journal and report it as a bug"),
     row(1_001_000, InvalidArgument, "app_id_zero", "The AppID is 0", "give the AppID of your room server"),

@@ -1,4 +1,4 @@
-//! The microphone `alsa:NAME`: an ALSA capture PCM, converted to 48 kHz mono by the library where the hardware needs it.
+//! The microphone `alsa:NAME`: an ALSA capture PCM, converted to 48 kHz by the library where the hardware needs it.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use alsa::pcm::{Access, Format, HwParams};
 use alsa::{Direction, PCM, ValueOr};
 use rustix::io::Errno;
 
-use crate::audio::{FRAME_SAMPLES, Frame, SAMPLE_RATE};
+use crate::audio::{Channels, FRAME_SAMPLES, Frame, SAMPLE_RATE};
 use crate::clock::Monotonic;
 use crate::devices::microphone::Microphone;
 use crate::devices::{DeviceError, cards};
@@ -22,17 +22,18 @@ const WAIT_MS: u32 = 500;
 pub(super) struct AlsaMicrophone {
     device: String,
     pcm: PCM,
+    channels: Channels,
     clock: SampleClock,
     overruns: u64,
 }
 
 impl AlsaMicrophone {
-    pub(super) fn open(device: &str, name: &str) -> Result<Self, DeviceError> {
-        let pcm = cards::open(device, name, Direction::Capture)?;
-        let microphone = Self { device: device.to_owned(), pcm, clock: SampleClock::default(), overruns: 0 };
+    pub(super) fn open(device: &str, name: &str, wanted: Channels) -> Result<Self, DeviceError> {
+        let (pcm, channels) = cards::open(device, name, Direction::Capture, wanted)?;
+        let microphone = Self { device: device.to_owned(), pcm, channels, clock: SampleClock::default(), overruns: 0 };
         microphone.configure().map_err(|error| DeviceError::UnsupportedFormat {
             device: device.to_owned(),
-            reason: format!("it does not give 48 kHz mono: {error}"),
+            reason: format!("it does not give 48 kHz: {error}"),
         })?;
         microphone.pcm.start().map_err(|error| microphone.failed("starting it", error))?;
         Ok(microphone)
@@ -43,7 +44,7 @@ impl AlsaMicrophone {
         hardware.set_rate_resample(true)?;
         hardware.set_access(Access::RWInterleaved)?;
         hardware.set_format(Format::s16())?;
-        hardware.set_channels(1)?;
+        hardware.set_channels(self.channels.count() as u32)?;
         hardware.set_rate(SAMPLE_RATE, ValueOr::Nearest)?;
         hardware.set_period_size_near(FRAME_SAMPLES as i64, ValueOr::Nearest)?;
         hardware.set_buffer_size_near(BUFFER_SAMPLES)?;
@@ -76,10 +77,12 @@ impl AlsaMicrophone {
 
 impl Microphone for AlsaMicrophone {
     fn read(&mut self, frame: &mut Frame) -> Result<Monotonic, DeviceError> {
+        let samples = frame.reshape(self.channels);
+        let width = self.channels.count();
         let mut filled = 0;
         let mut since = Monotonic::now();
         while filled < FRAME_SAMPLES {
-            let read = self.pcm.io_i16().and_then(|io| io.readi(&mut frame[filled..]));
+            let read = self.pcm.io_i16().and_then(|io| io.readi(&mut samples[filled * width..]));
             match read {
                 Ok(count) => {
                     filled += count;
@@ -140,6 +143,17 @@ impl SampleClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_channels_are_captured_when_they_are_wanted() {
+        for wanted in [Channels::Mono, Channels::Stereo] {
+            let mut microphone = AlsaMicrophone::open("alsa:null", "null", wanted).unwrap();
+            let mut frame = Frame::sides(1, 2);
+            microphone.read(&mut frame).unwrap();
+            assert_eq!(frame.channels(), wanted);
+            assert!(frame.samples().iter().all(|&sample| sample == 0), "ALSA's null hears nothing");
+        }
+    }
 
     #[test]
     fn jitter_is_smoothed_drift_is_followed_and_a_jump_is_believed() {

@@ -1,11 +1,12 @@
-//! The microphone `file:PATH.wav`: a WAV file, looped in real time, mixed down and resampled to 48 kHz mono.
+//! The microphone `file:PATH.wav`: a WAV file, looped in real time and resampled to 48 kHz. Two channels stay two; more are mixed
+//! down to one.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::audio::{Frame, SAMPLE_RATE};
+use crate::audio::{Channels, Frame, SAMPLE_RATE};
 use crate::clock::Monotonic;
 use crate::devices::DeviceError;
 use crate::devices::microphone::Microphone;
@@ -31,8 +32,12 @@ impl<R: Read + Seek> Loop<R> {
         Ok(Self { file, samples, left: samples.length, bytes: vec![0; samples.encoding.bytes() * samples.channels] })
     }
 
-    /// The mean of all channels of the next sample.
-    fn next(&mut self) -> std::io::Result<f32> {
+    const fn channels(&self) -> Channels {
+        if self.samples.channels == 2 { Channels::Stereo } else { Channels::Mono }
+    }
+
+    /// The next sample of the left and the right channel; of both the mean when there are not just two.
+    fn next(&mut self) -> std::io::Result<[f32; 2]> {
         if self.left == 0 {
             self.file.seek(SeekFrom::Start(self.samples.start))?;
             self.left = self.samples.length;
@@ -40,8 +45,11 @@ impl<R: Read + Seek> Loop<R> {
         self.file.read_exact(&mut self.bytes)?;
         self.left -= self.bytes.len() as u64;
         let encoding = self.samples.encoding;
-        let sum: f32 = self.bytes.chunks_exact(encoding.bytes()).map(|bytes| encoding.sample(bytes)).sum();
-        Ok(sum / self.samples.channels as f32)
+        let mut samples = self.bytes.chunks_exact(encoding.bytes()).map(|bytes| encoding.sample(bytes));
+        if self.channels() == Channels::Stereo {
+            return Ok([(); 2].map(|()| samples.next().unwrap_or_default()));
+        }
+        Ok([samples.sum::<f32>() / self.samples.channels as f32; 2])
     }
 }
 
@@ -49,7 +57,7 @@ impl<R: Read + Seek> Loop<R> {
 struct Resampler<R> {
     source: Loop<R>,
     rate: u32,
-    around: [f32; 2],
+    around: [[f32; 2]; 2],
     /// How far behind `around[0]` the next sample lies, in units of 1/48000 of the source's interval.
     place: u32,
 }
@@ -61,14 +69,18 @@ impl<R: Read + Seek> Resampler<R> {
     }
 
     fn fill(&mut self, frame: &mut Frame) -> std::io::Result<()> {
-        for sample in frame {
+        let channels = self.source.channels();
+        for samples in frame.reshape(channels).chunks_exact_mut(channels.count()) {
             while self.place >= SAMPLE_RATE {
                 self.place -= SAMPLE_RATE;
                 self.around = [self.around[1], self.source.next()?];
             }
             let weight = self.place as f32 / SAMPLE_RATE as f32;
-            let value = self.around[0] + (self.around[1] - self.around[0]) * weight;
-            *sample = value.round().clamp(f32::from(i16::MIN), f32::from(i16::MAX)) as i16;
+            for (side, sample) in samples.iter_mut().enumerate() {
+                let [before, after] = self.around.map(|sides| sides[side]);
+                let value = before + (after - before) * weight;
+                *sample = value.round().clamp(f32::from(i16::MIN), f32::from(i16::MAX)) as i16;
+            }
             self.place += self.rate;
         }
         Ok(())
@@ -113,7 +125,6 @@ mod tests {
     use std::io::Cursor;
 
     use super::*;
-    use crate::audio::FRAME_SAMPLES;
     use crate::devices::wav::{Encoding, header};
 
     fn resampler(values: &[i16], rate: u32, channels: usize) -> Resampler<Cursor<Vec<u8>>> {
@@ -128,19 +139,26 @@ mod tests {
         let mut source = resampler(&values, 48_000, 1);
         let mut heard = Vec::new();
         for _ in 0..3 {
-            let mut frame = [0; FRAME_SAMPLES];
+            let mut frame = Frame::silent(Channels::Mono);
             source.fill(&mut frame).unwrap();
-            heard.extend(frame);
+            heard.extend_from_slice(frame.samples());
         }
         assert!(heard.iter().zip(values.iter().cycle()).all(|(a, b)| a == b));
     }
 
     #[test]
-    fn channels_are_averaged() {
-        let mut source = resampler(&[1000, 3000, -32768, -32768], 48_000, 2);
-        let mut frame = [0; FRAME_SAMPLES];
+    fn two_channels_stay_apart_and_more_are_averaged() {
+        let mut sides = resampler(&[1000, 3000, -32768, 32767], 48_000, 2);
+        let mut frame = Frame::silent(Channels::Mono);
+        sides.fill(&mut frame).unwrap();
+        assert_eq!(
+            (frame.channels(), &frame.samples()[..6]),
+            (Channels::Stereo, &[1000, 3000, -32768, 32767, 1000, 3000][..])
+        );
+        let mut source = resampler(&[1000, 3000, 2000, -32768, -32768, -32768], 48_000, 3);
+        let mut frame = Frame::silent(Channels::Mono);
         source.fill(&mut frame).unwrap();
-        assert_eq!(frame[..4], [2000, -32768, 2000, -32768]);
+        assert_eq!((frame.channels(), &frame.samples()[..4]), (Channels::Mono, &[2000, -32768, 2000, -32768][..]));
     }
 
     #[test]
@@ -155,9 +173,9 @@ mod tests {
             let mut source = resampler(&values, rate, 1);
             let mut heard = Vec::new();
             for _ in 0..100 {
-                let mut frame = [0; FRAME_SAMPLES];
+                let mut frame = Frame::silent(Channels::Mono);
                 source.fill(&mut frame).unwrap();
-                heard.extend(frame);
+                heard.extend_from_slice(frame.samples());
             }
             let crossings = heard.windows(2).filter(|pair| pair[0] < 0 && pair[1] >= 0).count();
             assert!((199..=200).contains(&crossings), "{rate}: {crossings}");
@@ -171,17 +189,17 @@ mod tests {
     #[test]
     fn a_file_is_read_at_the_pace_of_the_clock() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let mut bytes = header(48_000, 2 * 480).to_vec();
+        let mut bytes = header(48_000, 1, 2 * 480).to_vec();
         bytes.extend((0..480_i16).flat_map(i16::to_le_bytes));
         std::fs::write(file.path(), bytes).unwrap();
         let mut microphone = FileMicrophone::open("file:x", file.path()).unwrap();
-        let mut frame = [0; FRAME_SAMPLES];
+        let mut frame = Frame::silent(Channels::Mono);
         let first = microphone.read(&mut frame).unwrap();
         for index in 1..5 {
             let begin = microphone.read(&mut frame).unwrap();
             assert_eq!(begin, first + FRAME * index);
             assert!(Monotonic::now() >= begin + FRAME);
-            assert_eq!((frame[0], frame[479]), (0, 479));
+            assert_eq!((frame.samples()[0], frame.samples()[479]), (0, 479));
         }
         std::fs::write(file.path(), b"RIFFnothing").unwrap();
         assert_eq!(FileMicrophone::open("file:x", file.path()).map(drop).unwrap_err().code(), 1_006_001);

@@ -22,6 +22,14 @@ pub enum MicrophoneSource {
     None,
 }
 
+impl MicrophoneSource {
+    /// Whether this is a sound card, which gives as many channels as it is asked for.
+    #[must_use]
+    pub const fn is_hardware(&self) -> bool {
+        matches!(self, Self::Auto | Self::Alsa(_))
+    }
+}
+
 impl FromStr for MicrophoneSource {
     type Err = SourceError;
 

@@ -6,7 +6,7 @@
 use std::f64::consts::TAU;
 use std::time::Duration;
 
-use crate::audio::{FRAME_SAMPLES, Frame, SAMPLE_RATE};
+use crate::audio::{Channels, FRAME_SAMPLES, Frame, SAMPLE_RATE};
 use crate::clock::Monotonic;
 use crate::devices::microphone::Microphone;
 use crate::devices::pace::sleep_until;
@@ -56,10 +56,11 @@ impl ToneMicrophone {
     /// The sound of frame `number`.
     fn render(&self, number: u64, frame: &mut Frame) {
         let place = number % FRAMES_PER_SECOND;
+        let samples = frame.reshape(Channels::Mono);
         if place < BEEP_FRAMES {
-            frame.copy_from_slice(&self.beep[place as usize * FRAME_SAMPLES..][..FRAME_SAMPLES]);
+            samples.copy_from_slice(&self.beep[place as usize * FRAME_SAMPLES..][..FRAME_SAMPLES]);
         } else {
-            frame.fill(0);
+            samples.fill(0);
         }
     }
 }
@@ -87,9 +88,9 @@ mod tests {
         let microphone = ToneMicrophone::open(name);
         let mut all = Vec::new();
         for number in 0..FRAMES_PER_SECOND {
-            let mut frame = [0; FRAME_SAMPLES];
+            let mut frame = Frame::silent(Channels::Mono);
             microphone.render(1_234_500 + number, &mut frame);
-            all.extend(frame);
+            all.extend(frame.samples());
         }
         all
     }
@@ -119,7 +120,7 @@ mod tests {
     #[test]
     fn frames_follow_each_other_without_a_gap_at_the_pace_of_the_clock() {
         let mut microphone = ToneMicrophone::open("");
-        let mut frame = [0; FRAME_SAMPLES];
+        let mut frame = Frame::silent(Channels::Mono);
         let first = microphone.read(&mut frame).unwrap();
         assert_eq!(first.as_nanos() % 10_000_000, 0, "on the 10 ms grid");
         for index in 1..6 {
@@ -133,7 +134,7 @@ mod tests {
     fn a_reader_that_slept_hears_the_present() {
         let mut microphone = ToneMicrophone::open("");
         microphone.next -= 200;
-        let mut frame = [0; FRAME_SAMPLES];
+        let mut frame = Frame::silent(Channels::Mono);
         let begin = microphone.read(&mut frame).unwrap();
         assert!(Monotonic::now().since(begin) < Duration::from_secs(1));
     }

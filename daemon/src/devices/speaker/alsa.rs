@@ -1,4 +1,5 @@
-//! The speaker `alsa:NAME`: an ALSA playback PCM, converted from 48 kHz mono by the library where the hardware needs it.
+//! The speaker `alsa:NAME`: an ALSA playback PCM, converted from 48 kHz by the library where the hardware needs it. It is stereo
+//! when the hardware can be.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use alsa::pcm::{Access, Format, HwParams};
 use alsa::{Direction, PCM, ValueOr};
 use rustix::io::Errno;
 
-use crate::audio::{FRAME_SAMPLES, Frame, SAMPLE_RATE};
+use crate::audio::{Channels, FRAME_SAMPLES, Frame, SAMPLE_RATE};
 use crate::clock::Monotonic;
 use crate::devices::speaker::Speaker;
 use crate::devices::{DeviceError, cards};
@@ -23,16 +24,17 @@ const WAIT_MS: u32 = 500;
 pub(super) struct AlsaSpeaker {
     device: String,
     pcm: PCM,
+    channels: Channels,
     underruns: u64,
 }
 
 impl AlsaSpeaker {
     pub(super) fn open(device: &str, name: &str) -> Result<Self, DeviceError> {
-        let pcm = cards::open(device, name, Direction::Playback)?;
-        let speaker = Self { device: device.to_owned(), pcm, underruns: 0 };
+        let (pcm, channels) = cards::open(device, name, Direction::Playback, Channels::Stereo)?;
+        let speaker = Self { device: device.to_owned(), pcm, channels, underruns: 0 };
         speaker.configure().map_err(|error| DeviceError::UnsupportedFormat {
             device: device.to_owned(),
-            reason: format!("it does not take 48 kHz mono: {error}"),
+            reason: format!("it does not take 48 kHz: {error}"),
         })?;
         Ok(speaker)
     }
@@ -42,7 +44,7 @@ impl AlsaSpeaker {
         hardware.set_rate_resample(true)?;
         hardware.set_access(Access::RWInterleaved)?;
         hardware.set_format(Format::s16())?;
-        hardware.set_channels(1)?;
+        hardware.set_channels(self.channels.count() as u32)?;
         hardware.set_rate(SAMPLE_RATE, ValueOr::Nearest)?;
         hardware.set_period_size_near(FRAME_SAMPLES as i64, ValueOr::Nearest)?;
         let buffer = hardware.set_buffer_size_near(BUFFER_SAMPLES)?;
@@ -80,10 +82,14 @@ impl AlsaSpeaker {
 
 impl Speaker for AlsaSpeaker {
     fn write(&mut self, frame: &Frame) -> Result<(), DeviceError> {
+        let width = self.channels.count();
+        let mut converted = [0; 2 * FRAME_SAMPLES];
+        let samples = &mut converted[..width * FRAME_SAMPLES];
+        frame.write_as(self.channels, samples);
         let mut done = 0;
         let mut since = Monotonic::now();
         while done < FRAME_SAMPLES {
-            let written = self.pcm.io_i16().and_then(|io| io.writei(&frame[done..]));
+            let written = self.pcm.io_i16().and_then(|io| io.writei(&samples[done * width..]));
             match written {
                 Ok(count) => {
                     done += count;
@@ -114,5 +120,20 @@ impl Speaker for AlsaSpeaker {
 
     fn underruns(&self) -> u64 {
         self.underruns
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_of_both_kinds_are_taken_by_a_stereo_device() {
+        // ALSA's own PCM that nobody hears takes any number of channels.
+        let mut speaker = AlsaSpeaker::open("alsa:null", "null").unwrap();
+        assert_eq!(speaker.channels, Channels::Stereo);
+        for frame in [Frame::level(1), Frame::sides(1, 2)] {
+            speaker.write(&frame).unwrap();
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The speaker `file:PATH.wav`: it writes what it plays, at the pace of a real one.
+//! The speaker `file:PATH.wav`: it writes what it plays, in stereo, at the pace of a real one.
 
 use std::fs::File;
 use std::io;
@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::audio::{FRAME_SAMPLES, Frame, SAMPLE_RATE};
+use crate::audio::{Channels, FRAME_SAMPLES, Frame, SAMPLE_RATE};
 use crate::clock::Monotonic;
 use crate::devices::DeviceError;
 use crate::devices::pace::sleep_until;
@@ -15,7 +15,7 @@ use crate::devices::speaker::Speaker;
 use crate::devices::speaker::paced::PacedBuffer;
 use crate::devices::wav::{HEADER_BYTES, header};
 
-const FRAME_BYTES: u32 = 2 * FRAME_SAMPLES as u32;
+const FRAME_BYTES: u32 = 2 * 2 * FRAME_SAMPLES as u32;
 
 /// The speaker itself. Whoever looks at the file finds a header that fits what is there.
 pub(super) struct FileSpeaker {
@@ -29,22 +29,24 @@ impl FileSpeaker {
     pub(super) fn open(device: &str, path: &Path) -> Result<Self, DeviceError> {
         let failed = |source| DeviceError::from_io(device, "creating it", source);
         let file = File::create(path).map_err(failed)?;
-        file.write_all_at(&header(SAMPLE_RATE, 0), 0).map_err(failed)?;
+        file.write_all_at(&header(SAMPLE_RATE, 2, 0), 0).map_err(failed)?;
         Ok(Self { device: device.to_owned(), file, bytes: 0, buffer: PacedBuffer::new() })
     }
 
     /// Samples first, then the header that speaks of them.
     fn append(&mut self, frame: &Frame) -> io::Result<()> {
-        // A WAV file ends at 4 GiB: after twelve hours there is nothing more to hear.
+        // A WAV file ends at 4 GiB: after six hours there is nothing more to hear.
         let Some(bytes) = self.bytes.checked_add(FRAME_BYTES).filter(|bytes| *bytes < u32::MAX - 64) else {
             return Ok(());
         };
-        let mut samples = [0; FRAME_BYTES as usize];
-        for (bytes, sample) in samples.as_chunks_mut::<2>().0.iter_mut().zip(frame) {
+        let mut samples = [0; 2 * FRAME_SAMPLES];
+        frame.write_as(Channels::Stereo, &mut samples);
+        let mut encoded = [0; FRAME_BYTES as usize];
+        for (bytes, sample) in encoded.as_chunks_mut::<2>().0.iter_mut().zip(samples) {
             *bytes = sample.to_le_bytes();
         }
-        self.file.write_all_at(&samples, HEADER_BYTES as u64 + u64::from(self.bytes))?;
-        self.file.write_all_at(&header(SAMPLE_RATE, bytes), 0)?;
+        self.file.write_all_at(&encoded, HEADER_BYTES as u64 + u64::from(self.bytes))?;
+        self.file.write_all_at(&header(SAMPLE_RATE, 2, bytes), 0)?;
         self.bytes = bytes;
         Ok(())
     }
@@ -74,12 +76,16 @@ mod tests {
         let mut speaker = FileSpeaker::open("file:out.wav", &path).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().len(), 44);
         for number in 1..=8_u16 {
-            speaker.write(&[number as i16; FRAME_SAMPLES]).unwrap();
+            let level = number as i16;
+            // A mono frame is heard on both sides.
+            let frame = if number % 2 == 0 { Frame::level(level) } else { Frame::sides(level, -level) };
+            speaker.write(&frame).unwrap();
             let samples = find_samples(&mut File::open(&path).unwrap()).unwrap();
-            assert_eq!((samples.rate, samples.channels, samples.length), (48_000, 1, u64::from(number) * 960));
+            assert_eq!((samples.rate, samples.channels, samples.length), (48_000, 2, u64::from(number) * 1920));
             let bytes = std::fs::read(&path).unwrap();
             assert_eq!(bytes.len() as u64, 44 + samples.length);
-            assert_eq!(bytes[bytes.len() - 960..], i16::to_le_bytes(number as i16).repeat(480));
+            let pair = [level, if number % 2 == 0 { level } else { -level }].map(i16::to_le_bytes).concat();
+            assert_eq!(bytes[bytes.len() - 1920..], pair.repeat(480));
         }
         assert!(speaker.delay() > Duration::ZERO);
     }

@@ -14,7 +14,7 @@ pub use sink::SpeakerSink;
 use crate::audio::Frame;
 use crate::devices::{DeviceError, cards};
 
-/// An opened speaker: 48 kHz, mono, 10 ms at a time. Dropping it stops the sound and releases the device.
+/// An opened speaker: 48 kHz, 10 ms at a time, of as many channels as each frame has: the device makes of it what it can. Dropping it stops the sound and releases the device.
 pub trait Speaker: Send {
     /// Plays the next 10 ms; blocks while the device's buffer is full, so the caller runs at the device's clock.
     ///

@@ -34,7 +34,6 @@ impl Speaker for NullSpeaker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audio::FRAME_SAMPLES;
     use crate::devices::speaker::paced::BUFFER;
 
     #[test]
@@ -42,7 +41,7 @@ mod tests {
         let mut speaker = NullSpeaker::open();
         let before = Monotonic::now();
         for _ in 0..20 {
-            speaker.write(&[0; FRAME_SAMPLES]).unwrap();
+            speaker.write(&Frame::level(0)).unwrap();
         }
         assert!(Monotonic::now().since(before) >= Duration::from_millis(160));
         assert!(speaker.delay() <= BUFFER);

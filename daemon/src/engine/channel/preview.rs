@@ -74,7 +74,10 @@ impl ChannelTask {
             let serial = self.next_serial();
             self.microphone = Slot::Opening(serial);
             let (captures, source) = (self.captures.clone(), self.microphone_source.clone());
-            self.spawn(async move { ChannelInput::MicrophoneOpened(serial, captures.microphone(source).await) });
+            let channels = self.audio.channels;
+            self.spawn(
+                async move { ChannelInput::MicrophoneOpened(serial, captures.microphone(source, channels).await) },
+            );
         } else if !wants_microphone {
             self.microphone = Slot::Closed;
         }
@@ -211,9 +214,9 @@ impl ChannelTask {
         match &self.microphone {
             Slot::Open(microphone) => {
                 let (captures, microphone) = (self.captures.clone(), microphone.clone());
-                let next = source.clone();
+                let (next, channels) = (source.clone(), self.audio.channels);
                 self.spawn(async move {
-                    let result = captures.switch_microphone(microphone, next).await;
+                    let result = captures.switch_microphone(microphone, next, channels).await;
                     ChannelInput::MicrophoneSwitched(source, result, reply)
                 });
             }

@@ -236,7 +236,7 @@ impl ChannelTask {
             });
         let request = PublishRequest {
             stream_id: publisher.job.stream_id.clone(),
-            audio: publisher.job.audio != Want::No,
+            audio: (publisher.job.audio != Want::No).then_some(self.audio.channels),
             video: (publisher.job.video != Want::No).then_some(size),
             extra_info: publisher.job.extra_info.clone(),
         };

@@ -9,9 +9,6 @@ use crate::engine::snapshot::SnapshotSource;
 use crate::media::record::RecordSink;
 use crate::media::send::{AudioSend, VideoSend};
 
-/// Channels of what a microphone gives.
-const CAPTURED_CHANNELS: u8 = 1;
-
 /// What a channel records.
 pub(super) struct Recorder {
     number: u64,
@@ -80,7 +77,7 @@ impl ChannelTask {
             return;
         }
         let (config, sound_wanted) = (self.encoder_config(), self.records_sound());
-        let muted = self.microphone_muted;
+        let (muted, channels) = (self.microphone_muted, self.audio.channels.count() as u8);
         let Some(recorder) = &mut self.recorder else { return };
         if let Some(reply) = recorder.reply.take() {
             if matches!(self.camera, Slot::Opening(_)) || matches!(self.microphone, Slot::Opening(_)) {
@@ -95,7 +92,7 @@ impl ChannelTask {
                 self.recorder = None;
                 return;
             }
-            recorder.sink.begin(recorder.video, recorder.audio.then_some(CAPTURED_CHANNELS));
+            recorder.sink.begin(recorder.video, recorder.audio.then_some(channels));
             let _ = reply.send(Ok(()));
         }
         let senders = self.publisher.as_ref().map(|publisher| (&publisher.video_send, &publisher.audio_send));

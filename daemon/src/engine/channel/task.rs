@@ -10,6 +10,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use super::inputs::{Channel, ChannelInput, Reply, VideoSettings};
 use super::publishing::Publisher;
 use super::recording::Recorder;
+use crate::audio::Channels;
 use crate::devices::camera::CameraSource;
 use crate::devices::microphone::MicrophoneSource;
 use crate::engine::capture::{Camera, Captures, Microphone};
@@ -200,6 +201,11 @@ impl ChannelTask {
             }
             ChannelInput::Audio(config) => {
                 self.audio = config;
+                if let (Channels::Stereo, Slot::Open(_)) = (config.channels, &self.microphone) {
+                    // It is open for a recording. Who has it hears why, should it fail.
+                    let (captures, source) = (self.captures.clone(), self.microphone_source.clone());
+                    tokio::spawn(async move { captures.microphone(source, Channels::Stereo).await });
+                }
                 if let Some(send) = self.publisher.as_ref().and_then(|publisher| publisher.audio_send.as_ref()) {
                     send.set_config(config);
                 }

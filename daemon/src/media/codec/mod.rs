@@ -11,7 +11,7 @@ mod vp8_decoder;
 pub use h264_decoder::H264Decoder;
 pub use h264_encoder::{EncodedPicture, H264Encoder, H264Settings};
 pub use opus_decoder::OpusDecoder;
-pub use opus_encoder::{OpusEncoder, OpusSettings};
+pub use opus_encoder::{OpusEncoder, OpusSettings, PACKET_SAMPLES};
 pub use vp8_decoder::Vp8Decoder;
 
 use thiserror::Error;

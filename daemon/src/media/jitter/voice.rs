@@ -3,6 +3,9 @@
 //! The delay follows the measured jitter. What is lost is repaired from the next packet (Opus in-band forward error correction), what
 //! is late is bridged by the decoder's concealment and played when it comes: then the delay has grown by the bridge. Surplus delay is
 //! taken back one pitch period at a time.
+//!
+//! A voice is mono until its first packet with two channels, and stereo from then on: a sender may change with every packet, and a
+//! decoder that changed with it would click. Samples are counted per channel.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +15,7 @@ use bytes::Bytes;
 use super::delay::DelayEstimator;
 use super::sequence::Unwrapper;
 use super::stretch;
-use crate::audio::{FRAME_SAMPLES, Frame};
+use crate::audio::{Channels, FRAME_SAMPLES, Frame};
 use crate::clock::Monotonic;
 use crate::media::codec::{CodecError, OpusDecoder};
 
@@ -81,6 +84,49 @@ struct Packet {
     payload: Bytes,
 }
 
+/// Decoded sound that was not given out.
+#[derive(Default)]
+struct Ready {
+    channels: Channels,
+    /// Of the channels in turn; what lies before `start` was given out.
+    sound: Vec<i16>,
+    start: usize,
+}
+
+impl Ready {
+    fn samples(&self) -> usize {
+        (self.sound.len() - self.start) / self.channels.count()
+    }
+
+    /// Gives out 10 ms, which are there.
+    fn take(&mut self, frame: &mut Frame) {
+        let samples = frame.reshape(self.channels);
+        samples.copy_from_slice(&self.sound[self.start..self.start + samples.len()]);
+        self.start += samples.len();
+        if self.start == self.sound.len() {
+            self.clear();
+        }
+    }
+
+    /// Lets the sound begin at the beginning.
+    fn compact(&mut self) {
+        self.sound.drain(..self.start);
+        self.start = 0;
+    }
+
+    fn clear(&mut self) {
+        self.sound.clear();
+        self.start = 0;
+    }
+
+    /// What is there in mono is on both sides from now on.
+    fn widen(&mut self) {
+        self.compact();
+        self.channels = Channels::Stereo;
+        self.sound = self.sound.iter().flat_map(|&sample| [sample; 2]).collect();
+    }
+}
+
 /// The buffer of one voice. See the module's documentation.
 pub struct VoiceBuffer {
     decoder: OpusDecoder,
@@ -91,9 +137,7 @@ pub struct VoiceBuffer {
     next: i64,
     /// Samples given out in place of sound at `next` that may still come.
     bridge: usize,
-    /// Decoded sound that was not given out; what lies before `start` was.
-    ready: Vec<i16>,
-    start: usize,
+    ready: Ready,
     delay: DelayEstimator,
     hold: Duration,
     corrected: Monotonic,
@@ -107,14 +151,13 @@ impl VoiceBuffer {
     /// [`CodecError::Create`].
     pub fn new() -> Result<Self, CodecError> {
         Ok(Self {
-            decoder: OpusDecoder::new()?,
+            decoder: OpusDecoder::new(Channels::Mono)?,
             state: State::Filling,
             timestamps: Unwrapper::NEW,
             packets: BTreeMap::new(),
             next: 0,
             bridge: 0,
-            ready: Vec::new(),
-            start: 0,
+            ready: Ready::default(),
             delay: DelayEstimator::default(),
             hold: Duration::ZERO,
             corrected: Monotonic::default(),
@@ -142,7 +185,7 @@ impl VoiceBuffer {
             State::Playing => self.next,
             State::Filling => self.packets.first_key_value().map_or(newest, |(&timestamp, _)| timestamp),
         };
-        let samples = u64::try_from(newest - first).unwrap_or(0) + (self.ready.len() - self.start) as u64;
+        let samples = u64::try_from(newest - first).unwrap_or(0) + self.ready.samples() as u64;
         Duration::from_micros(samples * 1000 / 48)
     }
 
@@ -168,27 +211,22 @@ impl VoiceBuffer {
         self.packets.insert(timestamp, Packet { samples, payload: packet.payload });
     }
 
-    /// Fills the next 10 ms, which sound at about `now`.
+    /// Fills the next 10 ms, of as many channels as the voice has, which sound at about `now`.
     pub fn pull(&mut self, now: Monotonic, frame: &mut Frame) -> Pulled {
         if self.state == State::Filling && !self.begin(now) {
-            frame.fill(0);
+            frame.reshape(Channels::Mono).fill(0);
             return Pulled::Silence;
         }
         self.correct(now);
-        while self.ready.len() - self.start < FRAME_SAMPLES {
+        while self.ready.samples() < FRAME_SAMPLES {
             if !self.step() {
                 self.stop();
-                frame.fill(0);
+                frame.reshape(Channels::Mono).fill(0);
                 return Pulled::Silence;
             }
         }
-        let position = self.next - (self.ready.len() - self.start) as i64 + self.bridge as i64;
-        frame.copy_from_slice(&self.ready[self.start..self.start + FRAME_SAMPLES]);
-        self.start += FRAME_SAMPLES;
-        if self.start == self.ready.len() {
-            self.ready.clear();
-            self.start = 0;
-        }
+        let position = self.next - self.ready.samples() as i64 + self.bridge as i64;
+        self.ready.take(frame);
         self.counters.played += FRAME_SAMPLES as u64;
         Pulled::Sound(position as u32)
     }
@@ -212,7 +250,8 @@ impl VoiceBuffer {
             self.delay.lost(false);
             self.next += packet.samples as i64;
             self.counters.taken += 1;
-            if self.decoder.decode(&packet.payload, &mut self.ready).is_err() {
+            self.widen_for(&packet.payload);
+            if self.decoder.decode(&packet.payload, &mut self.ready.sound).is_err() {
                 return self.conceal(packet.samples);
             }
             self.counters.decoded += 1;
@@ -247,11 +286,12 @@ impl VoiceBuffer {
         self.delay.lost(true);
         let (payload, samples) = (packet.payload.clone(), packet.samples);
         self.next = later;
-        let before = self.ready.len();
-        match self.decoder.repair(&payload, samples, &mut self.ready) {
+        self.widen_for(&payload);
+        let (before, width) = (self.ready.sound.len(), self.ready.channels.count());
+        match self.decoder.repair(&payload, samples, &mut self.ready.sound) {
             Ok(()) => {
                 // The bridge took the beginning's place already.
-                self.ready.drain(before..before + samples - missing);
+                self.ready.sound.drain(before..before + (samples - missing) * width);
                 self.counters.repaired += missing as u64;
                 true
             }
@@ -263,12 +303,27 @@ impl VoiceBuffer {
         self.counters.concealed += samples as u64;
         // The decoder guesses in steps of 2.5 ms; an odd rest can only come from a broken sender.
         let whole = samples.div_ceil(120) * 120;
-        let before = self.ready.len();
-        if self.decoder.conceal(whole, &mut self.ready).is_err() {
-            self.ready.resize(before + samples, 0);
+        let end = self.ready.sound.len() + samples * self.ready.channels.count();
+        if self.decoder.conceal(whole, &mut self.ready.sound).is_err() {
+            self.ready.sound.resize(end, 0);
         }
-        self.ready.truncate(before + samples);
+        self.ready.sound.truncate(end);
         true
+    }
+
+    /// Goes on in stereo when this packet has two channels.
+    fn widen_for(&mut self, packet: &[u8]) {
+        if OpusDecoder::channels_of(packet) <= self.decoder.channels() {
+            return;
+        }
+        match OpusDecoder::new(Channels::Stereo) {
+            Ok(decoder) => {
+                self.decoder = decoder;
+                self.ready.widen();
+            }
+            // The old one mixes down.
+            Err(error) => log::warn!("a voice stays mono: {error}"),
+        }
     }
 
     /// Brings the delay nearer to the target.
@@ -276,7 +331,7 @@ impl VoiceBuffer {
         if self.bridge > 0 || !self.packets.contains_key(&self.next) {
             return;
         }
-        let waiting = (self.ready.len() - self.start) as i64;
+        let waiting = self.ready.samples() as i64;
         let surplus = self.delay.delay(now, self.next - waiting) - self.aim();
         if surplus > GROSS_SURPLUS {
             // After a stall: what waits is history.
@@ -294,7 +349,7 @@ impl VoiceBuffer {
         if now.since(self.corrected) < BETWEEN_CORRECTIONS {
             return;
         }
-        let change: fn(&mut Vec<i16>, bool) -> usize = if surplus > SURPLUS {
+        let change: fn(&mut Vec<i16>, Channels, bool) -> usize = if surplus > SURPLUS {
             stretch::shorten
         } else if surplus < -SURPLUS && !self.hold.is_zero() {
             // Only synchronisation asks for more delay; jitter's share grows by itself, with the bridges.
@@ -302,14 +357,11 @@ impl VoiceBuffer {
         } else {
             return;
         };
-        while self.ready.len() - self.start < stretch::NEEDED.max(FRAME_SAMPLES)
-            && self.packets.contains_key(&self.next)
-        {
+        while self.ready.samples() < stretch::NEEDED.max(FRAME_SAMPLES) && self.packets.contains_key(&self.next) {
             self.step();
         }
-        self.ready.drain(..self.start);
-        self.start = 0;
-        let changed = change(&mut self.ready, surplus > 3 * SURPLUS);
+        self.ready.compact();
+        let changed = change(&mut self.ready.sound, self.ready.channels, surplus > 3 * SURPLUS);
         self.counters.adjusted += changed as u64;
         if changed > 0 {
             self.corrected = now;
@@ -324,7 +376,6 @@ impl VoiceBuffer {
         self.state = State::Filling;
         self.bridge = 0;
         self.ready.clear();
-        self.start = 0;
     }
 
     fn restart(&mut self) {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::voice::{Pulled, VoiceBuffer, VoicePacket};
-use crate::audio::FRAME_SAMPLES;
+use crate::audio::{Channels, Frame};
 use crate::clock::Monotonic;
 use crate::media::codec::{OpusEncoder, OpusSettings};
 
@@ -36,7 +36,8 @@ impl Heard {
 
 /// Sends `packets` of 20 ms; `delay(n)` says how many ms packet `n` takes, `None` = lost. Pulls at 10 ms.
 fn call(packets: usize, loss: f32, hold: Duration, delay: impl Fn(usize) -> Option<u64>) -> Heard {
-    let mut encoder = OpusEncoder::new(OpusSettings { bits_per_second: 32_000 }).expect("encoder");
+    let mut encoder =
+        OpusEncoder::new(OpusSettings { bits_per_second: 32_000, channels: Channels::Mono }).expect("encoder");
     encoder.set_expected_loss(loss);
     let first = u32::MAX - 5_000;
     let mut arrivals: Vec<(u64, VoicePacket)> = Vec::new();
@@ -65,12 +66,12 @@ fn call(packets: usize, loss: f32, hold: Duration, delay: impl Fn(usize) -> Opti
         while let Some((_, packet)) = arrivals.next_if(|&(at, _)| at <= now) {
             heard.buffer.insert(packet);
         }
-        let mut frame = [0; FRAME_SAMPLES];
+        let mut frame = Frame::silent(Channels::Mono);
         match heard.buffer.pull(Monotonic::from_millis(now), &mut frame) {
             Pulled::Sound(timestamp) => {
                 let captured = 1000 + i64::from(timestamp.wrapping_sub(first) as i32) / 48;
                 heard.delays.push(now as i64 - captured);
-                heard.sound.extend(frame);
+                heard.sound.extend(frame.samples());
             }
             Pulled::Silence => heard.silences += usize::from(!heard.sound.is_empty()),
         }
@@ -192,4 +193,81 @@ fn garbage_and_doubles_are_dropped() {
     buffer.insert(packet);
     assert_eq!((buffer.counters().received, buffer.counters().late), (4, 1));
     assert!(buffer.waiting() >= Duration::from_millis(10));
+}
+
+/// Packets of 20 ms with 300 Hz on the left and the same, turned around, on the right; mono ones with the tone alone.
+fn sided_packets(channels: impl Fn(usize) -> Channels, count: usize) -> Vec<VoicePacket> {
+    let make = |channels| OpusEncoder::new(OpusSettings { bits_per_second: 96_000, channels }).expect("encoder");
+    let (mut mono, mut stereo) = (make(Channels::Mono), make(Channels::Stereo));
+    let tone = |sample: usize| (6000.0 * (sample as f64 * 300.0 / 48_000.0 * std::f64::consts::TAU).sin()) as i16;
+    (0..count)
+        .map(|n| {
+            let sound = n * PACKET..(n + 1) * PACKET;
+            let mut payload = vec![0; 1500];
+            let length = match channels(n) {
+                Channels::Mono => mono.encode(&sound.map(tone).collect::<Vec<_>>(), &mut payload),
+                Channels::Stereo => {
+                    stereo.encode(&sound.flat_map(|i| [tone(i), -tone(i)]).collect::<Vec<_>>(), &mut payload)
+                }
+            };
+            payload.truncate(length.expect("encoded"));
+            let arrived = Monotonic::from_millis(1000 + n as u64 * 20);
+            VoicePacket { arrived, timestamp: (n * PACKET) as u32, payload: Bytes::from(payload) }
+        })
+        .collect()
+}
+
+#[test]
+fn both_sides_are_lost_repaired_and_stretched_together() {
+    let mut buffer = VoiceBuffer::new().expect("buffer");
+    buffer.set_hold(Duration::from_millis(120));
+    let mut heard = Vec::new();
+    for (n, packet) in sided_packets(|_| Channels::Stereo, 500).into_iter().enumerate() {
+        if n == 400 {
+            buffer.set_hold(Duration::ZERO);
+        }
+        let now = packet.arrived;
+        if n % 25 != 20 {
+            buffer.insert(packet);
+        }
+        for half in 0..2 {
+            let mut frame = Frame::silent(Channels::Mono);
+            if let Pulled::Sound(_) = buffer.pull(now + Duration::from_millis(half * 10), &mut frame) {
+                assert_eq!(frame.channels(), Channels::Stereo);
+                heard.extend_from_slice(frame.samples());
+            }
+        }
+    }
+    let counters = buffer.counters();
+    assert!(counters.adjusted > 4800 && counters.repaired > 0, "{counters:?}");
+    let settled = heard[96_000..].as_chunks::<2>().0;
+    let sides: f64 = settled.iter().map(|&[left, right]| (f64::from(left) - f64::from(right)).powi(2)).sum();
+    let middle: f64 = settled.iter().map(|&[left, right]| (f64::from(left) + f64::from(right)).powi(2)).sum();
+    assert!(middle < sides / 1000.0, "the right side is the left one turned around: {}", middle / sides);
+}
+
+#[test]
+fn a_voice_is_mono_until_it_has_two_sides_and_stereo_from_then_on() {
+    let mut buffer = VoiceBuffer::new().expect("buffer");
+    let mut seen: Vec<(usize, Channels)> = Vec::new();
+    let kind = |n| if (100..150).contains(&n) { Channels::Stereo } else { Channels::Mono };
+    for (n, packet) in sided_packets(kind, 250).into_iter().enumerate() {
+        let now = packet.arrived;
+        buffer.insert(packet);
+        for half in 0..2 {
+            let mut frame = Frame::silent(Channels::Mono);
+            if let Pulled::Sound(_) = buffer.pull(now + Duration::from_millis(half * 10), &mut frame)
+                && seen.last().is_none_or(|(_, last)| *last != frame.channels())
+            {
+                seen.push((n, frame.channels()));
+            }
+            if n > 160 {
+                assert!(frame.samples().as_chunks::<2>().0.iter().all(|[left, right]| left.abs_diff(*right) < 200));
+            }
+        }
+    }
+    let kinds: Vec<Channels> = seen.iter().map(|(_, channels)| *channels).collect();
+    assert_eq!(kinds, [Channels::Mono, Channels::Stereo], "{seen:?}");
+    assert!((99..110).contains(&seen[1].0), "{seen:?}");
+    assert_eq!(buffer.counters().concealed, 0, "no gap where it changes: {:?}", buffer.counters());
 }

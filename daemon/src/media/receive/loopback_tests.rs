@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::{AudioPlay, RtpIn, VideoPlay};
+use crate::audio::Channels;
 use crate::bar;
 use crate::clock::Monotonic;
 use crate::devices::camera::{CameraSource, CaptureWish};
@@ -500,10 +501,16 @@ fn sound_and_picture_arrive_together() {
     let listen = AudioPlay::start_from(Box::new(audio.clone()), &playback, &sync, meter.clone(), Arc::clone(&news))
         .expect("listen");
     let microphone =
-        MicrophoneCapture::start(&MicrophoneSource::Tone(String::new()), unheard(), nobody()).expect("microphone");
+        MicrophoneCapture::start(&MicrophoneSource::Tone(String::new()), Channels::Mono, unheard(), nobody())
+            .expect("microphone");
     let _pictures = VideoSend::start_to(&camera(), CONFIG, Box::new(video), nobody()).expect("send");
-    let sound =
-        AudioSend::start_to(&microphone, AudioConfig { bitrate_kbps: 32 }, Box::new(audio), news).expect("speak");
+    let sound = AudioSend::start_to(
+        &microphone,
+        AudioConfig { bitrate_kbps: 32, channels: Channels::Mono },
+        Box::new(audio),
+        news,
+    )
+    .expect("speak");
     let mut loudest = 0.0_f64;
     for _ in 0..80 {
         std::thread::sleep(Duration::from_millis(50));
@@ -531,11 +538,17 @@ fn every_thread_ends_soon_after_its_handle() {
     let (audio, _b) = Link::new(Mime::Opus, CLEAR);
     let playback = Playback::start(SpeakerSink::Null, nobody(), Arc::new(|_| {}));
     let microphone =
-        MicrophoneCapture::start(&MicrophoneSource::Tone(String::new()), unheard(), nobody()).expect("microphone");
+        MicrophoneCapture::start(&MicrophoneSource::Tone(String::new()), Channels::Mono, unheard(), nobody())
+            .expect("microphone");
     let camera = camera();
     let pictures = VideoSend::start_to(&camera, CONFIG, Box::new(video.clone()), nobody()).expect("send");
-    let sound = AudioSend::start_to(&microphone, AudioConfig { bitrate_kbps: 32 }, Box::new(audio.clone()), nobody())
-        .expect("speak");
+    let sound = AudioSend::start_to(
+        &microphone,
+        AudioConfig { bitrate_kbps: 32, channels: Channels::Mono },
+        Box::new(audio.clone()),
+        nobody(),
+    )
+    .expect("speak");
     let play = VideoPlay::start_from(Box::new(video), None, &LipSync::new(), nobody()).expect("play");
     let listen =
         AudioPlay::start_from(Box::new(audio), &playback, &LipSync::new(), unheard(), nobody()).expect("listen");

@@ -7,16 +7,14 @@ use std::time::Duration;
 use bytes::BytesMut;
 
 use super::{AudioConfig, AudioSendStatistics, NoNetwork, RtpClock, RtpOut, deafen};
-use crate::audio::{FRAME_SAMPLES, Frame};
+use crate::audio::{Channels, FRAME_SAMPLES, Frame};
 use crate::clock::Monotonic;
-use crate::media::codec::{CodecError, OpusEncoder, OpusSettings};
+use crate::media::codec::{CodecError, OpusEncoder, OpusSettings, PACKET_SAMPLES as PACKET};
 use crate::media::microphone::{MicrophoneCapture, SoundOutlet};
 use crate::media::record::RecordSink;
 use crate::media::{FirstFrame, MediaEvent, MediaEvents, mixer};
 use crate::rtc::{self, OutgoingRtp, SendOutcome, SenderFeedback};
 
-/// Samples of a packet.
-const PACKET: usize = 2 * FRAME_SAMPLES;
 /// Sound and its timestamps may drift apart this far before the timestamps jump.
 const DRIFT: Duration = Duration::from_millis(80);
 
@@ -43,8 +41,10 @@ struct Shared {
 
 struct State {
     encoder: OpusEncoder,
-    samples: [i16; PACKET],
-    /// Samples of the next packet that are there, and when the first of them was captured.
+    channels: Channels,
+    /// Of the channels in turn; the rest of mono is not used.
+    samples: [i16; 2 * PACKET],
+    /// Samples of each channel of the next packet that are there, and when the first of them was captured.
     filled: usize,
     captured_at: Monotonic,
     clock: RtpClock,
@@ -81,16 +81,7 @@ impl AudioSend {
         out: Box<dyn RtpOut>,
         events: MediaEvents,
     ) -> Result<Self, CodecError> {
-        let encoder = OpusEncoder::new(OpusSettings { bits_per_second: config.bitrate_kbps.saturating_mul(1000) })?;
-        let state = State {
-            encoder,
-            samples: [0; PACKET],
-            filled: 0,
-            captured_at: Monotonic::default(),
-            clock: RtpClock::new(48_000),
-            next: None,
-            buffer: BytesMut::new(),
-        };
+        let state = State::new(config, RtpClock::new(48_000))?;
         let shared = Arc::new(Shared {
             out,
             events,
@@ -128,7 +119,7 @@ impl AudioSend {
         *self.shared.tap.lock().unwrap_or_else(PoisonError::into_inner) = sink.cloned();
     }
 
-    /// Changes the bit rate.
+    /// Changes the bit rate. The channels stay.
     pub fn set_config(&self, config: AudioConfig) {
         self.shared.state().encoder.set_bit_rate(config.bitrate_kbps.saturating_mul(1000));
     }
@@ -175,17 +166,11 @@ impl SoundOutlet for Shared {
             state.filled = 0;
             return;
         }
-        let mut frame = *frame;
-        if self.muted.load(Ordering::Relaxed) {
-            frame.fill(0);
-        } else {
-            mixer::scale(&mut frame, self.volume.load(Ordering::Relaxed));
-        }
         if state.filled == 0 {
             state.captured_at = captured_at;
         }
-        state.samples[state.filled..state.filled + FRAME_SAMPLES].copy_from_slice(&frame);
-        state.filled += FRAME_SAMPLES;
+        let volume = (!self.muted.load(Ordering::Relaxed)).then(|| self.volume.load(Ordering::Relaxed));
+        state.fill(frame, volume);
         if state.filled < PACKET {
             return;
         }
@@ -202,6 +187,34 @@ impl SoundOutlet for Shared {
 }
 
 impl State {
+    fn new(config: AudioConfig, clock: RtpClock) -> Result<Self, CodecError> {
+        let bits_per_second = config.bitrate_kbps.saturating_mul(1000);
+        Ok(Self {
+            encoder: OpusEncoder::new(OpusSettings { bits_per_second, channels: config.channels })?,
+            channels: config.channels,
+            samples: [0; 2 * PACKET],
+            filled: 0,
+            captured_at: Monotonic::default(),
+            clock,
+            next: None,
+            buffer: BytesMut::new(),
+        })
+    }
+
+    /// Adds 10 ms at this volume (1/256); none = silence.
+    fn fill(&mut self, frame: &Frame, volume: Option<i32>) {
+        let width = self.channels.count();
+        let place = &mut self.samples[self.filled * width..(self.filled + FRAME_SAMPLES) * width];
+        match volume {
+            Some(volume) => {
+                frame.write_as(self.channels, place);
+                mixer::scale(place, volume);
+            }
+            None => place.fill(0),
+        }
+        self.filled += FRAME_SAMPLES;
+    }
+
     /// Encodes the 20 ms that are there. Also returns the moment that the timestamp stands for.
     fn packet(&mut self) -> Option<(OutgoingRtp, Monotonic)> {
         // The device's own count of samples is steadier than the clock, unless it stopped in between.
@@ -214,7 +227,8 @@ impl State {
         let marker = self.next != Some(timestamp);
         self.next = Some(timestamp.wrapping_add(PACKET as u32));
         self.buffer.resize(1500, 0);
-        let length = match self.encoder.encode(&self.samples, &mut self.buffer) {
+        let samples = &self.samples[..PACKET * self.channels.count()];
+        let length = match self.encoder.encode(samples, &mut self.buffer) {
             Ok(length) => length,
             Err(error) => {
                 log::warn!("sound was not encoded: {error}");
@@ -222,7 +236,7 @@ impl State {
             }
         };
         let payload = self.buffer.split_to(length).freeze();
-        let audio_level = Some(mixer::audio_level(&self.samples));
+        let audio_level = Some(mixer::audio_level(samples));
         let ahead = i64::from(timestamp.wrapping_sub(by_clock) as i32);
         let time = Duration::from_nanos(ahead.unsigned_abs() * 1_000_000 / 48);
         let at = if ahead < 0 { self.captured_at - time } else { self.captured_at + time };
@@ -235,21 +249,14 @@ mod tests {
     use super::*;
     use crate::media::codec::OpusDecoder;
 
-    fn state() -> State {
-        State {
-            encoder: OpusEncoder::new(OpusSettings { bits_per_second: 32_000 }).expect("encoder"),
-            samples: [0; PACKET],
-            filled: 0,
-            captured_at: Monotonic::default(),
-            clock: RtpClock { rate: 48_000, offset: u32::MAX - 48_000 },
-            next: None,
-            buffer: BytesMut::new(),
-        }
+    fn state(channels: Channels) -> State {
+        let clock = RtpClock { rate: 48_000, offset: u32::MAX - 48_000 };
+        State::new(AudioConfig { bitrate_kbps: 32, channels }, clock).expect("encoder")
     }
 
     #[test]
     fn timestamps_count_samples_and_jump_only_after_a_stop() {
-        let mut state = state();
+        let mut state = state(Channels::Mono);
         let mut at = |millis: u64, micros: u64| {
             state.captured_at = Monotonic::from_nanos(millis * 1_000_000 + micros * 1000);
             let (packet, moment) = state.packet().expect("packet");
@@ -265,10 +272,33 @@ mod tests {
 
     #[test]
     fn packets_are_opus_of_20_ms_with_their_level() {
-        let mut state = state();
-        state.samples = [i16::MAX / 10; PACKET];
+        let mut state = state(Channels::Mono);
+        state.samples.fill(i16::MAX / 10);
         let (packet, _) = state.packet().expect("packet");
         assert_eq!(OpusDecoder::samples(&packet.payload), Some(960));
         assert_eq!(packet.audio_level, Some(20));
+    }
+
+    #[test]
+    fn a_packet_has_the_channels_that_were_asked_for_whatever_the_microphone_has() {
+        for (channels, frame, samples) in [
+            (Channels::Mono, Frame::sides(100, 300), [200, 200]),
+            (Channels::Mono, Frame::level(7), [7, 7]),
+            (Channels::Stereo, Frame::level(7), [7, 7]),
+            (Channels::Stereo, Frame::sides(100, 300), [100, 300]),
+        ] {
+            let mut state = state(channels);
+            state.fill(&frame, Some(mixer::factor(100)));
+            state.fill(&frame, Some(mixer::factor(200)));
+            assert_eq!(state.samples[..2], samples);
+            assert_eq!(state.samples[PACKET * channels.count() - 2..][..2], samples.map(|sample| 2 * sample));
+            assert_eq!(state.filled, PACKET);
+            let (packet, _) = state.packet().expect("packet");
+            assert_eq!(OpusDecoder::samples(&packet.payload), Some(960));
+        }
+        let mut silent = state(Channels::Stereo);
+        silent.samples.fill(9);
+        (0..2).for_each(|_| silent.fill(&Frame::sides(100, 300), None));
+        assert_eq!(silent.samples, [0; 2 * PACKET]);
     }
 }

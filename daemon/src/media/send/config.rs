@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::audio::Channels;
 use crate::rtc;
 
 /// How video is encoded.
@@ -24,6 +25,8 @@ pub struct VideoConfig {
 pub struct AudioConfig {
     /// Bit rate in kbit/s, 6 to 510.
     pub bitrate_kbps: u32,
+    /// Channels that are sent, whatever the microphone has. They do not change while a sender runs.
+    pub channels: Channels,
 }
 
 /// Counters of a video sender; rates are for the reader to compute from two readings.

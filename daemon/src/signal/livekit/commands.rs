@@ -13,6 +13,7 @@ use super::super::extra_info::{ROOM_ATTRIBUTE, RoomExtraInfo};
 use super::super::room::EXTRA_INFO_ATTRIBUTE;
 use super::task::{ANSWER_TIME, End, Task};
 use super::{DataMessage, Publication, PublishRequest};
+use crate::audio::Channels;
 use crate::network::Network;
 use crate::rtc::{MediaKind, Peer};
 
@@ -121,7 +122,7 @@ impl Task {
             let _ = reply.send(Err(error));
             return;
         }
-        let kinds = [(MediaKind::Audio, request.audio), (MediaKind::Video, request.video.is_some())];
+        let kinds = [(MediaKind::Audio, request.audio.is_some()), (MediaKind::Video, request.video.is_some())];
         let kinds: Vec<MediaKind> = kinds.into_iter().filter(|(_, wished)| *wished).map(|(kind, _)| kind).collect();
         if kinds.is_empty() {
             let _ = reply.send(Ok(Publication { audio: None, video: None }));
@@ -138,6 +139,9 @@ impl Task {
                     return;
                 }
             };
+            if kind == MediaKind::Audio && request.audio == Some(Channels::Stereo) {
+                sender.send_stereo();
+            }
             let add = self.published.add(&request, cid, sender);
             // With a broken link the server is asked when it is back.
             if self.health.signal_up() {

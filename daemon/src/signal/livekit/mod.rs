@@ -29,6 +29,7 @@ use zego_protocol::state::StreamDeleteReason;
 use super::error::{DisconnectReason, SignalError};
 use super::extra_info::RoomExtraInfo;
 use super::room::{RemoteStream, User};
+use crate::audio::Channels;
 use crate::network::Network;
 use crate::rtc::{MediaKind, MediaReceiver, MediaSender, NetworkConfig, PeerStatistics};
 use commands::Command;
@@ -87,8 +88,8 @@ pub struct Joined {
 pub struct PublishRequest {
     /// ZEGO's stream id.
     pub stream_id: String,
-    /// Publish an audio track.
-    pub audio: bool,
+    /// Publish an audio track with so many channels.
+    pub audio: Option<Channels>,
     /// Publish a video track of this width and height.
     pub video: Option<(u32, u32)>,
     /// Text for everybody in the room, empty = none. With a token that does not allow it the stream is not published.

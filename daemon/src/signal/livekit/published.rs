@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::super::error::SignalError;
 use super::{Publication, PublishRequest};
+use crate::audio::Channels;
 use crate::rtc::{MediaKind, MediaSender};
 
 /// One track of ours.
@@ -164,12 +165,21 @@ impl Published {
     }
 }
 
+#[allow(deprecated)] // Older servers read `stereo`, newer ones the feature.
 fn add_track(request: &PublishRequest, kind: MediaKind, cid: &str) -> proto::AddTrackRequest {
     let (width, height) = request.video.filter(|_| kind == MediaKind::Video).unwrap_or_default();
     let (track_type, source) = match kind {
         MediaKind::Audio => (proto::TrackType::Audio, proto::TrackSource::Microphone),
         MediaKind::Video => (proto::TrackType::Video, proto::TrackSource::Camera),
     };
+    let stereo = kind == MediaKind::Audio && request.audio == Some(Channels::Stereo);
+    let mut audio_features = Vec::new();
+    if kind == MediaKind::Audio {
+        audio_features.push(proto::AudioTrackFeature::TfNoDtx as i32);
+    }
+    if stereo {
+        audio_features.push(proto::AudioTrackFeature::TfStereo as i32);
+    }
     let layer = proto::VideoLayer { quality: proto::VideoQuality::High as i32, width, height, ..Default::default() };
     proto::AddTrackRequest {
         cid: cid.to_owned(),
@@ -181,7 +191,8 @@ fn add_track(request: &PublishRequest, kind: MediaKind, cid: &str) -> proto::Add
         height,
         layers: if kind == MediaKind::Video { vec![layer] } else { vec![] },
         disable_red: true,
-        audio_features: if kind == MediaKind::Audio { vec![proto::AudioTrackFeature::TfNoDtx as i32] } else { vec![] },
+        stereo,
+        audio_features,
         ..Default::default()
     }
 }

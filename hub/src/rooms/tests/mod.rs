@@ -62,6 +62,7 @@ impl Stage {
             protocol: 17,
             client_protocol: 2,
             capabilities: Vec::new(),
+            stereo_by_offer: false,
             auto_subscribe: true,
             resume: None,
             add_tracks: Vec::new(),

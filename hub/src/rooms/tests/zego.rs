@@ -28,6 +28,7 @@ impl Stage {
             protocol: 17,
             client_protocol: 0,
             capabilities: Vec::new(),
+            stereo_by_offer: false,
             auto_subscribe: false,
             resume: None,
             add_tracks: Vec::new(),
