@@ -56,7 +56,7 @@ def test_a_killed_intercom_leaves_nothing_running(stage, hub, device, intercom):
     )
     program.wait_for_line("PublisherStateUpdate door: state 2, code 0")
     program.kill()
-    left = ("Room", "Publisher", "Player")
+    left = ("Room", "Publisher", "Player", "View")
     wait_until(lambda: not any(door.objects(kind) for kind in left), "everything of the program's to end")
 
 

@@ -20,8 +20,10 @@ pub(super) enum Bound {
     Publisher(i32, String),
     /// A player, by its number.
     Player(u64),
-    /// A view that writes to the caller's descriptor.
+    /// A view that the daemon shows itself, by its id.
     View(u64),
+    /// A texture, by its id.
+    Texture(u64),
     /// A recording to the caller's descriptor, by its number.
     Recording(u64),
     /// Its sound level monitor.
@@ -100,6 +102,7 @@ impl Callers {
                 Bound::Publisher(_, stream_id) => self.engine.stop_publishing(stream_id).await,
                 Bound::Player(number) => self.engine.end_player(*number).await,
                 Bound::View(id) => self.engine.destroy_platform_view(*id).await,
+                Bound::Texture(id) => self.engine.destroy_texture(*id).await,
                 Bound::Recording(number) => self.engine.end_recording(*number).await,
                 Bound::SoundLevels => {
                     self.levels.stop(name);

@@ -226,11 +226,17 @@ impl EngineInterface {
     }
 
     /// Makes a view whose pixels the client draws itself, `width` by `height` pixels. options: `format` s: `XR24` (the
-    /// default) or `YU12` (planar, at the source's size).
+    /// default) or `YU12` (planar, at the source's size); `bind_to_caller` b (it ends with the caller).
     /// Errors: InvalidArgument.
     #[zbus(out_args("view_id"))]
-    async fn create_texture_renderer(&self, width: u32, height: u32, options: Given) -> Result<u64> {
-        self.run("CreateTextureRenderer", self.create_texture(width, height, options)).await
+    async fn create_texture_renderer(
+        &self,
+        #[zbus(header)] header: Header<'_>,
+        width: u32,
+        height: u32,
+        options: Given,
+    ) -> Result<u64> {
+        self.run("CreateTextureRenderer", self.create_texture(&header, width, height, options)).await
     }
 
     /// Gives a texture another size; clients open it again. Errors: ViewNotFound, InvalidArgument.
@@ -252,7 +258,7 @@ impl EngineInterface {
     }
 
     /// Makes a view that the daemon shows itself. target: `kind` s: `pipe` (`fd` h: Y4M to the caller's descriptor, for
-    /// as long as the caller is on the bus) or `null`. `kms` and `v4l2` are not in this version.
+    /// as long as the caller is on the bus) or `null`; `bind_to_caller` b. `kms` and `v4l2` are not in this version.
     /// Errors: InvalidArgument, Unsupported.
     #[zbus(out_args("view_id"))]
     async fn create_platform_view(&self, #[zbus(header)] header: Header<'_>, target: Given) -> Result<u64> {

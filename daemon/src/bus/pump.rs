@@ -88,7 +88,8 @@ impl Pump {
             EngineEvent::Device(change) => self.device(change).await,
             EngineEvent::View(change) => {
                 if let Change::Removed(id) = change {
-                    self.callers.forget(|bound| *bound == Bound::View(id));
+                    self.callers
+                        .forget(|bound| matches!(bound, Bound::View(bound) | Bound::Texture(bound) if *bound == id));
                 }
                 self.views.apply(change).await
             }

@@ -111,20 +111,23 @@ pub(super) fn play(stream_id: String, given: Given) -> Result<(Play, bool), Engi
 }
 
 /// CreateTextureRenderer.
-pub(super) fn texture_format(given: Given) -> Result<TextureFormat, EngineError> {
+pub(super) fn texture(given: Given) -> Result<(TextureFormat, bool), EngineError> {
     let mut options = Options::new("CreateTextureRenderer", given);
     let format: Option<String> = options.take("format")?;
+    let bind = options.take("bind_to_caller")?.unwrap_or(false);
     options.finish()?;
-    let Some(format) = format else { return Ok(TextureFormat::default()) };
-    TextureFormat::from_fourcc(&format).ok_or_else(|| {
+    let Some(format) = format else { return Ok((TextureFormat::default(), bind)) };
+    let known = TextureFormat::from_fourcc(&format).ok_or_else(|| {
         EngineError::argument(&format!("format '{}' does not exist; use XR24 or YU12", format.escape_debug()))
-    })
+    })?;
+    Ok((known, bind))
 }
 
 /// CreatePlatformView.
-pub(super) fn platform_target(given: Given) -> Result<PlatformTarget, EngineError> {
+pub(super) fn platform_target(given: Given) -> Result<(PlatformTarget, bool), EngineError> {
     let mut options = Options::new("CreatePlatformView", given);
     let kind: Option<String> = options.take("kind")?;
+    let bind = options.take("bind_to_caller")?.unwrap_or(false);
     let target = match kind.as_deref() {
         None => return Err(EngineError::argument("CreatePlatformView needs 'kind': pipe or null")),
         Some("null") => PlatformTarget::Null,
@@ -143,7 +146,9 @@ pub(super) fn platform_target(given: Given) -> Result<PlatformTarget, EngineErro
         }
     };
     options.finish()?;
-    Ok(target)
+    // The descriptor is the caller's.
+    let bind = bind || matches!(target, PlatformTarget::Pipe(_));
+    Ok((target, bind))
 }
 
 /// TakeSnapshot.
@@ -363,7 +368,7 @@ mod tests {
 
     #[test]
     fn views_have_kinds() {
-        assert!(matches!(platform_target(given(&[("kind", "null".into())])), Ok(PlatformTarget::Null)));
+        assert!(matches!(platform_target(given(&[("kind", "null".into())])), Ok((PlatformTarget::Null, false))));
         let code = |values: &[(&str, Variant<'static>)]| platform_target(given(values)).unwrap_err().code;
         assert_eq!(code(&[]), 1_000_017);
         assert_eq!(code(&[("kind", "pipe".into())]), 1_000_017);

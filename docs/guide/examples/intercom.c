@@ -144,7 +144,8 @@ static void open_texture(sd_bus *bus, struct texture *texture) {
 
 static void create_texture(sd_bus *bus, struct texture *texture) {
     sd_bus_message *call = call_of(bus, "CreateTextureRenderer");
-    check("CreateTextureRenderer", sd_bus_message_append(call, "uua{sv}", 640, 480, 1, "format", "s", "XR24"));
+    check("CreateTextureRenderer", sd_bus_message_append(call, "uua{sv}", 640, 480, 2, "format", "s", "XR24",
+                                                         "bind_to_caller", "b", true));
     sd_bus_message *answer = answer_of(bus, "CreateTextureRenderer", call);
     check("CreateTextureRenderer", sd_bus_message_read(answer, "t", &texture->view));
     sd_bus_message_unref(answer);

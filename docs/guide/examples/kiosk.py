@@ -84,7 +84,7 @@ class TextureView(Gtk.Picture):
             self._open()
             ready(self.view)
 
-        options = {"format": GLib.Variant("s", "XR24")}
+        options = {"format": GLib.Variant("s", "XR24"), "bind_to_caller": GLib.Variant("b", True)}
         zegod.call("CreateTextureRenderer", "uua{sv}", self.WIDTH, self.HEIGHT, options, then=made)
 
     def _open(self):

@@ -7,7 +7,6 @@ use super::{EngineInterface, Given, Outcome};
 use crate::bus::callers::Bound;
 use crate::bus::requests;
 use crate::bus::values::Dictionary;
-use crate::engine::PlatformTarget;
 
 impl EngineInterface {
     pub(super) async fn preview(&self, canvas: Given) -> Outcome<()> {
@@ -15,8 +14,19 @@ impl EngineInterface {
         self.engine.start_preview(canvas, channel).await
     }
 
-    pub(super) async fn create_texture(&self, width: u32, height: u32, options: Given) -> Outcome<u64> {
-        self.engine.create_texture(width, height, requests::texture_format(options)?).await
+    pub(super) async fn create_texture(
+        &self,
+        header: &Header<'_>,
+        width: u32,
+        height: u32,
+        options: Given,
+    ) -> Outcome<u64> {
+        let (format, bind) = requests::texture(options)?;
+        let id = self.engine.create_texture(width, height, format).await?;
+        if bind {
+            self.callers.bind(header, Bound::Texture(id)).await;
+        }
+        Ok(id)
     }
 
     pub(super) async fn texture(&self, view_id: u64) -> Outcome<(Fd<'static>, Fd<'static>, Dictionary)> {
@@ -26,10 +36,9 @@ impl EngineInterface {
     }
 
     pub(super) async fn create_view(&self, header: &Header<'_>, target: Given) -> Outcome<u64> {
-        let target = requests::platform_target(target)?;
-        let ends_with_caller = matches!(target, PlatformTarget::Pipe(_));
+        let (target, bind) = requests::platform_target(target)?;
         let id = self.engine.create_platform_view(target).await?;
-        if ends_with_caller {
+        if bind {
             self.callers.bind(header, Bound::View(id)).await;
         }
         Ok(id)
