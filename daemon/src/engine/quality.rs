@@ -202,13 +202,14 @@ pub(super) fn play_quality(before: Option<&PlayReading>, now: &PlayReading, mute
         out.double("audio_cumulative_break_rate", part(audio.break_time, audio.playing));
         out.count("audio_cumulative_decode_time", millis(audio.decode_time));
     }
-    // What is late here is as late as the later of the two. From one end to the other is left out: nothing tells whether the clocks
-    // of both ends agree, nor what the server makes of the sender's.
+    // What is late is as late as the later of the two.
     let delays = [
         now.video.filter(|video| video.codec.is_some()).map(|video| video.buffer_delay),
         now.audio.map(|audio| audio.buffer_delay),
     ];
     out.millis("delay", delays.into_iter().flatten().max());
+    let ends = [now.video.and_then(|video| video.end_to_end), now.audio.and_then(|audio| audio.end_to_end)];
+    out.millis("peer_to_peer_delay", ends.into_iter().flatten().max());
     let received = [now.video.map(|video| video.rtp), now.audio.map(|audio| audio.rtp)];
     let rtt = received.iter().flatten().find_map(|rtp| rtp.rtt);
     let loss = lost.into_iter().flatten().reduce(f64::max);
