@@ -365,7 +365,28 @@ mod tests {
         // A tenth of the sound was guessed.
         let Some(QualityValue::Double(mos)) = value(&quality, "mos") else { panic!("no score") };
         assert!((2.0..2.6).contains(&mos), "{mos}");
-        assert_eq!(value(&quality, "peer_to_peer_delay"), None, "the clocks are not known to agree");
+        assert_eq!(value(&quality, "peer_to_peer_delay"), None, "nobody said when it was captured");
+    }
+
+    #[test]
+    fn from_end_to_end_is_the_later_of_what_is_known() {
+        let reading = |video: Option<u64>, audio: Option<u64>| PlayReading {
+            at: Monotonic::default(),
+            video: Some(VideoPlayStatistics {
+                end_to_end: video.map(Duration::from_millis),
+                ..VideoPlayStatistics::default()
+            }),
+            audio: Some(AudioPlayStatistics {
+                end_to_end: audio.map(Duration::from_millis),
+                ..AudioPlayStatistics::default()
+            }),
+        };
+        for (video, audio, expected) in
+            [(Some(90), Some(120), Some(120)), (Some(90), None, Some(90)), (None, None, None)]
+        {
+            let quality = play_quality(None, &reading(video, audio), (false, false));
+            assert_eq!(value(&quality, "peer_to_peer_delay"), expected.map(QualityValue::Int), "{video:?} {audio:?}");
+        }
     }
 
     #[test]

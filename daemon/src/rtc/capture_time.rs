@@ -81,7 +81,8 @@ mod tests {
         let now = 1_700_000_000;
         let server_at_publisher = NtpClock::new(wall(now), at(100_000));
         let server_at_player = NtpClock::new(wall(now), at(5_000_000));
-        for (what, shown) in [("right", now), ("an hour fast", now + 3600), ("an hour slow", now - 3600), ("1970", 100)] {
+        for (what, shown) in [("right", now), ("an hour fast", now + 3600), ("an hour slow", now - 3600), ("1970", 100)]
+        {
             let own = NtpClock::new(wall(shown), at(100_000));
             // Captured 40 ms later, and read 120 ms after that.
             let value = write(at(100_040), &own, Some(&server_at_publisher));

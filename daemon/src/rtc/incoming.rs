@@ -58,12 +58,7 @@ impl Source {
 
     /// Takes a packet of this source, or of its retransmissions, and returns it if it is new. Capture times are read by the `server`'s
     /// clock, if it is known.
-    pub(super) fn receive(
-        &mut self,
-        packet: Packet,
-        now: Monotonic,
-        server: Option<&NtpClock>,
-    ) -> Option<IncomingRtp> {
+    pub(super) fn receive(&mut self, packet: Packet, now: Monotonic, server: Option<&NtpClock>) -> Option<IncomingRtp> {
         let wire_type = packet.header.payload_type;
         let repaired = self.codecs.iter().find(|codec| codec.rtx == Some(wire_type));
         let (codec, sequence, payload) = match repaired {

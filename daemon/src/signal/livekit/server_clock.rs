@@ -75,10 +75,7 @@ mod tests {
 
     /// An answer to a ping sent at `sent` ms, with so many ms each way.
     fn sample(sent: u64, there: u64, back: u64) -> Option<Sample> {
-        let pong = proto::Pong {
-            last_ping_timestamp: (OURS + sent) as i64,
-            timestamp: (SERVER + sent + there) as i64,
-        };
+        let pong = proto::Pong { last_ping_timestamp: (OURS + sent) as i64, timestamp: (SERVER + sent + there) as i64 };
         let now = sent + there + back;
         Sample::new(&pong, UNIX_EPOCH + Duration::from_millis(OURS + now), Monotonic::from_millis(now))
     }
@@ -105,7 +102,8 @@ mod tests {
             let sample = sample(10_000 + 5000 * index as u64, there, back).expect("right");
             assert_eq!(server.take(sample), told, "step {index}");
         }
-        let told: Vec<_> = (0..8).filter_map(|n| server.take(sample(50_000 + 5000 * n, 30, 30).expect("right"))).collect();
+        let told: Vec<_> =
+            (0..8).filter_map(|n| server.take(sample(50_000 + 5000 * n, 30, 30).expect("right"))).collect();
         assert_eq!(told, [clock(0)], "eight later the old ones are gone, and of equals the newest counts");
     }
 
