@@ -32,7 +32,8 @@ impl NtpClock {
     /// When it shows `ntp`, a time of this era (1900 to 2036); `None` when that was before the zero of our clock.
     pub(super) fn when(&self, ntp: u64) -> Option<Monotonic> {
         let seconds = (ntp >> 32).checked_sub(NTP_OFFSET)?;
-        let nanos = ((ntp & 0xffff_ffff) * 1_000_000_000) >> 32;
+        // Up, because writing rounds down: what was written in whole nanoseconds is read as it was.
+        let nanos = ((ntp & 0xffff_ffff) * 1_000_000_000).div_ceil(1 << 32);
         let since = (Duration::from_secs(seconds) + Duration::from_nanos(nanos)).checked_sub(self.zero)?;
         u64::try_from(since.as_nanos()).ok().map(Monotonic::from_nanos)
     }
@@ -68,7 +69,7 @@ mod tests {
         let clock = NtpClock::new(UNIX_EPOCH + Duration::from_millis(1_700_000_000_123), at(10_000));
         for millis in [0, 1, 10_000, 86_400_007] {
             let read = clock.when(clock.ntp(at(millis))).expect("not before the zero");
-            assert!(read.as_nanos().abs_diff(at(millis).as_nanos()) < 2, "{millis} {read:?}");
+            assert_eq!(read, at(millis));
         }
         for (ntp, why) in [(0, "1900"), (NTP_OFFSET << 32, "1970")] {
             assert_eq!(clock.when(ntp), None, "{why}");
