@@ -202,13 +202,14 @@ pub(super) fn play_quality(before: Option<&PlayReading>, now: &PlayReading, mute
         out.double("audio_cumulative_break_rate", part(audio.break_time, audio.playing));
         out.count("audio_cumulative_decode_time", millis(audio.decode_time));
     }
-    // What is late here is as late as the later of the two. From one end to the other is left out: nothing tells whether the clocks
-    // of both ends agree, nor what the server makes of the sender's.
+    // What is late is as late as the later of the two.
     let delays = [
         now.video.filter(|video| video.codec.is_some()).map(|video| video.buffer_delay),
         now.audio.map(|audio| audio.buffer_delay),
     ];
     out.millis("delay", delays.into_iter().flatten().max());
+    let ends = [now.video.and_then(|video| video.end_to_end), now.audio.and_then(|audio| audio.end_to_end)];
+    out.millis("peer_to_peer_delay", ends.into_iter().flatten().max());
     let received = [now.video.map(|video| video.rtp), now.audio.map(|audio| audio.rtp)];
     let rtt = received.iter().flatten().find_map(|rtp| rtp.rtt);
     let loss = lost.into_iter().flatten().reduce(f64::max);
@@ -364,7 +365,28 @@ mod tests {
         // A tenth of the sound was guessed.
         let Some(QualityValue::Double(mos)) = value(&quality, "mos") else { panic!("no score") };
         assert!((2.0..2.6).contains(&mos), "{mos}");
-        assert_eq!(value(&quality, "peer_to_peer_delay"), None, "the clocks are not known to agree");
+        assert_eq!(value(&quality, "peer_to_peer_delay"), None, "nobody said when it was captured");
+    }
+
+    #[test]
+    fn from_end_to_end_is_the_later_of_what_is_known() {
+        let reading = |video: Option<u64>, audio: Option<u64>| PlayReading {
+            at: Monotonic::default(),
+            video: Some(VideoPlayStatistics {
+                end_to_end: video.map(Duration::from_millis),
+                ..VideoPlayStatistics::default()
+            }),
+            audio: Some(AudioPlayStatistics {
+                end_to_end: audio.map(Duration::from_millis),
+                ..AudioPlayStatistics::default()
+            }),
+        };
+        for (video, audio, expected) in
+            [(Some(90), Some(120), Some(120)), (Some(90), None, Some(90)), (None, None, None)]
+        {
+            let quality = play_quality(None, &reading(video, audio), (false, false));
+            assert_eq!(value(&quality, "peer_to_peer_delay"), expected.map(QualityValue::Int), "{video:?} {audio:?}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use webrtc::peer_connection::MediaEngine;
 
 use super::error::RtcError;
 use super::packet::MediaKind;
-use super::sdp::{LEVEL_URI, MID_URI, TRANSPORT_CC_URI};
+use super::sdp::{CAPTURE_TIME_URI, LEVEL_URI, MID_URI, TRANSPORT_CC_URI};
 
 /// RFC 7587: in-band FEC is wanted. What is said about stereo differs from section to section, see [`super::stereo`].
 const OPUS: &str = "minptime=10;useinbandfec=1";
@@ -81,6 +81,8 @@ pub(super) fn media_engine() -> Result<MediaEngine, RtcError> {
         (LEVEL_URI, RtpCodecKind::Audio),
         (TRANSPORT_CC_URI, RtpCodecKind::Audio),
         (TRANSPORT_CC_URI, RtpCodecKind::Video),
+        (CAPTURE_TIME_URI, RtpCodecKind::Audio),
+        (CAPTURE_TIME_URI, RtpCodecKind::Video),
     ] {
         engine.register_header_extension(RTCRtpHeaderExtensionCapability { uri: uri.to_owned() }, kind, None)?;
     }

@@ -24,10 +24,11 @@ use rtc::shared::TransportContext;
 use rtc::shared::error::Error;
 
 use super::incoming::Source;
-use super::outgoing::Outgoing;
+use super::ntp::NtpClock;
+use super::outgoing::{Clocks, Outgoing};
 use super::packet::MediaKind;
 use super::plane::{Plane, Table};
-use super::reports::{self, NtpClock};
+use super::reports;
 use super::sender::SenderFeedback;
 use super::statistics::SenderReport;
 use crate::clock::Monotonic;
@@ -54,7 +55,7 @@ pub(super) struct Exchange {
     media: VecDeque<rtp::Packet>,
     /// The crate's clock and ours at the same moment.
     epoch: (Instant, Monotonic),
-    ntp: NtpClock,
+    clocks: Clocks,
     last_report: Option<Monotonic>,
     report_at: Option<Monotonic>,
     /// Our source in reports and feedback while we send no media.
@@ -76,7 +77,7 @@ impl Exchange {
             wire: VecDeque::new(),
             media: VecDeque::new(),
             epoch,
-            ntp: NtpClock::new(SystemTime::now(), epoch.1),
+            clocks: Clocks { own: NtpClock::new(SystemTime::now(), epoch.1), server: None },
             last_report: None,
             report_at: None,
             ssrc: random.max(1),
@@ -96,6 +97,7 @@ impl Exchange {
         }
         self.version = version;
         self.table = self.plane.table();
+        self.clocks.server = self.plane.server_clock();
         let table = &self.table;
         self.outgoing.retain(|_, stream| table.outlets.iter().any(|outlet| Arc::ptr_eq(outlet, &stream.outlet)));
         for outlet in &table.outlets {
@@ -148,7 +150,7 @@ impl Exchange {
         let Some(source) = self.source_of(&packet.header).and_then(|ssrc| self.sources.get_mut(&ssrc)) else {
             return;
         };
-        if let Some(packet) = source.receive(packet, now) {
+        if let Some(packet) = source.receive(packet, now, self.clocks.server.as_ref()) {
             let inlet = Arc::clone(&source.inlet);
             self.schedule_report(now);
             inlet.deliver(packet);
@@ -187,7 +189,7 @@ impl Exchange {
     fn reported(&mut self, report: &ReceptionReport, now: Monotonic) {
         let Some(stream) = self.outgoing.get_mut(&report.ssrc) else { return };
         stream.known = true;
-        let rtt = reports::round_trip(report, self.ntp.ntp(now));
+        let rtt = reports::round_trip(report, self.clocks.own.ntp(now));
         if let Some(rtt) = rtt {
             self.plane.measured(rtt);
         }
@@ -242,9 +244,9 @@ impl Exchange {
         let mut first: Vec<RtcpPacket> = Vec::new();
         let mut sent = false;
         for stream in self.outgoing.values_mut() {
-            if stream.flush(now, &mut self.media) {
+            if stream.flush(now, &self.clocks, &mut self.media) {
                 // At once, so that the other side can synchronise sound and picture from the beginning.
-                first.extend(stream.report(now, &self.ntp).map(|report| Box::new(report) as RtcpPacket));
+                first.extend(stream.report(now, &self.clocks.own).map(|report| Box::new(report) as RtcpPacket));
             }
             sent |= stream.report_due;
         }
@@ -300,7 +302,7 @@ impl Exchange {
         self.last_report = Some(now);
         let mut packets: Vec<RtcpPacket> = Vec::new();
         for stream in self.outgoing.values_mut().filter(|stream| stream.report_due) {
-            packets.extend(stream.report(now, &self.ntp).map(|report| Box::new(report) as RtcpPacket));
+            packets.extend(stream.report(now, &self.clocks.own).map(|report| Box::new(report) as RtcpPacket));
         }
         let heard = self.sources.iter_mut().filter(|(_, source)| source.report_due);
         let reports: Vec<ReceptionReport> = heard.filter_map(|(ssrc, source)| source.report(*ssrc, now)).collect();

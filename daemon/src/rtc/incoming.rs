@@ -6,6 +6,8 @@ use rtc::rtcp::reception_report::ReceptionReport;
 use rtc::rtp::packet::Packet;
 
 use super::arrivals::{Arrival, Arrivals};
+use super::capture_time;
+use super::ntp::NtpClock;
 use super::packet::{IncomingRtp, MediaKind, Mime};
 use super::plane::Incoming;
 use super::receiver::Inlet;
@@ -20,6 +22,7 @@ pub(super) struct Source {
     pub(super) inlet: Arc<Inlet>,
     codecs: Vec<Codec>,
     level_extension: Option<u8>,
+    capture_time_extension: Option<u8>,
     pub(super) arrivals: Arrivals,
     heard: Heard,
     clock_rate: u32,
@@ -38,6 +41,7 @@ impl Source {
             inlet: Arc::clone(&incoming.inlet),
             codecs: incoming.codecs.clone(),
             level_extension: incoming.level_extension,
+            capture_time_extension: incoming.capture_time_extension,
             arrivals: Arrivals::new(asks),
             heard: Heard::default(),
             clock_rate,
@@ -49,10 +53,12 @@ impl Source {
     pub(super) fn update(&mut self, incoming: &Incoming) {
         self.codecs.clone_from(&incoming.codecs);
         self.level_extension = incoming.level_extension;
+        self.capture_time_extension = incoming.capture_time_extension;
     }
 
-    /// Takes a packet of this source, or of its retransmissions, and returns it if it is new.
-    pub(super) fn receive(&mut self, packet: Packet, now: Monotonic) -> Option<IncomingRtp> {
+    /// Takes a packet of this source, or of its retransmissions, and returns it if it is new. Capture times are read by the `server`'s
+    /// clock, if it is known.
+    pub(super) fn receive(&mut self, packet: Packet, now: Monotonic, server: Option<&NtpClock>) -> Option<IncomingRtp> {
         let wire_type = packet.header.payload_type;
         let repaired = self.codecs.iter().find(|codec| codec.rtx == Some(wire_type));
         let (codec, sequence, payload) = match repaired {
@@ -97,6 +103,7 @@ impl Source {
             statistics.recovered += u64::from(repaired);
         });
         let level = self.level_extension.and_then(|id| packet.header.get_extension(id));
+        let capture_time = self.capture_time_extension.and_then(|id| packet.header.get_extension(id));
         Some(IncomingRtp {
             arrived: now,
             sequence,
@@ -106,6 +113,7 @@ impl Source {
             mime: codec.mime,
             payload,
             audio_level: level.and_then(|level| level.first().map(|byte| byte & 0x7f)),
+            captured_at: server.zip(capture_time).and_then(|(server, value)| capture_time::read(&value, server, now)),
         })
     }
 

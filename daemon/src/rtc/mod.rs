@@ -6,6 +6,7 @@
 
 mod arrival_feedback;
 mod arrivals;
+mod capture_time;
 mod codecs;
 mod config;
 mod data;
@@ -14,6 +15,7 @@ mod exchange;
 mod incoming;
 mod interfaces;
 mod negotiation;
+mod ntp;
 mod outgoing;
 mod pacing;
 mod packet;
@@ -31,6 +33,7 @@ mod stereo;
 
 pub use config::{IceServer, NetworkConfig};
 pub use error::RtcError;
+pub use ntp::NtpClock;
 pub use packet::{IncomingRtp, MediaKind, Mime, NegotiatedCodec, OutgoingRtp, RtpSink, SendOutcome};
 pub use peer::{Peer, PeerEvent, PeerState};
 pub use receiver::MediaReceiver;

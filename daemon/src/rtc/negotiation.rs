@@ -101,6 +101,7 @@ impl Negotiation {
                 sources: section.sources.clone(),
                 mid_extension: section.mid_extension,
                 level_extension: section.level_extension,
+                capture_time_extension: section.capture_time_extension,
                 inlet,
             });
         }
@@ -129,6 +130,7 @@ fn negotiated(section: &Section, outlet: &Outlet) -> Option<Negotiated> {
         mid: section.mid.clone(),
         mid_extension: section.mid_extension,
         level_extension: section.level_extension,
+        capture_time_extension: section.capture_time_extension,
     })
 }
 

@@ -7,15 +7,23 @@ use bytes::Bytes;
 use rtc::rtcp::sender_report::SenderReport;
 use rtc::rtp::packet::Packet;
 
+use super::capture_time::{self, CaptureStamps};
+use super::ntp::NtpClock;
 use super::pacing::Pace;
 use super::packet::{MediaKind, OutgoingRtp};
-use super::reports::{NtpClock, Sent};
+use super::reports::Sent;
 use super::resend::{self, History};
 use super::sender::{Negotiated, Outlet};
 use crate::clock::Monotonic;
 
 /// A level above which [`OutgoingRtp::audio_level`] is called speech, in -dBov.
 const SPEECH: u8 = 50;
+
+/// The wall clocks that tell others when something was captured.
+pub(super) struct Clocks {
+    pub(super) own: NtpClock,
+    pub(super) server: Option<NtpClock>,
+}
 
 /// A stream that we send.
 pub(super) struct Outgoing {
@@ -24,6 +32,7 @@ pub(super) struct Outgoing {
     sequence: u16,
     rtx_sequence: u16,
     history: History,
+    stamps: CaptureStamps,
     pace: Pace,
     blocked: bool,
     sent: Sent,
@@ -45,6 +54,7 @@ impl Outgoing {
             sequence: start & 0x7fff,
             rtx_sequence: start.rotate_left(8) & 0x7fff,
             history: History::default(),
+            stamps: CaptureStamps::default(),
             pace: Pace::default(),
             blocked: false,
             sent: Sent::default(),
@@ -55,7 +65,7 @@ impl Outgoing {
     }
 
     /// Puts the waiting packets that may leave now on `wire`. True when this was the stream's first packet.
-    pub(super) fn flush(&mut self, now: Monotonic, wire: &mut VecDeque<Packet>) -> bool {
+    pub(super) fn flush(&mut self, now: Monotonic, clocks: &Clocks, wire: &mut VecDeque<Packet>) -> bool {
         let first = self.sent.packets == 0;
         self.blocked = false;
         while self.outlet.has_packets() {
@@ -73,7 +83,7 @@ impl Outgoing {
                 statistics.packets += 1;
                 statistics.bytes += octets;
             });
-            let packet = self.stamp(packet);
+            let packet = self.stamp(packet, clocks);
             if self.outlet.kind == MediaKind::Video {
                 self.history.push(packet.clone());
             }
@@ -82,7 +92,7 @@ impl Outgoing {
         first && self.sent.packets > 0
     }
 
-    fn stamp(&mut self, packet: OutgoingRtp) -> Packet {
+    fn stamp(&mut self, packet: OutgoingRtp, clocks: &Clocks) -> Packet {
         let mut stamped = Packet { payload: packet.payload, ..Packet::default() };
         let header = &mut stamped.header;
         header.version = 2;
@@ -103,6 +113,11 @@ impl Outgoing {
         if let (Some(id), Some(level)) = (self.negotiated.level_extension, packet.audio_level) {
             let speech = if level < SPEECH { 0x80 } else { 0 };
             extend(id, Bytes::copy_from_slice(&[speech | level.min(127)]));
+        }
+        if let Some(id) = self.negotiated.capture_time_extension
+            && self.stamps.take(self.outlet.kind, packet.timestamp, packet.captured_at)
+        {
+            extend(id, capture_time::write(packet.captured_at, &clocks.own, clocks.server.as_ref()));
         }
         stamped
     }

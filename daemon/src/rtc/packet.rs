@@ -119,6 +119,9 @@ pub struct IncomingRtp {
     pub payload: Bytes,
     /// Level of the sound in -dBov, 0 to 127, when the other side sends it.
     pub audio_level: Option<u8>,
+    /// When, by our clock, what `timestamp` stands for was captured: if the packet says so and both ends know the server's clock. Not
+    /// every packet says it.
+    pub captured_at: Option<Monotonic>,
 }
 
 /// Takes the packets of one [`MediaReceiver`](super::MediaReceiver).

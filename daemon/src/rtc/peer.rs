@@ -30,6 +30,7 @@ use super::error::RtcError;
 use super::exchange::Exchange;
 use super::interfaces::{self, LocalAddresses};
 use super::negotiation::{Negotiation, Sending};
+use super::ntp::NtpClock;
 use super::packet::MediaKind;
 use super::plane::Plane;
 use super::receiver::MediaReceiver;
@@ -465,6 +466,11 @@ impl Peer {
         })?;
         self.inner.plane.wake.wake();
         Ok(())
+    }
+
+    /// Says what the server's clock shows: capture times are told and understood by it.
+    pub fn set_server_clock(&self, clock: NtpClock) {
+        self.inner.plane.set_server_clock(clock);
     }
 
     /// Counters of the whole connection.

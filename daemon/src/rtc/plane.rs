@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::ntp::NtpClock;
 use super::receiver::Inlet;
 use super::runtime::Wake;
 use super::sdp::Codec;
@@ -19,6 +20,7 @@ pub(super) struct Incoming {
     pub(super) sources: Vec<(u32, Option<u32>)>,
     pub(super) mid_extension: Option<u8>,
     pub(super) level_extension: Option<u8>,
+    pub(super) capture_time_extension: Option<u8>,
     pub(super) inlet: Arc<Inlet>,
 }
 
@@ -38,6 +40,7 @@ pub(super) struct Plane {
     table: Mutex<Table>,
     version: AtomicU64,
     connected: AtomicBool,
+    server_clock: Mutex<Option<NtpClock>>,
     /// Nanoseconds, 0 = not measured.
     rtt: AtomicU64,
     /// Counters of tracks that are gone.
@@ -59,6 +62,17 @@ impl Plane {
 
     pub(super) fn table(&self) -> Table {
         self.table.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets what is known of the server's clock, which capture times are compared by.
+    pub(super) fn set_server_clock(&self, clock: NtpClock) {
+        *self.server_clock.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock);
+        // The driver takes it over with its next packet: nothing waits for it.
+        self.version.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn server_clock(&self) -> Option<NtpClock> {
+        *self.server_clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn is_connected(&self) -> bool {

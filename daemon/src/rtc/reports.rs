@@ -1,37 +1,13 @@
 //! Reports: what arrived (RFC 3550 §6.4.2), what was sent and when (§6.4.1), and the round trip from both (§6.4.1, figure 2).
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rtc::rtcp::reception_report::ReceptionReport;
 use rtc::rtcp::sender_report::SenderReport as SenderReportPacket;
 
+use super::ntp::NtpClock;
 use super::statistics::SenderReport;
 use crate::clock::Monotonic;
-
-/// Seconds from 1900 (NTP) to 1970 (Unix).
-const NTP_OFFSET: u64 = 2_208_988_800;
-
-/// NTP time of points of our clock: the wall clock read once, so that a step of it does not tear sound from picture.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct NtpClock {
-    /// Unix time at the clock's zero.
-    zero: Duration,
-}
-
-impl NtpClock {
-    /// From the wall clock's `wall` at `now`.
-    pub(super) fn new(wall: SystemTime, now: Monotonic) -> Self {
-        let unix = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { zero: unix.saturating_sub(Duration::from_nanos(now.as_nanos())) }
-    }
-
-    /// Seconds since 1900 in the upper 32 bits, fraction in the lower ones.
-    pub(super) fn ntp(&self, at: Monotonic) -> u64 {
-        let unix = self.zero + Duration::from_nanos(at.as_nanos());
-        let fraction = (u64::from(unix.subsec_nanos()) << 32) / 1_000_000_000;
-        ((unix.as_secs() + NTP_OFFSET) << 32) | fraction
-    }
-}
 
 /// The middle 32 bits: 16 of seconds, 16 of fraction.
 fn compact(ntp: u64) -> u32 {
@@ -149,18 +125,12 @@ impl Heard {
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
 
     fn at(millis: u64) -> Monotonic {
         Monotonic::from_millis(millis)
-    }
-
-    #[test]
-    fn ntp_counts_from_1900_and_carries_the_fraction() {
-        let clock = NtpClock::new(UNIX_EPOCH + Duration::from_millis(10_500), at(10_000));
-        let ntp = clock.ntp(at(11_000));
-        assert_eq!(ntp >> 32, NTP_OFFSET + 11);
-        assert_eq!((ntp & 0xffff_ffff) >> 16, 0x8000, "half a second");
     }
 
     #[test]

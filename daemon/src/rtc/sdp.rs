@@ -53,6 +53,7 @@ pub(super) struct Section {
     pub(super) mid_extension: Option<u8>,
     pub(super) level_extension: Option<u8>,
     pub(super) transport_cc_extension: Option<u8>,
+    pub(super) capture_time_extension: Option<u8>,
 }
 
 /// `urn:ietf:params:rtp-hdrext:sdes:mid`, RFC 8843.
@@ -61,6 +62,8 @@ pub(super) const MID_URI: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 pub(super) const LEVEL_URI: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
 /// draft-holmer-rmcat-transport-wide-cc-extensions-01.
 pub(super) const TRANSPORT_CC_URI: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+/// abs-capture-time, see `capture_time`.
+pub(super) const CAPTURE_TIME_URI: &str = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time";
 
 /// The audio and video sections, in order; rejected ones (port 0) and the data section are left out.
 pub(super) fn sections(sdp: &str) -> Vec<Section> {
@@ -250,6 +253,7 @@ impl Reader {
             mid_extension: extension(MID_URI),
             level_extension: extension(LEVEL_URI),
             transport_cc_extension: extension(TRANSPORT_CC_URI),
+            capture_time_extension: extension(CAPTURE_TIME_URI),
             mid: self.mid,
             direction: self.direction,
             stream_id: self.msid.0,

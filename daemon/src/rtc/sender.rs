@@ -49,6 +49,7 @@ pub(super) struct Negotiated {
     pub(super) mid: String,
     pub(super) mid_extension: Option<u8>,
     pub(super) level_extension: Option<u8>,
+    pub(super) capture_time_extension: Option<u8>,
 }
 
 /// The shared part of a sender: the encoder's thread puts packets in, the driver takes them out.
@@ -243,7 +244,14 @@ mod tests {
     fn negotiated() -> Negotiated {
         let codec =
             NegotiatedCodec { payload_type: 96, mime: Mime::H264, fmtp: String::new(), clock_rate: 90_000, ssrc: 1 };
-        Negotiated { codec, rtx: Some(97), mid: "0".to_owned(), mid_extension: None, level_extension: None }
+        Negotiated {
+            codec,
+            rtx: Some(97),
+            mid: "0".to_owned(),
+            mid_extension: None,
+            level_extension: None,
+            capture_time_extension: None,
+        }
     }
 
     fn packet(marker: bool) -> OutgoingRtp {

@@ -9,7 +9,7 @@ use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::ChannelId;
 use str0m::format::{Codec, PayloadParams};
 use str0m::media::{Direction, MediaKind, Mid, Pt};
-use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite};
+use str0m::rtp::{Extension, ExtensionValues, RtpPacket, RtpWrite};
 use str0m::{Candidate, Rtc, RtcError};
 
 use super::forward::{Incoming, Rewrite};
@@ -17,6 +17,8 @@ use super::timing::PublisherClock;
 use super::{Member, PeerId, SectionChange, Side, TrackKey, TrackKind, Use};
 use crate::sdp;
 
+/// Number of the header extension that says when a packet's content was captured, in our own offers.
+const CAPTURE_TIME: u8 = 5;
 /// Packets kept to answer requests for retransmission, and for how long.
 const RESEND_PACKETS: usize = 2048;
 const RESEND_TIME: Duration = Duration::from_secs(3);
@@ -103,6 +105,7 @@ impl Peer {
             .enable_opus(true, false)
             .enable_vp8(true)
             .enable_h264(true)
+            .set_extension(CAPTURE_TIME, Extension::AbsoluteCaptureTime)
             .set_rtcp_report_interval_audio(REPORTS)
             .set_rtcp_report_interval_video(REPORTS)
             .set_send_buffer_video(RESEND_PACKETS)
@@ -307,6 +310,8 @@ impl Peer {
             audio_level: from.audio_level,
             voice_activity: from.voice_activity,
             video_orientation: from.video_orientation,
+            // Of the publisher's clock and what that is ahead of ours: as true for the receiver as for us.
+            abs_capture_time: from.abs_capture_time,
             ..Default::default()
         };
         let write = RtpWrite::new(

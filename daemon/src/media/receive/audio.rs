@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::end_to_end::EndToEnd;
 use super::pauses::Pauses;
 use super::{AudioPlayStatistics, RtpIn};
 use crate::audio::Frame;
@@ -46,6 +47,7 @@ struct Shared {
 struct State {
     buffer: VoiceBuffer,
     pauses: Pauses,
+    end_to_end: EndToEnd,
     decode_time: Duration,
     report: Option<SenderReport>,
     refreshed: Option<Monotonic>,
@@ -76,6 +78,7 @@ impl AudioPlay {
         let state = State {
             buffer: VoiceBuffer::new()?,
             pauses: Pauses::new(BREAK),
+            end_to_end: EndToEnd::new(Mime::Opus.clock_rate()),
             decode_time: Duration::ZERO,
             report: None,
             refreshed: None,
@@ -132,6 +135,7 @@ impl AudioPlay {
             decode_time: state.decode_time,
             buffer_delay: state.buffer.waiting(),
             target_delay: state.buffer.target(),
+            end_to_end: state.end_to_end.delay(now),
             rtp,
         }
     }
@@ -155,11 +159,14 @@ impl RtpSink for Shared {
         if packet.mime != Mime::Opus {
             return;
         }
-        let IncomingRtp { arrived, timestamp, payload, .. } = packet;
+        let IncomingRtp { arrived, timestamp, payload, captured_at, .. } = packet;
         let tap = self.tap.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut state = self.state();
         if let Some(tap) = tap {
             tap.packet(&payload, timestamp, arrived, state.report);
+        }
+        if let Some(captured_at) = captured_at {
+            state.end_to_end.captured(timestamp, captured_at);
         }
         let first = state.buffer.counters().received == 0;
         state.buffer.insert(VoicePacket { arrived, timestamp, payload });
@@ -193,6 +200,7 @@ impl Voice for Shared {
                 if let Some(report) = &state.report {
                     self.sync.sound_heard(report, timestamp, heard_at);
                 }
+                state.end_to_end.presented(timestamp, heard_at);
                 state.pauses.played(now).then_some(MediaEvent::AudioBreak(false))
             }
             Pulled::Silence => state.pauses.check(now).then_some(MediaEvent::AudioBreak(true)),

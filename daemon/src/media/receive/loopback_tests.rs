@@ -165,6 +165,7 @@ impl RtpOut for Link {
             mime: wire.mime,
             payload: packet.payload,
             audio_level: None,
+            captured_at: Some(packet.captured_at),
         };
         let mut due = now + wire.weather.one_way;
         while wire.chance() < wire.weather.loss {

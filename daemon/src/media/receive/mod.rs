@@ -1,6 +1,7 @@
 //! From the network to a view or a speaker.
 
 mod audio;
+mod end_to_end;
 #[cfg(test)]
 mod loopback_tests;
 mod pauses;

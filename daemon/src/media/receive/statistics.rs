@@ -39,6 +39,9 @@ pub struct VideoPlayStatistics {
     pub height: u32,
     /// How much later the picture appears than the sound of the same moment, in ms (below 0: earlier). `None` until it is known.
     pub av_offset_ms: Option<i32>,
+    /// Time from a capture at the publisher until it is shown here, mean of the last readings; `None` when the publisher does not say when it
+    /// captured, or the clocks of both are not related.
+    pub end_to_end: Option<Duration>,
     /// What the connection counted.
     pub rtp: rtc::ReceiverStatistics,
 }
@@ -74,6 +77,9 @@ pub struct AudioPlayStatistics {
     pub buffer_delay: Duration,
     /// Delay that the buffer aims at.
     pub target_delay: Duration,
+    /// Time from a capture at the publisher until it is heard here, mean of the last readings; `None` when the publisher does not say when it
+    /// captured, or the clocks of both are not related.
+    pub end_to_end: Option<Duration>,
     /// What the connection counted.
     pub rtp: rtc::ReceiverStatistics,
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::end_to_end::EndToEnd;
 use super::pauses::Pauses;
 use super::{RtpIn, VideoPlayStatistics};
 use crate::clock::Monotonic;
@@ -57,6 +58,7 @@ struct State {
     buffer: VideoBuffer,
     packets: u64,
     pauses: Pauses,
+    end_to_end: EndToEnd,
     quit: bool,
 }
 
@@ -93,7 +95,13 @@ impl VideoPlay {
         sync: &LipSync,
         events: MediaEvents,
     ) -> Result<Self, CodecError> {
-        let state = State { buffer: VideoBuffer::new(), packets: 0, pauses: Pauses::new(BREAK), quit: false };
+        let state = State {
+            buffer: VideoBuffer::new(),
+            packets: 0,
+            pauses: Pauses::new(BREAK),
+            end_to_end: EndToEnd::new(Mime::H264.clock_rate()),
+            quit: false,
+        };
         let shared = Arc::new(Shared {
             source,
             events,
@@ -140,9 +148,9 @@ impl VideoPlay {
     pub fn statistics(&self) -> VideoPlayStatistics {
         let counters = &self.shared.counters;
         let now = Monotonic::now();
-        let ((breaks, break_time), playing, buffer) = {
+        let ((breaks, break_time), playing, buffer, end_to_end) = {
             let state = self.shared.state();
-            (state.pauses.counts(now), state.pauses.playing(now), state.buffer.counters())
+            (state.pauses.counts(now), state.pauses.playing(now), state.buffer.counters(), state.end_to_end.delay(now))
         };
         let (codec, decoder) = match counters.codec.load(Ordering::Relaxed) {
             1 => (Some(Mime::H264), "openh264"),
@@ -166,6 +174,7 @@ impl VideoPlay {
             width: counters.width.load(Ordering::Relaxed),
             height: counters.height.load(Ordering::Relaxed),
             av_offset_ms: self.sync.offset_ms(),
+            end_to_end,
             rtp: self.shared.source.statistics(),
         }
     }
@@ -197,13 +206,16 @@ impl RtpSink for Shared {
             Mime::Vp8 => VideoCodec::Vp8,
             Mime::Opus => return,
         };
-        let IncomingRtp { arrived, sequence, timestamp, marker, payload, .. } = packet;
+        let IncomingRtp { arrived, sequence, timestamp, marker, payload, captured_at, .. } = packet;
         if marker && !payload.is_empty() {
             self.counters.arrived.fetch_add(1, Ordering::Relaxed);
         }
         let (first, news) = {
             let mut state = self.state();
             state.packets += 1;
+            if let Some(captured_at) = captured_at {
+                state.end_to_end.captured(timestamp, captured_at);
+            }
             let news = state.buffer.insert(VideoPacket { arrived, sequence, timestamp, marker, codec, payload });
             (state.packets == 1, news)
         };
@@ -409,7 +421,12 @@ impl<'a> Player<'a> {
         if counters.shown.fetch_add(1, Ordering::Relaxed) == 0 {
             events(MediaEvent::FirstFrame(FirstFrame::VideoRendered));
         }
-        if self.shared.state().pauses.played(at) {
+        let resumed = {
+            let mut state = self.shared.state();
+            state.end_to_end.presented(frame.timestamp, at);
+            state.pauses.played(at)
+        };
+        if resumed {
             events(MediaEvent::VideoBreak(false));
         }
     }

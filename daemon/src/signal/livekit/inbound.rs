@@ -1,5 +1,7 @@
 //! What comes in: the server's messages and the peer connection's news.
 
+use std::time::SystemTime;
+
 use livekit_protocol as proto;
 use proto::data_packet::Value;
 use proto::signal_request::Message as Request;
@@ -9,8 +11,10 @@ use super::super::error::DisconnectReason;
 use super::super::extra_info::{ROOM_ATTRIBUTE, RoomExtraInfo};
 use super::super::room::Change;
 use super::offers::Answer;
+use super::server_clock::Sample;
 use super::task::{End, Playing, Task};
 use super::{SessionEvent, packets, refusal};
+use crate::clock::Monotonic;
 use crate::rtc::{MediaKind, MediaReceiver, PeerEvent};
 
 impl Task {
@@ -67,6 +71,7 @@ impl Task {
                 self.publisher.peer.add_receivers(audio.min(64), video.min(64)).await.map_err(lost)?;
                 self.offers.request();
             }
+            Response::PongResp(pong) => self.pong(&pong),
             Response::Leave(leave) => return self.server_leaves(&leave),
             Response::SubscriptionResponse(response) if response.err != 0 => {
                 log::warn!("the server does not send track {}: error {}", response.track_sid, response.err);
@@ -75,6 +80,15 @@ impl Task {
             _ => {}
         }
         Ok(())
+    }
+
+    fn pong(&mut self, pong: &proto::Pong) {
+        let sample = Sample::new(pong, SystemTime::now(), Monotonic::now());
+        let Some(clock) = sample.and_then(|sample| self.server_clock.take(sample)) else { return };
+        self.publisher.peer.set_server_clock(clock);
+        if let Some(subscriber) = &self.subscriber {
+            subscriber.peer.set_server_clock(clock);
+        }
     }
 
     async fn answer(&mut self, answer: proto::SessionDescription) -> Result<(), End> {

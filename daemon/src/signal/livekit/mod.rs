@@ -15,6 +15,7 @@ mod published;
 mod recovery;
 mod refusal;
 mod renewal;
+mod server_clock;
 mod task;
 mod text_streams;
 mod wants;

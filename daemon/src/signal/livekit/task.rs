@@ -22,6 +22,7 @@ use super::connect::{Connected, Link};
 use super::health::Health;
 use super::offers::Offers;
 use super::published::Published;
+use super::server_clock::ServerClock;
 use super::text_streams::TextStreams;
 use super::wants::Wants;
 use super::{JoinOptions, Joined, SessionEvent};
@@ -87,6 +88,7 @@ pub(super) struct Task {
     pub(super) requests: u32,
     pub(super) health: Health,
     pub(super) path: Path,
+    pub(super) server_clock: ServerClock,
     /// The way to the server has become another one since media was connected.
     pub(super) moved: bool,
     pub(super) resynchronise: bool,
@@ -162,6 +164,7 @@ impl Task {
             requests: 0,
             health: Health::new(now),
             path,
+            server_clock: ServerClock::default(),
             moved: false,
             resynchronise: false,
             answer_deadline: single.then_some(now + ANSWER_TIME),
