@@ -268,9 +268,12 @@ impl ChannelTask {
             self.news.tell(EngineEvent::PublisherState { stream_id, state, code, message });
             if next == Phase::Publishing
                 && let Some(publisher) = &mut self.publisher
-                && let Some(outcome) = publisher.outcome.take()
             {
-                let _ = outcome.send(Ok(state));
+                // Rates are of the time from now on, not of one before an outage.
+                publisher.reading = Some(publisher.read());
+                if let Some(outcome) = publisher.outcome.take() {
+                    let _ = outcome.send(Ok(state));
+                }
             }
             return None;
         }

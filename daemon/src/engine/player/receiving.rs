@@ -93,14 +93,19 @@ impl PlayerTask {
         self.tell_info();
     }
 
-    /// Tells what was measured since the last time.
-    pub(super) fn measure(&mut self) {
-        self.tell_decoder();
-        let now = PlayReading {
+    /// The counters now.
+    pub(super) fn read(&self) -> PlayReading {
+        PlayReading {
             at: Monotonic::now(),
             video: self.video_play.as_ref().map(VideoPlay::statistics),
             audio: self.audio_play.as_ref().map(AudioPlay::statistics),
-        };
+        }
+    }
+
+    /// Tells what was measured since the last time.
+    pub(super) fn measure(&mut self) {
+        self.tell_decoder();
+        let now = self.read();
         let before = self.reading.replace(now);
         let quality = play_quality(before.as_ref(), &now, (self.info.audio_muted, self.info.video_muted));
         let (number, stream_id) = (self.info.number, self.info.stream_id.clone());

@@ -396,6 +396,8 @@ impl PlayerTask {
             self.news.tell(EngineEvent::Player(Change::Removed(self.info.number)));
             self.outcome(if code == 0 { Ok(state) } else { Err(EngineError::told(code, &message)) });
         } else if next == Phase::Playing {
+            // Rates are of the time from now on, not of one before an outage.
+            self.reading = Some(self.read());
             self.outcome(Ok(state));
         }
     }
