@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 use zego_protocol::id;
 use zego_protocol::state::ZegoRoomState;
 
+use super::channel::ChannelInput;
 use super::core::{Core, RoomEntry};
 use super::error::EngineError;
 use super::event::{RemoteStream, User};
@@ -350,25 +351,33 @@ impl Engine {
                 entry.room.tell(RoomInput::Streams(reply));
                 let user = User { id: entry.options.user_id.clone(), name: entry.options.user_name.clone() };
                 let number = entry.room.number;
-                let published: Vec<RemoteStream> = core
-                    .channels
-                    .values()
-                    .filter_map(|entry| entry.publishing.as_ref().filter(|published| published.room == number))
-                    .map(|published| RemoteStream {
-                        stream_id: published.stream_id.clone(),
+                let mut published = Vec::new();
+                for entry in core.channels.values() {
+                    let Some(stream) = entry.publishing.as_ref().filter(|stream| stream.room == number) else {
+                        continue;
+                    };
+                    let stream = RemoteStream {
+                        stream_id: stream.stream_id.clone(),
                         user: user.clone(),
-                        extra_info: published.extra_info.clone(),
-                        has_audio: true,
-                        has_video: true,
-                        audio_muted: false,
-                        video_muted: false,
-                        size: (0, 0),
-                    })
-                    .collect();
+                        extra_info: stream.extra_info.clone(),
+                        ..RemoteStream::default()
+                    };
+                    let (reply, kinds) = oneshot::channel();
+                    entry.channel.tell(ChannelInput::Kinds(reply));
+                    published.push((stream, kinds));
+                }
                 Ok((others, published))
             })
             .await?;
         let others = others.await.map_err(|_| EngineError::new(1_002_002, "The room was left meanwhile"))?;
+        let mut streams = Vec::new();
+        for (stream, kinds) in published {
+            // One that has ended meanwhile is not published any more.
+            if let Ok(Ok((has_audio, has_video))) = kinds.await {
+                streams.push(RemoteStream { has_audio, has_video, ..stream });
+            }
+        }
+        let published = streams;
         Ok(StreamLists { published, others })
     }
 
