@@ -260,7 +260,7 @@ impl PlayerTask {
             }
             RoomNews::Interrupted => self.step(Input::Interrupted, ""),
             RoomNews::Resumed => {
-                if self.audio.is_some() || self.video.is_some() {
+                if self.audio.is_some() || self.video.is_some() || self.plays_nothing() {
                     self.step(Input::MediaThere, "");
                 }
             }
@@ -297,7 +297,7 @@ impl PlayerTask {
                     MediaKind::Audio => (self.audio_play, self.audio) = (None, None),
                     MediaKind::Video => (self.video_play, self.video) = (None, None),
                 }
-                if self.audio.is_none() && self.video.is_none() && !(self.info.audio_muted && self.info.video_muted) {
+                if self.audio.is_none() && self.video.is_none() && !self.plays_nothing() {
                     self.step(Input::Interrupted, "");
                 }
             }
@@ -307,6 +307,12 @@ impl PlayerTask {
     /// What is to be received now: sound, pictures.
     pub(super) const fn wanted(&self) -> (bool, bool) {
         (self.wants.0 && !self.info.audio_muted, self.wants.1 && !self.info.video_muted)
+    }
+
+    /// Whether the stream is there and nothing of it is to be received, such as one that is muted: it plays on without.
+    fn plays_nothing(&self) -> bool {
+        let (audio, video) = self.wanted();
+        self.stream.as_ref().is_some_and(|stream| !(audio && stream.has_audio || video && stream.has_video))
     }
 
     /// Asks the server for the stream, or for other parts of it.
@@ -330,7 +336,12 @@ impl PlayerTask {
             return;
         }
         self.subscription = match result {
-            Ok(()) => Subscription::There,
+            Ok(()) => {
+                if self.plays_nothing() {
+                    self.step(Input::MediaThere, "");
+                }
+                Subscription::There
+            }
             Err(SignalError::Refused { code, message }) => {
                 let what = format!("Stream '{}': {message}", self.info.stream_id);
                 self.step(Input::Refused(code), &EngineError::told(code, &what).message);
