@@ -96,6 +96,7 @@ pub(in crate::engine) fn start(setup: PlayerSetup) -> (Player, JoinHandle<()>) {
         video_play: None,
         recorder: None,
         first_frames: HashSet::new(),
+        told_size: None,
         reading: None,
         ticks: None,
         inputs: inputs.downgrade(),
@@ -138,6 +139,7 @@ pub(super) struct PlayerTask {
     pub(super) video_play: Option<VideoPlay>,
     pub(super) recorder: Option<Recorder>,
     pub(super) first_frames: HashSet<FirstFrame>,
+    pub(super) told_size: Option<(u32, u32)>,
     pub(super) reading: Option<PlayReading>,
     pub(super) ticks: Option<Interval>,
     pub(super) inputs: WeakUnboundedSender<PlayerInput>,
@@ -275,6 +277,7 @@ impl PlayerTask {
             }
             RoomNews::Stream(stream) => {
                 self.stream = Some(stream);
+                self.follow_mutes();
                 if self.subscription == Subscription::None {
                     self.subscribe();
                 }
@@ -385,6 +388,7 @@ impl PlayerTask {
         self.reading = None;
         // What comes next is a new stream with first frames of its own.
         self.first_frames.clear();
+        self.told_size = None;
     }
 
     /// Takes the state machine one step, and tells what that means.

@@ -117,6 +117,14 @@ impl VideoPlay {
         *self.shared.view() = view;
     }
 
+    /// The sender is muted, or not any more: it sends nothing, which is no break.
+    pub fn rest(&self, resting: bool) {
+        let ended = self.shared.state().pauses.rest(resting, Monotonic::now());
+        if ended {
+            (self.shared.events)(MediaEvent::VideoBreak(false));
+        }
+    }
+
     /// Gives what is received to a recording, too, from a key frame on; or to none.
     pub fn record(&self, target: Option<(&RecordSink, &SenderClock)>) {
         let mut tap = self.shared.tap.lock().unwrap_or_else(PoisonError::into_inner);
@@ -409,7 +417,14 @@ impl<'a> Player<'a> {
         if counters.shown.fetch_add(1, Ordering::Relaxed) == 0 {
             events(MediaEvent::FirstFrame(FirstFrame::VideoRendered));
         }
-        if self.shared.state().pauses.played(at) {
+        let (begins, ends) = {
+            let mut state = self.shared.state();
+            (state.pauses.check(at), state.pauses.played(at))
+        };
+        if begins {
+            events(MediaEvent::VideoBreak(true));
+        }
+        if ends {
             events(MediaEvent::VideoBreak(false));
         }
     }
