@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use zego_protocol::id;
 use zego_protocol::state::ZegoRoomState;
 
@@ -52,10 +52,13 @@ impl Core {
         let number = self.next_number();
         let user_name = if login.user_name.is_empty() { login.user_id.clone() } else { login.user_name.clone() };
         let (outcome, outcome_is) = oneshot::channel();
+        self.leaving.retain(|room| room.has_changed().is_ok());
+        let after = self.leaving.clone();
+        let (left, leaving) = watch::channel(());
         let room_id = login.room_id.clone();
         let ended = self.later(move |core| {
             if core.rooms.get(&room_id).is_some_and(|entry| entry.room.number == number) {
-                core.rooms.remove(&room_id);
+                core.leaving.extend(core.rooms.remove(&room_id).map(|entry| entry.left));
             }
             core.rest_if_idle();
         });
@@ -81,11 +84,13 @@ impl Core {
             retry_limit: Duration::from_secs(u64::from(self.config.room.retry_time_s)),
             news: self.news.clone(),
             stream_numbers: self.stream_numbers.clone(),
+            after,
+            left,
             outcome,
             ended,
         };
         let (room, task) = start(setup);
-        let entry = RoomEntry { room, options, user_notices: login.user_notices, task };
+        let entry = RoomEntry { room, options, user_notices: login.user_notices, task, left: leaving };
         self.rooms.insert(login.room_id, entry);
         Ok((number, outcome_is))
     }
@@ -170,6 +175,7 @@ impl Core {
         for entry in &left {
             waits.append(&mut self.end_streams_of(entry.room.number));
         }
+        self.leaving.extend(left.iter().map(|entry| entry.left.clone()));
         tokio::spawn(async move {
             // What is published and played ends first, then the room.
             for wait in waits {
