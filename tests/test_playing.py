@@ -246,6 +246,72 @@ def test_mutes_of_a_publisher_are_seen(hub, device):
             )
 
 
+def test_a_player_that_is_muted_plays_on(hub, device):
+    """Nothing comes of a stream whose sound alone is played, and muted: that is no interruption, and no end of it."""
+    door, desk = two_in_a_room(device)
+    door.publish("door")
+    player = desk.play("door")
+    desk.wait("PlayerFirstFrame")
+    mark = desk.mark()
+    desk.set(player, "Player", "AudioMuted", Variant("b", True))
+    quality = desk.wait("PlayerQualityUpdate", lambda s: "audio_kbps" not in s.args[1], after=mark).args[1]
+    assert quality["mute_audio"]
+    desk.set(player, "Player", "AudioMuted", Variant("b", False))
+    desk.wait("PlayerQualityUpdate", lambda s: s.args[1].get("audio_kbps", 0) > 5, after=mark)
+    assert not desk.signals("PlayerStateUpdate", mark)
+
+
+def test_a_player_is_muted_before_its_stream_is_there(hub, device):
+    """What was set while the stream was waited for holds when it comes: it plays, muted, at its volume."""
+    door, desk = two_in_a_room(device)
+    player, state = desk.call("StartPlaying", "door", options())
+    assert state == 1
+    desk.set(player, "Player", "AudioMuted", Variant("b", True))
+    desk.set(player, "Player", "Volume", Variant("i", 20))
+    door.publish("door")
+    desk.wait("PlayerStateUpdate", lambda s: s.args[:2] == ["door", 2])
+    assert not desk.signals("PlayerFirstFrame")
+    mark = desk.mark()
+    desk.set(player, "Player", "AudioMuted", Variant("b", False))
+    desk.wait("PlayerFirstFrame", lambda s: s.args == ["door", "audio_received"])
+    assert desk.get(player, "Player", "Volume") == 20
+    assert not desk.signals("PlayerStateUpdate", mark)
+
+
+def test_a_muted_publisher_is_no_break(hub, device):
+    """Pictures that are not sent do not freeze: no media event, no break in the quality; and no size that did not change."""
+    door, desk = two_in_a_room(device)
+    door.publish("door")
+    view = desk.texture()
+    player = desk.play("door", view=view.view)
+    view.next(view.next().number + 15)
+    mark = desk.mark()
+    before = desk.wait("PlayerQualityUpdate", after=mark).args[1]
+    door.call("EnableCamera", False, 0)
+    desk.wait("RemoteDeviceStateUpdate", lambda s: s.args[1:] == ["camera", 9], after=mark)
+    mark = desk.mark()
+    # The first signal may be of a time in which pictures came.
+    desk.wait("PlayerQualityUpdate", lambda s: s.args[1]["video_recv_fps"] == 0, after=mark)
+    still = view.newest
+    door.call("EnableCamera", True, 0)
+    view.next(still)
+    assert not [s for s in desk.signals("PlayerMediaEvent", mark) if s.args[1] in (2, 3)]
+    desk.set(player, "Player", "VideoMuted", Variant("b", True))
+    desk.set(player, "Player", "VideoMuted", Variant("b", False))
+    view.next(view.newest + 5)
+    after = desk.wait("PlayerQualityUpdate", after=desk.mark()).args[1]
+    assert after["video_cumulative_break_count"] <= before["video_cumulative_break_count"]
+    assert not desk.signals("PlayerVideoSizeChanged", mark)
+
+
+def test_a_stream_of_one_s_own(hub, device):
+    """No server sends it back: it is refused, not waited for."""
+    door, _ = two_in_a_room(device)
+    door.publish("door")
+    assert door.refusal("StartPlaying", "door", options()).code == 1000006
+    assert not door.objects("Player")
+
+
 def test_the_layer_of_a_player(hub, device):
     """VideoLayer takes its three words, and a stream with one layer plays on whichever is asked for."""
     door, desk = two_in_a_room(device)

@@ -54,6 +54,19 @@ def test_every_value_is_there_and_follows_the_call(device, measured):
     measured(f"delay {before['delay']} ms, mos {before['mos']:.2f}, {before['video_recv_fps']:.0f} -> 5 fps")
 
 
+def test_the_first_values_are_whole(hub, device):
+    """Three seconds after the start the first signal has all rates, those of each side."""
+    door, desk = device("door"), device("desk")
+    for one in (door, desk):
+        one.login("lobby")
+    door.publish("door")
+    desk.play("door", view=desk.texture().view)
+    rates = {"video_kbps", "audio_kbps", "video_encode_fps", "video_send_fps", "audio_send_fps", "video_capture_fps"}
+    assert not rates - door.wait("PublisherQualityUpdate").args[1].keys()
+    rates = {"video_kbps", "audio_kbps", "video_recv_fps", "video_render_fps", "audio_recv_fps", "audio_render_fps", "mos"}
+    assert not rates - desk.wait("PlayerQualityUpdate").args[1].keys()
+
+
 @pytest.mark.root
 def test_a_cut_line_breaks_sound_and_pictures_and_both_resume(stage, measured):
     """Two seconds without a packet: PlayerMediaEvent 0 and 2, then 1 and 3; counters, rates and MOS show it."""

@@ -36,6 +36,10 @@ def test_a_room_lists_its_streams(hub, device):
     assert [s[0] for s in own] == ["desk"] and [s[:2] for s in others] == [["door", "door"]]
     own, others = ask(desk, "GetRoomStreamList", "si", "lobby", 0)
     assert own == [] and [s[0] for s in others] == ["door"]
+    desk.call("StopPublishing", "desk")
+    desk.publish("voice", video=False)
+    ((_, _, _, described),) = desk.call("GetRoomStreamList", "lobby", 1)[0]
+    assert (described["has_audio"], described["has_video"]) == (True, False)
 
 
 def test_the_encoding_changes_while_it_publishes(hub, device):

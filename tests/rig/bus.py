@@ -173,6 +173,14 @@ class BusClient:
             values = [reply.unix_fds[v] if t == "h" else v for t, v in zip(_types(reply.signature), values, strict=True)]
         return values
 
+    def call_at_once(self, messages: Sequence[Message], timeout: float = 30.0) -> list[Message]:
+        """Calls one method after the other without waiting for a reply; all replies, also errors."""
+
+        async def all_of_them() -> list[Message]:
+            return await asyncio.gather(*[self._bus.call(message) for message in messages])
+
+        return _loop().run(all_of_them(), timeout)
+
     def match(self, rule: str) -> None:
         """Asks for the signals of a match rule."""
         self.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "AddMatch", "s", [rule])

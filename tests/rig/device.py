@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dbus_fast import Variant
+from dbus_fast import Message, Variant
 
-from rig.bus import BusClient, BusError, Signal, start_bus
+from rig.bus import BusClient, BusError, Signal, plain, start_bus
 from rig.hub import Hub
 from rig.places import program
 from rig.program import Program
@@ -125,6 +125,14 @@ class Device:
     def call(self, method: str, *body: Any, fds: Sequence[int] = (), timeout: float = 20.0) -> list[Any]:
         """Calls a method of the engine."""
         return self.bus.call(SERVICE, ROOT, ENGINE, method, METHODS[method], body, fds=fds, timeout=timeout)
+
+    def call_at_once(self, *calls: tuple[Any, ...]) -> list[list[Any] | str]:
+        """Calls methods of the engine, each `(method, *arguments)`, without waiting in between: replies, or errors' names."""
+        messages = [
+            Message(SERVICE, ROOT, ENGINE, method, signature=METHODS[method], body=body) for method, *body in calls
+        ]
+        replies = self.bus.call_at_once(messages)
+        return [reply.error_name or plain(reply.body) for reply in replies]
 
     def refusal(self, method: str, *body: Any, fds: Sequence[int] = ()) -> BusError:
         """Calls a method that must be refused; the error."""

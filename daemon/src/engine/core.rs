@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 use super::capture::Captures;
 use super::channel::{Channel, VideoSettings};
@@ -19,7 +20,7 @@ use super::player::Player;
 use super::recent::Recent;
 use super::recording::RecordingEntry;
 use super::request::Profile;
-use super::room::{Room, RoomInput};
+use super::room::{Leaving, Room, RoomInput};
 use crate::config::{Config, Scenario};
 use crate::devices::registry::DeviceSource;
 use crate::media::meter::{Audience, SoundMeter};
@@ -42,6 +43,7 @@ pub(super) struct RoomEntry {
     pub(super) options: JoinOptions,
     pub(super) user_notices: bool,
     pub(super) task: JoinHandle<()>,
+    pub(super) left: Leaving,
 }
 
 /// A publish channel that was used.
@@ -85,6 +87,8 @@ pub struct Core {
     pub(super) scenario: i32,
     pub(super) several_rooms: bool,
     pub(super) rooms: BTreeMap<String, RoomEntry>,
+    /// Rooms that are being left.
+    pub(super) leaving: Vec<Leaving>,
     pub(super) channels: BTreeMap<i32, ChannelEntry>,
     pub(super) players: BTreeMap<String, PlayerEntry>,
     pub(super) playback: Option<Playback>,
@@ -142,6 +146,7 @@ impl Core {
             scenario,
             several_rooms: false,
             rooms: BTreeMap::new(),
+            leaving: Vec::new(),
             channels: BTreeMap::new(),
             players: BTreeMap::new(),
             playback: None,
@@ -236,20 +241,19 @@ impl Core {
             tasks.push(entry.task);
         }
         let rooms = std::mem::take(&mut self.rooms);
+        self.leaving.extend(rooms.values().map(|entry| entry.left.clone()));
         self.playback = None;
         async move {
-            let ended = async move {
-                for task in tasks {
-                    let _ = task.await;
-                }
-                for entry in rooms.values() {
-                    entry.room.tell(RoomInput::Logout);
-                }
-                for (_, entry) in rooms {
-                    let _ = entry.task.await;
-                }
-            };
-            if tokio::time::timeout(END_TIME, ended).await.is_err() {
+            let deadline = Instant::now() + END_TIME;
+            let streams = join_all(tasks);
+            let mut in_time = timeout_at(deadline, streams).await.is_ok();
+            // Rooms are left whatever still runs in them: nobody stays there as a ghost.
+            for entry in rooms.values() {
+                entry.room.tell(RoomInput::Logout);
+            }
+            let rooms = join_all(rooms.into_values().map(|entry| entry.task).collect());
+            in_time &= timeout_at(deadline, rooms).await.is_ok();
+            if !in_time {
                 log::warn!("not everything ended in time");
             }
         }
@@ -273,13 +277,15 @@ impl Core {
         self.info = EngineInfo { call_active: self.info.call_active, ..EngineInfo::default() };
         self.table.forget_software();
         self.rest_if_idle();
-        let news = self.news.clone();
-        let info = self.info.clone();
+        let told = self.later(|core| {
+            // As it is now: somebody may have made another engine meanwhile.
+            core.news.tell(EngineEvent::Engine(core.info.clone()));
+            let _ = reply.send(Ok(()));
+        });
         tokio::spawn(async move {
             ended.await;
             log::info!("the engine is destroyed");
-            news.tell(EngineEvent::Engine(info));
-            let _ = reply.send(Ok(()));
+            told();
         });
     }
 
@@ -292,6 +298,13 @@ impl Core {
                 let _ = tokio::task::spawn_blocking(give_memory_back).await;
             });
         }
+    }
+}
+
+/// Waits until all these tasks have ended.
+async fn join_all(tasks: Vec<JoinHandle<()>>) {
+    for task in tasks {
+        let _ = task.await;
     }
 }
 

@@ -29,6 +29,12 @@ impl Core {
             let detail = format!("Stream '{}' is one too many: {} are played", play.stream_id, id::PLAYER_MAX);
             return Err(EngineError::new(1_004_010, &detail));
         }
+        let published = self.channels.values().filter_map(|entry| entry.publishing.as_ref());
+        if published.into_iter().any(|published| published.stream_id == play.stream_id) {
+            // A server sends nobody his own stream: it would be waited for in vain.
+            let detail = format!("Stream '{}' is published here; StartPreview shows it", play.stream_id);
+            return Err(EngineError::unsupported(&detail));
+        }
         let view = self.view_for(&play.canvas, false)?;
         let shown = view.as_ref().map(|view| view.id());
         if let Some(id) = shown {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use zego_protocol::id;
 use zego_protocol::state::ZegoRoomState;
 
+use super::channel::ChannelInput;
 use super::core::{Core, RoomEntry};
 use super::error::EngineError;
 use super::event::{RemoteStream, User};
@@ -51,10 +52,13 @@ impl Core {
         let number = self.next_number();
         let user_name = if login.user_name.is_empty() { login.user_id.clone() } else { login.user_name.clone() };
         let (outcome, outcome_is) = oneshot::channel();
+        self.leaving.retain(|room| room.has_changed().is_ok());
+        let after = self.leaving.clone();
+        let (left, leaving) = watch::channel(());
         let room_id = login.room_id.clone();
         let ended = self.later(move |core| {
             if core.rooms.get(&room_id).is_some_and(|entry| entry.room.number == number) {
-                core.rooms.remove(&room_id);
+                core.leaving.extend(core.rooms.remove(&room_id).map(|entry| entry.left));
             }
             core.rest_if_idle();
         });
@@ -80,11 +84,13 @@ impl Core {
             retry_limit: Duration::from_secs(u64::from(self.config.room.retry_time_s)),
             news: self.news.clone(),
             stream_numbers: self.stream_numbers.clone(),
+            after,
+            left,
             outcome,
             ended,
         };
         let (room, task) = start(setup);
-        let entry = RoomEntry { room, options, user_notices: login.user_notices, task };
+        let entry = RoomEntry { room, options, user_notices: login.user_notices, task, left: leaving };
         self.rooms.insert(login.room_id, entry);
         Ok((number, outcome_is))
     }
@@ -169,6 +175,7 @@ impl Core {
         for entry in &left {
             waits.append(&mut self.end_streams_of(entry.room.number));
         }
+        self.leaving.extend(left.iter().map(|entry| entry.left.clone()));
         tokio::spawn(async move {
             // What is published and played ends first, then the room.
             for wait in waits {
@@ -350,25 +357,33 @@ impl Engine {
                 entry.room.tell(RoomInput::Streams(reply));
                 let user = User { id: entry.options.user_id.clone(), name: entry.options.user_name.clone() };
                 let number = entry.room.number;
-                let published: Vec<RemoteStream> = core
-                    .channels
-                    .values()
-                    .filter_map(|entry| entry.publishing.as_ref().filter(|published| published.room == number))
-                    .map(|published| RemoteStream {
-                        stream_id: published.stream_id.clone(),
+                let mut published = Vec::new();
+                for entry in core.channels.values() {
+                    let Some(stream) = entry.publishing.as_ref().filter(|stream| stream.room == number) else {
+                        continue;
+                    };
+                    let stream = RemoteStream {
+                        stream_id: stream.stream_id.clone(),
                         user: user.clone(),
-                        extra_info: published.extra_info.clone(),
-                        has_audio: true,
-                        has_video: true,
-                        audio_muted: false,
-                        video_muted: false,
-                        size: (0, 0),
-                    })
-                    .collect();
+                        extra_info: stream.extra_info.clone(),
+                        ..RemoteStream::default()
+                    };
+                    let (reply, kinds) = oneshot::channel();
+                    entry.channel.tell(ChannelInput::Kinds(reply));
+                    published.push((stream, kinds));
+                }
                 Ok((others, published))
             })
             .await?;
         let others = others.await.map_err(|_| EngineError::new(1_002_002, "The room was left meanwhile"))?;
+        let mut streams = Vec::new();
+        for (stream, kinds) in published {
+            // One that has ended meanwhile is not published any more.
+            if let Ok(Ok((has_audio, has_video))) = kinds.await {
+                streams.push(RemoteStream { has_audio, has_video, ..stream });
+            }
+        }
+        let published = streams;
         Ok(StreamLists { published, others })
     }
 

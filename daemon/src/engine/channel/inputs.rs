@@ -104,6 +104,8 @@ pub(in crate::engine) enum ChannelInput {
     ExtraInfo(String, Reply<()>),
     /// StopPublishing; nothing published is fine.
     Stop(Reply<()>),
+    /// GetRoomStreamList: whether sound and pictures are published.
+    Kinds(Reply<(bool, bool)>),
     /// Opening the camera ended.
     CameraOpened(u64, Result<Camera, EngineError>),
     /// Opening the microphone ended.

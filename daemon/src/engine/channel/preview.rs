@@ -67,6 +67,10 @@ impl ChannelTask {
             self.open_camera();
         } else if !wants_camera {
             self.camera = Slot::Closed;
+            // Who waited for it to open waits no more: it was called off.
+            for reply in self.preview_replies.drain(..) {
+                let _ = reply.send(Ok(()));
+            }
         }
         let wants_microphone =
             self.records_sound() || wants(self.publisher.as_ref().map(|publisher| publisher.job.audio));

@@ -121,6 +121,14 @@ impl ChannelTask {
         self.step(Input::Stop, "")
     }
 
+    /// Whether what is published has sound and pictures.
+    pub(super) fn tell_kinds(&self, reply: Reply<(bool, bool)>) {
+        let _ = reply.send(match &self.publisher {
+            Some(publisher) => Ok((publisher.job.audio != Want::No, publisher.job.video != Want::No)),
+            None => Err(EngineError::new(1_003_001, &format!("Channel {} publishes nothing", self.number))),
+        });
+    }
+
     /// The camera could not be opened.
     pub(super) fn no_camera(&mut self, error: EngineError) {
         let is_auto = self.camera_source == CameraSource::Auto;
@@ -268,9 +276,12 @@ impl ChannelTask {
             self.news.tell(EngineEvent::PublisherState { stream_id, state, code, message });
             if next == Phase::Publishing
                 && let Some(publisher) = &mut self.publisher
-                && let Some(outcome) = publisher.outcome.take()
             {
-                let _ = outcome.send(Ok(state));
+                // Rates are of the time from now on, not of one before an outage.
+                publisher.reading = Some(publisher.read());
+                if let Some(outcome) = publisher.outcome.take() {
+                    let _ = outcome.send(Ok(state));
+                }
             }
             return None;
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::inputs::{ChannelInput, Want};
+use super::publishing::Publisher;
 use super::recording::Recorder;
 use super::task::{ChannelTask, Slot};
 use crate::clock::Monotonic;
@@ -12,6 +13,17 @@ use crate::engine::quality::{PublishReading, publish_quality};
 use crate::media::send::{AudioSend, VideoConfig, VideoSend};
 use crate::media::{MediaEvent, MediaEvents};
 use crate::rtc::MediaKind;
+
+impl Publisher {
+    /// The counters now.
+    pub(super) fn read(&self) -> PublishReading {
+        PublishReading {
+            at: Monotonic::now(),
+            video: self.video_send.as_ref().map(VideoSend::statistics),
+            audio: self.audio_send.as_ref().map(AudioSend::statistics),
+        }
+    }
+}
 
 impl ChannelTask {
     /// Starts the senders whose device is open and whose track the server took.
@@ -41,7 +53,7 @@ impl ChannelTask {
         }
     }
 
-    fn publisher_mut(&mut self, change: impl FnOnce(&mut super::publishing::Publisher)) {
+    fn publisher_mut(&mut self, change: impl FnOnce(&mut Publisher)) {
         if let Some(publisher) = &mut self.publisher {
             change(publisher);
         }
@@ -145,11 +157,7 @@ impl ChannelTask {
     pub(super) fn measure(&mut self) {
         self.tell_encoder();
         let Some(publisher) = &mut self.publisher else { return };
-        let now = PublishReading {
-            at: Monotonic::now(),
-            video: publisher.video_send.as_ref().map(VideoSend::statistics),
-            audio: publisher.audio_send.as_ref().map(AudioSend::statistics),
-        };
+        let now = publisher.read();
         let before = publisher.reading.replace(now);
         let quality = publish_quality(before.as_ref(), &now);
         self.news.tell(EngineEvent::PublisherQuality {

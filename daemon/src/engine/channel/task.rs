@@ -165,6 +165,7 @@ impl ChannelTask {
                     let _ = reply.send(Ok(()));
                 }
             },
+            ChannelInput::Kinds(reply) => self.tell_kinds(reply),
             ChannelInput::CameraOpened(serial, result) => self.camera_opened(serial, result),
             ChannelInput::MicrophoneOpened(serial, result) => self.microphone_opened(serial, result),
             ChannelInput::Published(serial, result) => self.published(serial, result),

@@ -37,7 +37,19 @@ impl PlayerTask {
                 Err(error) => log::error!("stream '{}' has no pictures: {error}", self.info.stream_id),
             }
         }
+        self.follow_mutes();
         self.update_recording();
+    }
+
+    /// What a muted publisher does not send is not missed.
+    pub(super) fn follow_mutes(&self) {
+        let Some(stream) = &self.stream else { return };
+        if let Some(play) = &self.audio_play {
+            play.rest(stream.audio_muted);
+        }
+        if let Some(play) = &self.video_play {
+            play.rest(stream.video_muted);
+        }
     }
 
     pub(super) fn media_events(&self, kind: MediaKind) -> MediaEvents {
@@ -62,7 +74,10 @@ impl PlayerTask {
             MediaEvent::SizeChanged { width, height } => {
                 (self.info.width, self.info.height) = (width, height);
                 self.tell_decoder();
-                self.news.tell(EngineEvent::PlayerVideoSize { stream_id, width, height });
+                // A decoder that was started anew has the old size.
+                if self.told_size.replace((width, height)) != Some((width, height)) {
+                    self.news.tell(EngineEvent::PlayerVideoSize { stream_id, width, height });
+                }
             }
             MediaEvent::VideoBreak(broken) => {
                 let event =
@@ -93,14 +108,19 @@ impl PlayerTask {
         self.tell_info();
     }
 
-    /// Tells what was measured since the last time.
-    pub(super) fn measure(&mut self) {
-        self.tell_decoder();
-        let now = PlayReading {
+    /// The counters now.
+    pub(super) fn read(&self) -> PlayReading {
+        PlayReading {
             at: Monotonic::now(),
             video: self.video_play.as_ref().map(VideoPlay::statistics),
             audio: self.audio_play.as_ref().map(AudioPlay::statistics),
-        };
+        }
+    }
+
+    /// Tells what was measured since the last time.
+    pub(super) fn measure(&mut self) {
+        self.tell_decoder();
+        let now = self.read();
         let before = self.reading.replace(now);
         let quality = play_quality(before.as_ref(), &now, (self.info.audio_muted, self.info.video_muted));
         let (number, stream_id) = (self.info.number, self.info.stream_id.clone());

@@ -96,6 +96,7 @@ pub(in crate::engine) fn start(setup: PlayerSetup) -> (Player, JoinHandle<()>) {
         video_play: None,
         recorder: None,
         first_frames: HashSet::new(),
+        told_size: None,
         reading: None,
         ticks: None,
         inputs: inputs.downgrade(),
@@ -138,6 +139,7 @@ pub(super) struct PlayerTask {
     pub(super) video_play: Option<VideoPlay>,
     pub(super) recorder: Option<Recorder>,
     pub(super) first_frames: HashSet<FirstFrame>,
+    pub(super) told_size: Option<(u32, u32)>,
     pub(super) reading: Option<PlayReading>,
     pub(super) ticks: Option<Interval>,
     pub(super) inputs: WeakUnboundedSender<PlayerInput>,
@@ -260,7 +262,7 @@ impl PlayerTask {
             }
             RoomNews::Interrupted => self.step(Input::Interrupted, ""),
             RoomNews::Resumed => {
-                if self.audio.is_some() || self.video.is_some() {
+                if self.audio.is_some() || self.video.is_some() || self.plays_nothing() {
                     self.step(Input::MediaThere, "");
                 }
             }
@@ -275,6 +277,7 @@ impl PlayerTask {
             }
             RoomNews::Stream(stream) => {
                 self.stream = Some(stream);
+                self.follow_mutes();
                 if self.subscription == Subscription::None {
                     self.subscribe();
                 }
@@ -297,7 +300,7 @@ impl PlayerTask {
                     MediaKind::Audio => (self.audio_play, self.audio) = (None, None),
                     MediaKind::Video => (self.video_play, self.video) = (None, None),
                 }
-                if self.audio.is_none() && self.video.is_none() && !(self.info.audio_muted && self.info.video_muted) {
+                if self.audio.is_none() && self.video.is_none() && !self.plays_nothing() {
                     self.step(Input::Interrupted, "");
                 }
             }
@@ -307,6 +310,12 @@ impl PlayerTask {
     /// What is to be received now: sound, pictures.
     pub(super) const fn wanted(&self) -> (bool, bool) {
         (self.wants.0 && !self.info.audio_muted, self.wants.1 && !self.info.video_muted)
+    }
+
+    /// Whether the stream is there and nothing of it is to be received, such as one that is muted: it plays on without.
+    fn plays_nothing(&self) -> bool {
+        let (audio, video) = self.wanted();
+        self.stream.as_ref().is_some_and(|stream| !(audio && stream.has_audio || video && stream.has_video))
     }
 
     /// Asks the server for the stream, or for other parts of it.
@@ -330,7 +339,12 @@ impl PlayerTask {
             return;
         }
         self.subscription = match result {
-            Ok(()) => Subscription::There,
+            Ok(()) => {
+                if self.plays_nothing() {
+                    self.step(Input::MediaThere, "");
+                }
+                Subscription::There
+            }
             Err(SignalError::Refused { code, message }) => {
                 let what = format!("Stream '{}': {message}", self.info.stream_id);
                 self.step(Input::Refused(code), &EngineError::told(code, &what).message);
@@ -374,6 +388,7 @@ impl PlayerTask {
         self.reading = None;
         // What comes next is a new stream with first frames of its own.
         self.first_frames.clear();
+        self.told_size = None;
     }
 
     /// Takes the state machine one step, and tells what that means.
@@ -396,6 +411,8 @@ impl PlayerTask {
             self.news.tell(EngineEvent::Player(Change::Removed(self.info.number)));
             self.outcome(if code == 0 { Ok(state) } else { Err(EngineError::told(code, &message)) });
         } else if next == Phase::Playing {
+            // Rates are of the time from now on, not of one before an outage.
+            self.reading = Some(self.read());
             self.outcome(Ok(state));
         }
     }

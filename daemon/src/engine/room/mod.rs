@@ -11,4 +11,4 @@ mod task;
 
 pub(super) use follower::{Follower, RoomNews};
 pub(super) use inputs::{Room, RoomInput};
-pub(super) use task::{RoomSetup, start};
+pub(super) use task::{Leaving, RoomSetup, start};

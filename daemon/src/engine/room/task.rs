@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use zego_protocol::error::code_of;
 use zego_protocol::state::{ZegoRoomState, ZegoRoomStateChangedReason as Reason};
@@ -42,11 +42,18 @@ pub(in crate::engine) struct RoomSetup {
     pub(in crate::engine) news: News,
     /// Gives the stream objects their numbers.
     pub(in crate::engine) stream_numbers: Arc<AtomicU64>,
+    /// Rooms that are still being left: their last signals come before the first one of this login.
+    pub(in crate::engine) after: Vec<Leaving>,
+    /// Dropped when this room has been left.
+    pub(in crate::engine) left: watch::Sender<()>,
     /// Gets the outcome of the login: the state that was reached, or why not.
     pub(in crate::engine) outcome: oneshot::Sender<Result<ZegoRoomState, EngineError>>,
-    /// Called when the room is over.
+    /// Called when the room is over, before anybody is told: whoever hears of it can log in again.
     pub(in crate::engine) ended: Box<dyn FnOnce() + Send>,
 }
+
+/// Tells when a room has been left: its other end is dropped then.
+pub(in crate::engine) type Leaving = watch::Receiver<()>;
 
 /// Starts the task of a room: it announces the login and tries it. The task ends when the room is left.
 pub(in crate::engine) fn start(setup: RoomSetup) -> (Room, JoinHandle<()>) {
@@ -75,6 +82,7 @@ pub(in crate::engine) fn start(setup: RoomSetup) -> (Room, JoinHandle<()>) {
         news: setup.news,
         stream_numbers: setup.stream_numbers,
         outcome: Some(setup.outcome),
+        ended: Some(setup.ended),
         phase: Phase::LoggingIn,
         attempt: 0,
         joining: None,
@@ -88,19 +96,20 @@ pub(in crate::engine) fn start(setup: RoomSetup) -> (Room, JoinHandle<()>) {
         online: 0,
         inputs,
     };
-    task.news.tell(EngineEvent::Room(Change::Added(task.info.clone())));
-    task.announce(Reason::Logining, 0, "", None);
-    match setup.refusal {
-        Some(refusal) => task.step(Input::Refused(refusal.code), &refusal.message),
-        None => {
-            task.try_to_join();
-            task.watch_token();
-        }
+    let (after, refusal, left) = (setup.after, setup.refusal, setup.left);
+    if after.is_empty() {
+        task.begin(refusal.as_ref());
     }
-    let ended = setup.ended;
     let handle = tokio::spawn(async move {
+        if !after.is_empty() {
+            for mut left in after {
+                // Nothing is ever sent: it ends.
+                let _ = left.changed().await;
+            }
+            task.begin(refusal.as_ref());
+        }
         task.run(receiver).await;
-        ended();
+        drop(left);
     });
     (room, handle)
 }
@@ -114,6 +123,7 @@ pub(super) struct RoomTask {
     pub(super) news: News,
     pub(super) stream_numbers: Arc<AtomicU64>,
     pub(super) outcome: Option<oneshot::Sender<Result<ZegoRoomState, EngineError>>>,
+    ended: Option<Box<dyn FnOnce() + Send>>,
     pub(super) phase: Phase,
     pub(super) attempt: u64,
     /// The attempt to join that is on its way.
@@ -148,6 +158,19 @@ async fn outage_end(left: Option<Duration>) {
 }
 
 impl RoomTask {
+    /// Announces the login and tries it.
+    fn begin(&mut self, refusal: Option<&EngineError>) {
+        self.news.tell(EngineEvent::Room(Change::Added(self.info.clone())));
+        self.announce(Reason::Logining, 0, "", None);
+        match refusal {
+            Some(refusal) => self.step(Input::Refused(refusal.code), &refusal.message),
+            None => {
+                self.try_to_join();
+                self.watch_token();
+            }
+        }
+    }
+
     async fn run(mut self, mut inputs: UnboundedReceiver<RoomInput>) {
         while self.phase != Phase::Ended {
             let left = self.outage_left();
@@ -252,6 +275,9 @@ impl RoomTask {
 
     /// Everything that is not for longer than the room ends first, then the room.
     fn end(&mut self, reason: Reason, code: i32, message: &str) {
+        if let Some(ended) = self.ended.take() {
+            ended();
+        }
         for follower in self.followers.drain(..) {
             (follower.tell)(RoomNews::Gone { code, message: message.to_owned() });
         }

@@ -103,6 +103,14 @@ impl AudioPlay {
         self.shared.volume.store(mixer::factor(percent), Ordering::Relaxed);
     }
 
+    /// The sender is muted, or not any more: it may send nothing, which is no break.
+    pub fn rest(&self, resting: bool) {
+        let ended = self.shared.state().pauses.rest(resting, Monotonic::now());
+        if ended {
+            (self.shared.events)(MediaEvent::AudioBreak(false));
+        }
+    }
+
     /// Gives the packets to a recording, too; or to none.
     pub fn record(&self, target: Option<(&RecordSink, &SenderClock)>) {
         let mut tap = self.shared.tap.lock().unwrap_or_else(PoisonError::into_inner);
@@ -195,19 +203,24 @@ impl Voice for Shared {
         let pulled = state.buffer.pull(now, frame);
         state.decode_time += Monotonic::now().since(start);
         self.meter.add(frame, now);
-        let event = match pulled {
+        let (begins, ends) = match pulled {
             Pulled::Sound(timestamp) => {
                 if let Some(report) = &state.report {
                     self.sync.sound_heard(report, timestamp, heard_at);
                 }
                 state.end_to_end.presented(timestamp, heard_at);
-                state.pauses.played(now).then_some(MediaEvent::AudioBreak(false))
+                // A speaker that asked for nothing so long has not noticed the break.
+                let begins = state.pauses.check(now);
+                (begins, state.pauses.played(now))
             }
-            Pulled::Silence => state.pauses.check(now).then_some(MediaEvent::AudioBreak(true)),
+            Pulled::Silence => (state.pauses.check(now), false),
         };
         drop(guard);
-        if let Some(event) = event {
-            (self.events)(event);
+        if begins {
+            (self.events)(MediaEvent::AudioBreak(true));
+        }
+        if ends {
+            (self.events)(MediaEvent::AudioBreak(false));
         }
         matches!(pulled, Pulled::Sound(_)).then(|| self.volume.load(Ordering::Relaxed))
     }

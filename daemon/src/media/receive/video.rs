@@ -125,6 +125,14 @@ impl VideoPlay {
         *self.shared.view() = view;
     }
 
+    /// The sender is muted, or not any more: it sends nothing, which is no break.
+    pub fn rest(&self, resting: bool) {
+        let ended = self.shared.state().pauses.rest(resting, Monotonic::now());
+        if ended {
+            (self.shared.events)(MediaEvent::VideoBreak(false));
+        }
+    }
+
     /// Gives what is received to a recording, too, from a key frame on; or to none.
     pub fn record(&self, target: Option<(&RecordSink, &SenderClock)>) {
         let mut tap = self.shared.tap.lock().unwrap_or_else(PoisonError::into_inner);
@@ -421,12 +429,15 @@ impl<'a> Player<'a> {
         if counters.shown.fetch_add(1, Ordering::Relaxed) == 0 {
             events(MediaEvent::FirstFrame(FirstFrame::VideoRendered));
         }
-        let resumed = {
+        let (begins, ends) = {
             let mut state = self.shared.state();
             state.end_to_end.presented(frame.timestamp, at);
-            state.pauses.played(at)
+            (state.pauses.check(at), state.pauses.played(at))
         };
-        if resumed {
+        if begins {
+            events(MediaEvent::VideoBreak(true));
+        }
+        if ends {
             events(MediaEvent::VideoBreak(false));
         }
     }

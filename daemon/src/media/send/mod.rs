@@ -6,7 +6,7 @@ mod passthrough;
 mod rate;
 mod video;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use audio::AudioSend;
 pub use config::{AudioConfig, AudioSendStatistics, VideoConfig, VideoSendStatistics};
@@ -79,13 +79,28 @@ struct RtpClock {
 impl RtpClock {
     fn new(rate: u32) -> Self {
         use std::hash::{BuildHasher, Hasher};
+        // One start for all: a sender that takes a track over, with another camera or after EnableCamera, goes on with its
+        // timestamps. LiveKit's server drops what jumps back as too old, for ever.
+        static START: OnceLock<u32> = OnceLock::new();
         // The standard library's source of chance: every hasher state is seeded from the system.
-        let offset = std::collections::hash_map::RandomState::new().build_hasher().finish() as u32;
-        Self { rate, offset }
+        let chance = || std::collections::hash_map::RandomState::new().build_hasher().finish() as u32;
+        Self { rate, offset: *START.get_or_init(chance) }
     }
 
     fn at(self, time: Monotonic) -> u32 {
         let ticks = u128::from(time.as_nanos()) * u128::from(self.rate) / 1_000_000_000;
         (ticks as u32).wrapping_add(self.offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sender_goes_on_with_the_timestamps_of_the_one_before() {
+        let (before, after) = (RtpClock::new(90_000), RtpClock::new(90_000));
+        let second = |seconds: u64| Monotonic::from_millis(1000 * seconds);
+        assert_eq!(after.at(second(6)).wrapping_sub(before.at(second(5))), 90_000);
     }
 }
