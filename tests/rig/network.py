@@ -77,6 +77,10 @@ class Link:
         """Carries packets again."""
         self._command("mend")
 
+    def lose(self, percent: float) -> None:
+        """Loses that share of the packets from now on, both ways."""
+        self._command(f"loss {percent:g}")
+
     def _command(self, word: str) -> None:
         done = len(re.findall(f"^{word}$", self.emulator.output(), re.MULTILINE))
         self.emulator.process.stdin.write(f"{word}\n".encode())
@@ -129,13 +133,14 @@ def make_link(
     rate_kbps: int = 0,
     queue_ms: int = 200,
     seed: int = 7,
+    beside: Link | None = None,
 ) -> Link:
     """Two new namespaces, 10.77.0.1 and 10.77.0.2, joined by a link with the given one-way delay and random loss.
 
-    With `rate_kbps` each direction carries only so much; what comes faster waits up to `queue_ms` and is lost then.
+    `beside` another link it joins the same namespaces a second time: `eth1`, 10.78.0.1 and 10.78.0.2, without a route. With `rate_kbps` each direction carries only so much; what comes faster waits up to `queue_ms` and is lost then.
     """
-    left, right = make_namespace(stage), make_namespace(stage)
-    addresses = ("10.77.0.1", "10.77.0.2")
+    left, right = (beside.left, beside.right) if beside else (make_namespace(stage), make_namespace(stage))
+    addresses = ("10.78.0.1", "10.78.0.2") if beside else ("10.77.0.1", "10.77.0.2")
     emulator = stage.start(
         "linkemu",
         [
@@ -148,6 +153,7 @@ def make_link(
             f"--rate-kbps={rate_kbps}",
             f"--queue-ms={queue_ms}",
             f"--seed={seed}",
+            f"--device={'eth1' if beside else 'eth0'}",
         ],
         stdin=subprocess.PIPE,
     )

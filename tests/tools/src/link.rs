@@ -58,6 +58,11 @@ impl Direction {
         Self { conditions, random: Random(seed), queue, last_due: 0, full_at: 0, packets: 0, lost: 0, bytes: 0 }
     }
 
+    /// Loses another share of the packets from now on.
+    pub fn set_loss(&mut self, loss: f64) {
+        self.conditions.loss = loss;
+    }
+
     /// Takes a packet at time `now`.
     pub fn send(&mut self, packet: &[u8], now: u64) {
         self.packets += 1;

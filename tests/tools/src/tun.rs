@@ -23,18 +23,20 @@ struct InterfaceRequest {
     rest: [u8; 22],
 }
 
-/// Makes the device `eth0` in the namespace `/run/netns/NAMESPACE` and moves the calling thread into that namespace.
+/// Makes the device `name` (up to 15 bytes) in the namespace `/run/netns/NAMESPACE` and moves the calling thread into that namespace.
 /// Reading the descriptor takes a packet that was sent there, writing it delivers one; it does not block.
 ///
 /// # Errors
-/// When the namespace is not there, the caller may not do that, or the kernel has no TUN.
-pub fn open(namespace: &str) -> io::Result<OwnedFd> {
+/// When the namespace is not there, the caller may not do that, the name is too long, or the kernel has no TUN.
+pub fn open(namespace: &str, name: &str) -> io::Result<OwnedFd> {
+    let mut request = InterfaceRequest { name: [0; 16], flags: FLAGS, rest: [0; 22] };
+    if name.len() >= request.name.len() {
+        return Err(io::Error::other(format!("{name}: a device's name has up to 15 bytes")));
+    }
+    request.name[..name.len()].copy_from_slice(name.as_bytes());
     let entry = File::open(Path::new("/run/netns").join(namespace))?;
     move_into_link_name_space(entry.as_fd(), Some(LinkNameSpaceType::Network))?;
     let device = rustix::fs::open("/dev/net/tun", OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?;
-    let mut name = [0; 16];
-    name[..4].copy_from_slice(b"eth0");
-    let request = InterfaceRequest { name, flags: FLAGS, rest: [0; 22] };
     // SAFETY: TUNSETIFF reads a struct ifreq, which `InterfaceRequest` has the size and layout of.
     unsafe { ioctl(&device, Setter::<TUNSETIFF, _>::new(request)) }?;
     Ok(device)

@@ -1,8 +1,7 @@
 //! What is recorded: the codecs of a movie's tracks, and what their sample entries say about them.
 //!
-//! H.264 is written as `avc3` (ISO/IEC 14496-15 section 5.4.2): the parameter sets stand in the sample entry and again in
-//! front of every key frame. A sender may change them at any time, as browsers do with the network's bit rate, long after
-//! the header of a growing file was written; `avc1` would not allow that.
+//! H.264 has its parameter sets in the sample entry and again in front of every key frame: a sender may change them at any
+//! time, as browsers do with the network's bit rate, long after the header of a growing file was written.
 
 use bytes::BufMut;
 
@@ -38,6 +37,25 @@ pub enum VideoFormat {
     },
 }
 
+/// What an H.264 track's sample entry is called (ISO/IEC 14496-15 section 5.4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AvcLabel {
+    /// The sets in the entry serve the whole track. Every player knows it.
+    Avc1,
+    /// Those in front of a key frame replace them. QuickTime and Safari refuse it.
+    Avc3,
+}
+
+impl AvcLabel {
+    /// The four letters.
+    pub(super) const fn letters(self) -> &'static [u8; 4] {
+        match self {
+            Self::Avc1 => b"avc1",
+            Self::Avc3 => b"avc3",
+        }
+    }
+}
+
 impl VideoFormat {
     /// Whether a track of the one can hold pictures of the other.
     pub(super) const fn same_codec(&self, other: &Self) -> bool {
@@ -51,10 +69,20 @@ impl VideoFormat {
         }
     }
 
+    /// Whether the sample entry of the one serves pictures of the other.
+    pub(super) fn same_sets(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Avc { sps, pps, .. }, Self::Avc { sps: other_sps, pps: other_pps, .. }) => {
+                sps == other_sps && pps == other_pps
+            }
+            _ => self.same_codec(other),
+        }
+    }
+
     /// Appends the sample entry.
-    pub(super) fn put_entry(&self, out: &mut Vec<u8>) {
+    pub(super) fn put_entry(&self, label: AvcLabel, out: &mut Vec<u8>) {
         match self {
-            Self::Avc { sps, pps, .. } => put(out, b"avc3", |out| {
+            Self::Avc { sps, pps, .. } => put(out, label.letters(), |out| {
                 self.put_visual(out);
                 put(out, b"avcC", |out| put_avc_configuration(out, sps, pps));
             }),
@@ -134,9 +162,9 @@ mod tests {
     fn an_avc_entry_carries_size_and_parameter_sets() {
         let format = VideoFormat::Avc { sps: vec![0x67, 66, 0xc0, 31, 9], pps: vec![0x68, 7], width: 640, height: 480 };
         let mut out = Vec::new();
-        format.put_entry(&mut out);
+        format.put_entry(AvcLabel::Avc1, &mut out);
         let (name, inside) = list(&out)[0];
-        assert_eq!(&name, b"avc3");
+        assert_eq!(&name, b"avc1");
         assert_eq!(inside[24..28], [0x02, 0x80, 0x01, 0xe0]);
         let (name, record) = list(&inside[78..])[0];
         assert_eq!(&name, b"avcC");
@@ -153,7 +181,7 @@ mod tests {
     #[test]
     fn vp8_and_opus_have_their_configuration_boxes() {
         let mut out = Vec::new();
-        VideoFormat::Vp8 { width: 320, height: 240 }.put_entry(&mut out);
+        VideoFormat::Vp8 { width: 320, height: 240 }.put_entry(AvcLabel::Avc1, &mut out);
         assert_eq!(list(&list(&out)[0].1[78..]), [(*b"vpcC", &[1, 0, 0, 0, 0, 0, 0x82, 2, 2, 2, 0, 0][..])]);
         let mut out = Vec::new();
         put_opus_entry(&mut out, 1);

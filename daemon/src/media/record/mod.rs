@@ -7,6 +7,7 @@
 mod boxes;
 mod format;
 mod fragment;
+mod index;
 mod movie;
 mod muxer;
 mod output;
@@ -134,7 +135,7 @@ impl Drop for Recording {
 /// The recording's thread.
 fn run(queue: &Queue, mut output: Output, progress: &Progress) -> Result<(), RecordError> {
     let Some((video, audio)) = queue.wait_for_tracks() else { return Ok(()) };
-    let mut muxer = Muxer::new(video, audio);
+    let mut muxer = Muxer::new(video, audio, output.is_amendable());
     let mut bytes = Vec::new();
     loop {
         let (result, last) = match queue.take() {
@@ -152,6 +153,9 @@ fn run(queue: &Queue, mut output: Output, progress: &Progress) -> Result<(), Rec
             let give_up = || queue.given_up(Monotonic::now(), LAST_WORDS);
             output.write(&bytes, give_up)?;
             bytes.clear();
+            for amendment in muxer.amendments() {
+                output.amend(amendment.at, &amendment.bytes)?;
+            }
             let millis = u64::try_from(muxer.duration().as_millis()).unwrap_or(u64::MAX);
             progress.millis.store(millis, Ordering::Relaxed);
             progress.size.store(output.written(), Ordering::Relaxed);

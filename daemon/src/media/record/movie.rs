@@ -1,9 +1,11 @@
 //! The beginning of a fragmented movie (ISO/IEC 14496-12): which tracks it has. What they hold follows in fragments.
 
+use std::time::Duration;
+
 use bytes::BufMut;
 
 use super::boxes::{put, put_full, put_zeros};
-use super::format::{AUDIO_RATE, VIDEO_RATE, VideoFormat, put_opus_entry};
+use super::format::{AUDIO_RATE, AvcLabel, VIDEO_RATE, VideoFormat, put_opus_entry};
 
 /// Number of the video track.
 pub(super) const VIDEO_TRACK: u32 = 1;
@@ -23,9 +25,28 @@ pub(super) struct Tracks {
     pub(super) audio: Option<u8>,
 }
 
-/// `ftyp` and `moov`.
-pub(super) fn header(tracks: &Tracks) -> Vec<u8> {
+/// `ftyp` and `moov`, and where in them what can be said only later has its place.
+#[derive(Debug)]
+pub(super) struct Header {
+    pub(super) bytes: Vec<u8>,
+    /// Where the four letters of an H.264 track's sample entry stand.
+    pub(super) label: Option<u64>,
+    /// Where the box of [`duration`] has room.
+    pub(super) duration: u64,
+}
+
+/// The box with the duration of the whole movie, `mehd`: as long as the `free` one that keeps its place.
+pub(super) fn duration(length: Duration) -> Vec<u8> {
+    let mut out = Vec::new();
+    let millis = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+    put_full(&mut out, b"mehd", 1, 0, |out| out.put_u64(millis));
+    out
+}
+
+/// The header of a movie.
+pub(super) fn header(tracks: &Tracks, label: AvcLabel) -> Header {
     let mut out = Vec::with_capacity(1024);
+    let (mut label_at, mut duration_at) = (None, 0);
     put(&mut out, b"ftyp", |out| {
         out.put_slice(b"iso6");
         out.put_u32(0);
@@ -44,12 +65,17 @@ pub(super) fn header(tracks: &Tracks) -> Vec<u8> {
             out.put_u32(AUDIO_TRACK + 1);
         });
         if let Some(format) = &tracks.video {
-            put_track(out, VIDEO_TRACK, Some(format.size()), VIDEO_RATE, |out| format.put_entry(out));
+            put_track(out, VIDEO_TRACK, Some(format.size()), VIDEO_RATE, |out| {
+                label_at = matches!(format, VideoFormat::Avc { .. }).then_some(out.len() as u64 + 4);
+                format.put_entry(label, out);
+            });
         }
         if let Some(channels) = tracks.audio {
             put_track(out, AUDIO_TRACK, None, AUDIO_RATE, |out| put_opus_entry(out, channels));
         }
         put(out, b"mvex", |out| {
+            duration_at = out.len() as u64;
+            put_full(out, b"free", 0, 0, |out| put_zeros(out, 8));
             let numbers = [tracks.video.as_ref().map(|_| VIDEO_TRACK), tracks.audio.map(|_| AUDIO_TRACK)];
             for track in numbers.into_iter().flatten() {
                 put_full(out, b"trex", 0, 0, |out| {
@@ -60,7 +86,7 @@ pub(super) fn header(tracks: &Tracks) -> Vec<u8> {
             }
         });
     });
-    out
+    Header { bytes: out, label: label_at, duration: duration_at }
 }
 
 /// A track; one with a size has pictures, one without has sound.
@@ -146,19 +172,23 @@ mod tests {
             (None, Some(2), vec!["mvhd", "trak", "mvex"]),
         ] {
             let tracks = Tracks { video, audio };
-            let bytes = header(&tracks);
+            let bytes = header(&tracks, AvcLabel::Avc1).bytes;
             assert_eq!(list(&bytes).len(), 2);
             let found: Vec<String> =
                 list(find(&bytes, "moov")).iter().map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect();
             assert_eq!(found, names);
-            assert_eq!(list(find(&bytes, "moov/mvex")).len(), names.len() - 2, "a trex each");
+            assert_eq!(
+                list(find(&bytes, "moov/mvex")).len(),
+                names.len() - 1,
+                "room for the duration, and a trex each"
+            );
         }
     }
 
     #[test]
     fn boxes_have_the_lengths_that_the_standard_gives() {
         let tracks = Tracks { video: Some(VideoFormat::Vp8 { width: 640, height: 480 }), audio: None };
-        let bytes = header(&tracks);
+        let bytes = header(&tracks, AvcLabel::Avc1).bytes;
         // Version and flags included, length and name not.
         for (path, length) in [
             ("moov/mvhd", 100),

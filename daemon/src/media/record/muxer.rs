@@ -2,12 +2,15 @@
 //!
 //! **A fragment is written every half second**, so that whatever ends a recording takes at most that much with it. Pictures
 //! and sound keep the moments at which they were captured: a gap stays a gap.
+//!
+//! What is known only later (whether the parameter sets change, how long it lasts) is amended in the header, where that can be.
 
 use std::time::Duration;
 
-use super::format::{AUDIO_RATE, VIDEO_RATE, VideoFormat};
+use super::format::{AUDIO_RATE, AvcLabel, VIDEO_RATE, VideoFormat};
 use super::fragment::{self, Run, fragment};
-use super::movie::{AUDIO_TRACK, Tracks, VIDEO_TRACK, header};
+use super::index::Index;
+use super::movie::{self, AUDIO_TRACK, Tracks, VIDEO_TRACK, header};
 use crate::clock::Monotonic;
 
 /// Length of a fragment.
@@ -49,6 +52,15 @@ impl Input {
     }
 }
 
+/// Bytes of the movie that become others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Amendment {
+    /// Where, from the movie's beginning.
+    pub(super) at: u64,
+    /// What stands there from now on.
+    pub(super) bytes: Vec<u8>,
+}
+
 /// The codec of the pictures changed: a track cannot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CodecChanged;
@@ -59,6 +71,8 @@ pub(super) struct Muxer {
     video: bool,
     /// Channels of the sound, if there is any.
     audio: Option<u8>,
+    /// Whether what was written can be amended.
+    amendable: bool,
     stage: Stage,
 }
 
@@ -80,6 +94,14 @@ struct Movie {
     format: Option<VideoFormat>,
     video: Option<Track>,
     audio: Option<Track>,
+    /// Bytes so far.
+    length: u64,
+    index: Index,
+    /// Where the header says `avc1`, as long as that is true.
+    label: Option<u64>,
+    /// Where the header has room for the duration.
+    duration: u64,
+    amendments: Vec<Amendment>,
 }
 
 #[derive(Debug)]
@@ -96,18 +118,15 @@ struct Track {
 
 impl Muxer {
     /// A movie that has these tracks, as far as they bring something.
-    pub(super) const fn new(video: bool, audio: Option<u8>) -> Self {
-        Self { video, audio, stage: Stage::Waiting { sound: Vec::new() } }
+    pub(super) const fn new(video: bool, audio: Option<u8>, amendable: bool) -> Self {
+        Self { video, audio, amendable, stage: Stage::Waiting { sound: Vec::new() } }
     }
 
     /// How much was recorded.
     pub(super) fn duration(&self) -> Duration {
         match &self.stage {
             Stage::Waiting { .. } => Duration::ZERO,
-            Stage::Writing(movie) => {
-                let lengths = [&movie.video, &movie.audio].into_iter().flatten().map(Track::length);
-                lengths.max().unwrap_or(Duration::ZERO)
-            }
+            Stage::Writing(movie) => movie.duration(),
         }
     }
 
@@ -132,8 +151,7 @@ impl Muxer {
                 }
             };
             let sound = std::mem::take(sound);
-            let movie = Movie::new(at, format, self.audio);
-            out.extend(header(&Tracks { video: movie.format.clone(), audio: self.audio }));
+            let movie = Movie::new(at, format, self.audio, self.amendable, out);
             self.stage = Stage::Writing(Box::new(movie));
             for earlier in sound {
                 self.push(earlier, out)?;
@@ -147,10 +165,21 @@ impl Muxer {
         Ok(())
     }
 
-    /// Appends what is left.
+    /// Appends what is left, and the index.
     pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
         if let Stage::Writing(movie) = &mut self.stage {
             movie.flush(true, out);
+            movie.index.put(out);
+            let duration = Amendment { at: movie.duration, bytes: movie::duration(movie.duration()) };
+            movie.amendments.push(duration);
+        }
+    }
+
+    /// What is to be amended, once all that was appended so far is written. Of no use where that cannot be.
+    pub(super) fn amendments(&mut self) -> Vec<Amendment> {
+        match &mut self.stage {
+            Stage::Waiting { .. } => Vec::new(),
+            Stage::Writing(movie) => std::mem::take(&mut movie.amendments),
         }
     }
 }
@@ -162,10 +191,39 @@ const fn time_of(input: &Input) -> Monotonic {
 }
 
 impl Movie {
-    fn new(begin: Monotonic, format: Option<VideoFormat>, audio: Option<u8>) -> Self {
+    /// Begins a movie: its header is appended to `out`.
+    fn new(
+        begin: Monotonic,
+        format: Option<VideoFormat>,
+        channels: Option<u8>,
+        amendable: bool,
+        out: &mut Vec<u8>,
+    ) -> Self {
+        // Where it could not be corrected, nothing is said that may turn out wrong.
+        let label = if amendable { AvcLabel::Avc1 } else { AvcLabel::Avc3 };
+        let header = header(&Tracks { video: format.clone(), audio: channels }, label);
+        out.extend(&header.bytes);
         let video = format.as_ref().map(|_| Track::new(VIDEO_TRACK, VIDEO_RATE));
-        let audio = audio.map(|_| Track::new(AUDIO_TRACK, AUDIO_RATE));
-        Self { begin, newest: begin, fragment: begin, sequence: 0, format, video, audio }
+        let audio = channels.map(|_| Track::new(AUDIO_TRACK, AUDIO_RATE));
+        Self {
+            begin,
+            newest: begin,
+            fragment: begin,
+            sequence: 0,
+            format,
+            video,
+            audio,
+            length: header.bytes.len() as u64,
+            index: Index::default(),
+            label: header.label.filter(|_| amendable),
+            duration: header.duration,
+            amendments: Vec::new(),
+        }
+    }
+
+    fn duration(&self) -> Duration {
+        let lengths = [&self.video, &self.audio].into_iter().flatten().map(Track::length);
+        lengths.max().unwrap_or(Duration::ZERO)
     }
 
     fn push(&mut self, input: Input) -> Result<(), CodecChanged> {
@@ -176,9 +234,14 @@ impl Movie {
                 let Some(track) = &mut self.video else { return Ok(()) };
                 let key = format.is_some();
                 if let (Some(format), Some(before)) = (format, &self.format)
-                    && !format.same_codec(before)
+                    && !format.same_sets(before)
                 {
-                    return Err(CodecChanged);
+                    if !format.same_codec(before) {
+                        return Err(CodecChanged);
+                    }
+                    if let Some(at) = self.label.take() {
+                        self.amendments.push(Amendment { at, bytes: AvcLabel::Avc3.letters().to_vec() });
+                    }
                 }
                 track.picture(since, data, key);
             }
@@ -203,7 +266,11 @@ impl Movie {
         self.fragment = self.newest;
         if !runs.is_empty() {
             self.sequence += 1;
-            out.extend(fragment(self.sequence, &runs));
+            let rate = |track| if track == VIDEO_TRACK { VIDEO_RATE } else { AUDIO_RATE };
+            self.index.note(self.length, &runs, rate);
+            let bytes = fragment(self.sequence, &runs);
+            self.length += bytes.len() as u64;
+            out.extend(bytes);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, OFlags, SeekFrom, fcntl_getfl, fcntl_setfl, fdatasync, fstat, ftruncate, seek};
-use rustix::io::{Errno, write};
+use rustix::io::{Errno, pwrite, write};
 
 use super::RecordError;
 
@@ -21,6 +21,8 @@ pub(super) struct Output {
     flags: Option<OFlags>,
     /// Bytes that were there before, of a file.
     before: Option<u64>,
+    /// Whether it is a file that everything is appended to, even what is written to another place (open(2), BUGS of pwrite(2)).
+    appends: bool,
     /// Bytes of whole fragments written.
     written: u64,
 }
@@ -47,7 +49,13 @@ impl Output {
         if !is_file {
             fcntl_setfl(&descriptor, flags | OFlags::NONBLOCK)?;
         }
-        Ok(Self { descriptor, flags: (!is_file).then_some(flags), before, written: 0 })
+        Ok(Self {
+            descriptor,
+            flags: (!is_file).then_some(flags),
+            before,
+            appends: flags.contains(OFlags::APPEND),
+            written: 0,
+        })
     }
 
     /// Bytes of whole fragments written.
@@ -99,6 +107,27 @@ impl Output {
         }
     }
 
+    /// Whether what was written can become something else.
+    pub(super) const fn is_amendable(&self) -> bool {
+        self.before.is_some() && !self.appends
+    }
+
+    /// Writes other bytes in place of those at `at`, counted from the first one that was written; nothing where that cannot be.
+    ///
+    /// # Errors
+    /// [`RecordError::Write`].
+    pub(super) fn amend(&self, at: u64, bytes: &[u8]) -> Result<(), RecordError> {
+        let Some(before) = self.before.filter(|_| !self.appends) else { return Ok(()) };
+        let written = pwrite(&self.descriptor, bytes, before + at).map_err(|errno| RecordError::Write(errno.into()))?;
+        if written < bytes.len() {
+            return Err(RecordError::Write(io::ErrorKind::WriteZero.into()));
+        }
+        match fdatasync(&self.descriptor) {
+            Ok(()) | Err(Errno::INVAL | Errno::NOTSUP) => Ok(()),
+            Err(errno) => Err(RecordError::Write(errno.into())),
+        }
+    }
+
     fn wait(&self) -> Result<(), Errno> {
         let time = Timespec::try_from(LOOK).map_err(|_| Errno::INVAL)?;
         match poll(&mut [PollFd::new(&self.descriptor, PollFlags::OUT)], Some(&time)) {
@@ -135,6 +164,25 @@ mod tests {
         std::io::Seek::rewind(&mut file).unwrap();
         file.read_to_string(&mut text).unwrap();
         assert_eq!(text, "before header fragment");
+        output.amend(1, b"EAD").unwrap();
+        output.write(b"!", || false).unwrap();
+        std::io::Seek::rewind(&mut file).unwrap();
+        text.clear();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "before hEADer fragment!");
+    }
+
+    #[test]
+    fn only_a_file_that_is_not_appended_to_can_be_amended() {
+        let (_reader, writer) = rustix::pipe::pipe().unwrap();
+        assert!(!Output::new(writer).unwrap().is_amendable());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let appended = std::fs::OpenOptions::new().append(true).open(file.path()).unwrap();
+        let mut output = Output::new(appended.into()).unwrap();
+        output.write(b"header", || false).unwrap();
+        assert!(!output.is_amendable());
+        output.amend(0, b"H").unwrap();
+        assert_eq!(std::fs::read(file.path()).unwrap(), b"header");
     }
 
     #[test]

@@ -40,7 +40,9 @@ fn a_movie_grows_while_it_is_recorded_and_ends_with_its_last_sink() {
     assert_eq!(progress.size, movie.len() as u64);
     let names: Vec<_> = list(&movie).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names[..2], [*b"ftyp", *b"moov"]);
-    assert!(names[2..].len() >= 8 && names[2..].chunks(2).all(|pair| *pair == [*b"moof", *b"mdat"]), "{names:?}");
+    let (index, fragments) = names[2..].split_last().unwrap();
+    assert_eq!(index, b"mfra");
+    assert!(fragments.len() >= 8 && fragments.chunks(2).all(|pair| *pair == [*b"moof", *b"mdat"]), "{names:?}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! Joins two network namespaces by an emulated link: a TUN device `eth0` in each, and this process between them.
+//! Joins two network namespaces by an emulated link: a TUN device in each, and this process between them.
 //!
 //! Prints `ready` on stdout when packets pass, and one JSON line with packet counts when its standard input ends.
-//! A line `cut` there loses every packet from then on, without either end being told, until a line `mend`; each is repeated
-//! on stdout when it is done. Needs root. It ends by SIGTERM too, without the counts.
+//! A line `cut` there loses every packet from then on, without either end being told, until a line `mend`; `loss PERCENT`
+//! changes the share that gets lost. Each is repeated on stdout when it is done. Needs root. It ends by SIGTERM too, without the counts.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -42,6 +42,9 @@ struct Arguments {
     /// The same seed loses the same packets.
     #[arg(long, default_value_t = 7)]
     seed: u64,
+    /// The device's name at both ends; only `eth0` is given a default route.
+    #[arg(long, default_value = "eth0")]
+    device: String,
     /// Run until SIGTERM instead of until standard input ends.
     #[arg(long)]
     detached: bool,
@@ -59,7 +62,7 @@ fn main() -> io::Result<()> {
         loss: arguments.loss_percent / 100.0,
         limit,
     };
-    let ends = [make_end(&arguments.left)?, make_end(&arguments.right)?];
+    let ends = [make_end(&arguments.left, &arguments.device)?, make_end(&arguments.right, &arguments.device)?];
     let mut directions = [Direction::new(conditions, arguments.seed), Direction::new(conditions, !arguments.seed)];
     println!("ready");
     carry(&ends, &mut directions, arguments.detached)?;
@@ -72,18 +75,18 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the device of one end, with its address and a default route.
-fn make_end(end: &str) -> io::Result<OwnedFd> {
+/// Makes the device of one end, with its address and, for the first one of a namespace, a default route.
+fn make_end(end: &str, name: &str) -> io::Result<OwnedFd> {
     let (namespace, address) =
         end.split_once('=').ok_or_else(|| io::Error::other(format!("{end}: not NAMESPACE=ADDRESS")))?;
-    let device = tun::open(namespace)?;
+    let device = tun::open(namespace, name)?;
     let subnet = format!("{address}/24");
-    for words in [
-        vec!["address", "add", &subnet, "dev", "eth0"],
-        vec!["link", "set", "eth0", "up"],
-        vec!["route", "add", "default", "dev", "eth0"],
-    ] {
-        let status = Command::new("ip").args(["-n", namespace]).args(&words).status()?;
+    let address = ["address", "add", &subnet, "dev", name];
+    let up = ["link", "set", name, "up"];
+    let route = ["route", "add", "default", "dev", name];
+    let commands: &[&[&str]] = if name == "eth0" { &[&address, &up, &route] } else { &[&address, &up] };
+    for words in commands {
+        let status = Command::new("ip").args(["-n", namespace]).args(*words).status()?;
         if !status.success() {
             return Err(io::Error::other(format!("ip -n {namespace} {}: {status}", words.join(" "))));
         }
@@ -122,13 +125,14 @@ fn carry(ends: &[OwnedFd; 2], directions: &mut [Direction; 2], detached: bool) -
             Err(error) => return Err(error.into()),
         }
         if watched == 3 && !ready[2].revents().is_empty() {
-            match command()?.as_deref() {
-                None => return Ok(()),
-                Some("cut") => cut = true,
-                Some("mend") => cut = false,
-                Some(other) => return Err(io::Error::other(format!("{other}: neither cut nor mend"))),
+            let Some(line) = command()? else { return Ok(()) };
+            match (line.as_str(), line.strip_prefix("loss ").map(str::parse::<f64>)) {
+                ("cut", _) => cut = true,
+                ("mend", _) => cut = false,
+                (_, Some(Ok(percent))) => directions.iter_mut().for_each(|d| d.set_loss(percent / 100.0)),
+                _ => return Err(io::Error::other(format!("{line}: neither cut, mend nor loss PERCENT"))),
             }
-            println!("{}", if cut { "cut" } else { "mend" });
+            println!("{line}");
         }
         for (from, direction) in directions.iter_mut().enumerate() {
             if ready[from].revents().is_empty() {
