@@ -5,6 +5,7 @@ mod settings;
 mod tests;
 mod view;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -23,15 +24,18 @@ Examples:
   zegoctl play desk-cam --view pipe:/tmp/desk.y4m
   zegoctl monitor --json";
 
+/// Where the options that every command has stand in its help: behind its own.
+const LAST: usize = 900;
+
 /// Control zegod, the daemon that puts this device into real-time audio and video rooms.
 #[derive(Debug, Parser)]
 #[command(name = "zegoctl", version, after_help = AFTER, max_term_width = 100, disable_help_subcommand = true)]
 pub struct Arguments {
     /// The bus: system, session or a D-Bus address.
-    #[arg(long, global = true, value_name = "BUS", default_value = "system")]
+    #[arg(long, global = true, value_name = "BUS", default_value = "system", display_order = LAST)]
     pub bus: BusChoice,
     /// Print JSON: one object, or one a line for streams of events.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = LAST)]
     pub json: bool,
     /// What to do.
     #[command(subcommand)]
@@ -156,8 +160,8 @@ pub enum Command {
     Mute(Mute),
     /// Set the volume of microphone, speaker, a stream or a device.
     Volume {
-        /// microphone (all that is published), speaker (all that is played), the id of a published or played stream, or
-        /// that of a device (its own control, up to 100).
+        /// microphone or mic (all that is published), speaker (all that is played), the id of a published or played
+        /// stream, or that of a device (its own control, up to 100).
         target: String,
         /// 0 (silent) to 200; 100 is as it comes.
         #[arg(value_parser = clap::value_parser!(i32).range(0..=200))]
@@ -285,22 +289,28 @@ pub struct Preview {
 
 /// `snapshot`.
 #[derive(Debug, Args)]
+#[command(override_usage = "zegoctl snapshot [OPTIONS] [STREAM] FILE")]
 pub struct Snapshot {
-    /// The stream, played or published here; the own camera when left out.
-    pub stream: Option<String>,
-    /// The file, .png, .jpg or .jpeg; - is standard output (PNG).
+    /// The file, .png, .jpg or .jpeg, or - for standard output (PNG). Before it the stream, played or published here; the own
+    /// camera when left out.
+    #[arg(value_name = "[STREAM] FILE", num_args = 1..=2, required_unless_present = "output")]
+    pub words: Vec<OsString>,
+    /// The same as FILE.
     #[arg(short, long, value_name = "FILE")]
-    pub output: PathBuf,
+    pub output: Option<PathBuf>,
 }
 
 /// `record`.
 #[derive(Debug, Args)]
+#[command(override_usage = "zegoctl record [OPTIONS] [STREAM] FILE")]
 pub struct Record {
-    /// The stream, played or published here; what is captured when left out.
-    pub stream: Option<String>,
-    /// The file, an MP4; - is standard output.
+    /// The file, an MP4, or - for standard output. Before it the stream, played or published here; what is captured when left
+    /// out.
+    #[arg(value_name = "[STREAM] FILE", num_args = 1..=2, required_unless_present = "output")]
+    pub words: Vec<OsString>,
+    /// The same as FILE, with any ending.
     #[arg(short, long, value_name = "FILE")]
-    pub output: PathBuf,
+    pub output: Option<PathBuf>,
     /// End after so long.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub seconds: Option<u64>,
@@ -324,9 +334,10 @@ pub enum Switch {
 /// `mute`.
 #[derive(Debug, Args)]
 pub struct Mute {
-    /// microphone, speaker, camera, or the id of a published or played stream, or of a device.
+    /// microphone (or mic), speaker, camera, or the id of a published or played stream, or of a device.
     pub target: String,
-    /// on or off.
+    /// on, or off to be heard or seen again.
+    #[arg(value_enum, default_value = "on", hide_possible_values = true)]
     pub state: Switch,
     /// Of a stream: its picture instead of its sound.
     #[arg(long)]

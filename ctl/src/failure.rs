@@ -77,7 +77,7 @@ impl Failure {
             Failure::ReaderGone | Failure::Told => return String::new(),
             Failure::Refused { name, code, message, hint } => (name.as_str(), *code, message, hint.as_deref()),
             Failure::Usage(message) => ("Usage", None, message, None),
-            Failure::NoDaemon(message) => ("NoDaemon", None, message, None),
+            Failure::NoDaemon(message) => ("NoDaemon", None, message, Some("`zegoctl doctor` says what to do.")),
         };
         if json {
             let key = code.and_then(error::lookup).map(|row| row.key);

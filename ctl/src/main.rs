@@ -6,6 +6,7 @@ mod arguments;
 mod bus;
 mod commands;
 mod doctor;
+mod examples;
 mod failure;
 mod output;
 mod table;
@@ -13,10 +14,11 @@ mod value;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 fn main() -> ExitCode {
-    let arguments = arguments::Arguments::parse();
+    let matches = examples::with_examples().get_matches();
+    let arguments = arguments::Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let json = arguments.json;
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -1,11 +1,11 @@
 //! `snapshot`, `record`: pictures and recordings into files of ours.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -22,17 +22,17 @@ use crate::value::{properties, text};
 
 /// Takes a picture of a stream, or of the own camera, into a file.
 pub async fn snapshot(daemon: &Daemon, options: Snapshot, output: Output) -> Result<(), Failure> {
-    let format = format_of(&options.output)?;
-    let stream = options.stream.unwrap_or_default();
+    let (stream, path) = stream_and_file(options.words, options.output)?;
+    let format = format_of(&path)?;
     let image = daemon.engine.take_snapshot(&stream, HashMap::from([("format", Variant::new(format))])).await?;
     let mut image = File::from(std::os::fd::OwnedFd::from(image));
-    let mut file = open(&options.output, false)?;
+    let mut file = open(&path, false)?;
     let size = io::copy(&mut image, &mut file).and_then(|size| file.flush().map(|()| size));
-    let size = size.map_err(|error| unwritten(&options.output, &error))?;
-    if is_standard_output(&options.output) {
+    let size = size.map_err(|error| unwritten(&path, &error))?;
+    if is_standard_output(&path) {
         return Ok(());
     }
-    let path = options.output.display().to_string();
+    let path = path.display().to_string();
     output.answer(&json!({"stream_id": stream, "file": path, "format": format, "size": size}), || {
         format!("The picture is in {path}: {size} bytes.")
     })
@@ -40,9 +40,13 @@ pub async fn snapshot(daemon: &Daemon, options: Snapshot, output: Output) -> Res
 
 /// Records a stream, or what is captured, into a file, until Ctrl-C or for some seconds.
 pub async fn record(daemon: &Daemon, options: Record, output: Output) -> Result<(), Failure> {
-    let stream = options.stream.unwrap_or_default();
+    let named = options.output.is_some();
+    let (stream, path) = stream_and_file(options.words, options.output)?;
+    if !named {
+        check_movie(&path)?;
+    }
     let mut updates = daemon.engine.receive_recording_state_update().await?;
-    let file = open(&options.output, true)?;
+    let file = open(&path, true)?;
     let mut wishes = HashMap::new();
     if options.audio_only {
         wishes.insert("video", Variant::new(false));
@@ -52,7 +56,7 @@ pub async fn record(daemon: &Daemon, options: Record, output: Output) -> Result<
     }
     daemon.engine.start_recording(&stream, Fd::from(file.as_fd()), wishes).await?;
     let whose = if stream.is_empty() { "what is captured".to_string() } else { format!("stream {stream}") };
-    output.remark(&format!("Recording {whose} to {}; Ctrl-C ends it.", options.output.display()));
+    output.remark(&format!("Recording {whose} to {}; Ctrl-C ends it.", path.display()));
     // The last news of it: code and what was recorded.
     let news = async {
         while let Some(update) = updates.next().await {
@@ -92,11 +96,11 @@ pub async fn record(daemon: &Daemon, options: Record, output: Output) -> Result<
     if code != 0 {
         return Err(Failure::refused(code, &message));
     }
-    if is_standard_output(&options.output) {
-        output.remark(&done.line(&options.output));
+    if is_standard_output(&path) {
+        output.remark(&done.line(&path));
         return Ok(());
     }
-    output.answer(&done.json(&stream, &options.output), || done.line(&options.output))
+    output.answer(&done.json(&stream, &path), || done.line(&path))
 }
 
 /// A recording that is complete.
@@ -118,6 +122,32 @@ impl Done {
     }
 }
 
+/// Which stream (the empty one is what is captured) and which file: `[STREAM] FILE`, or `[STREAM] --output FILE`.
+fn stream_and_file(words: Vec<OsString>, output: Option<PathBuf>) -> Result<(String, PathBuf), Failure> {
+    let mut words = words.into_iter();
+    let (stream, file) = match (words.next(), words.next(), output) {
+        (stream, None, Some(file)) => (stream, file),
+        (Some(file), None, None) => (None, file.into()),
+        (Some(stream), Some(file), None) => (Some(stream), file.into()),
+        _ => return Err(Failure::Usage("give one stream and one file; --output is a file already".to_string())),
+    };
+    let stream = stream.unwrap_or_default().into_string();
+    let stream = stream.map_err(|id| Failure::Usage(format!("{}: no stream's id", id.display())))?;
+    Ok((stream, file))
+}
+
+/// Whether a word can be meant as a recording's file: a forgotten file's name would make a file of the stream's.
+fn check_movie(path: &Path) -> Result<(), Failure> {
+    let is_movie = path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("mp4"));
+    if is_movie || is_standard_output(path) || path.exists() && !path.is_file() {
+        return Ok(());
+    }
+    let name = path.display();
+    Err(Failure::Usage(format!(
+        "{name}: a recording's file ends in .mp4; `zegoctl record {name} FILE.mp4` records a stream, --output takes any name"
+    )))
+}
+
 /// The image format that a file's name asks for.
 fn format_of(path: &Path) -> Result<&'static str, Failure> {
     let suffix = path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase);
@@ -125,7 +155,10 @@ fn format_of(path: &Path) -> Result<&'static str, Failure> {
         Some("png") => Ok("png"),
         Some("jpg" | "jpeg") => Ok("jpeg"),
         _ if is_standard_output(path) => Ok("png"),
-        _ => Err(Failure::Usage(format!("{}: a picture's file ends in .png, .jpg or .jpeg", path.display()))),
+        _ => Err(Failure::Usage(format!(
+            "{0}: a picture's file ends in .png, .jpg or .jpeg; `zegoctl snapshot {0} FILE.png` takes a stream's",
+            path.display()
+        ))),
     }
 }
 
@@ -167,6 +200,29 @@ mod tests {
         assert_eq!(format("-"), Some("png"));
         assert_eq!(format_of(Path::new("x.bmp")).unwrap_err().status(), 2);
         assert_eq!(format_of(Path::new("png")).unwrap_err().status(), 2);
+    }
+
+    #[test]
+    fn the_last_word_is_the_file_unless_an_option_is() {
+        let found = |words: &[&str], output: Option<&str>| {
+            let words = words.iter().map(OsString::from).collect();
+            stream_and_file(words, output.map(PathBuf::from))
+                .ok()
+                .map(|(stream, file)| format!("{stream}>{}", file.display()))
+        };
+        assert_eq!(found(&["a.png"], None).as_deref(), Some(">a.png"));
+        assert_eq!(found(&["desk", "a.png"], None).as_deref(), Some("desk>a.png"));
+        assert_eq!(found(&["desk"], Some("a.png")).as_deref(), Some("desk>a.png"));
+        assert_eq!(found(&[], Some("a.png")).as_deref(), Some(">a.png"));
+        assert_eq!(found(&["desk", "b.png"], Some("a.png")), None);
+    }
+
+    #[test]
+    fn a_stream_s_id_is_not_taken_for_a_recording_s_file() {
+        assert!(check_movie(Path::new("a.MP4")).is_ok() && check_movie(Path::new("-")).is_ok());
+        let failure = check_movie(Path::new("desk")).unwrap_err();
+        assert_eq!(failure.status(), 2);
+        assert!(failure.text(false).contains("zegoctl record desk FILE.mp4"));
     }
 
     #[test]

@@ -22,7 +22,7 @@ enum Target<'a> {
 impl Target<'_> {
     fn find<'a>(name: &str, objects: &'a Objects) -> Result<Target<'a>, Failure> {
         match name {
-            "microphone" => return Ok(Target::Microphone),
+            "microphone" | "mic" => return Ok(Target::Microphone),
             "speaker" => return Ok(Target::Speaker),
             "camera" => return Ok(Target::Camera),
             _ => {}
