@@ -38,7 +38,9 @@ unit: build ## the crates' own tests
 
 system: build $(STAMPS)/packages-run $(STAMPS)/packages-test $(STAMPS)/venv livekit-server ## the tests across real processes (tests/)
 	@echo "== Testing the whole system"
-	@$(PYTHON) -m pytest tests
+	@$(PYTHON) -m pytest tests -m "not waits"
+	@echo "== Testing the whole system: what waits most of its time"
+	@$(PYTHON) -m pytest tests -m waits -n 3
 
 livekit-server:
 	@$(SETUP)/livekit-server

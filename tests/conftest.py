@@ -28,19 +28,23 @@ from rig.servers import SERVERS  # noqa: E402
 from rig.stage import Stage  # noqa: E402
 
 _STAGE = pytest.StashKey[Stage]()
-_MEASURED = pytest.StashKey[list[str]]()
+MEASURED = "measured"
+"""What a report's measurements are kept under."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "root: makes network namespaces, so it needs root")
     config.addinivalue_line("markers", "any_server: runs on the hub, and again on LiveKit's own server")
-    config.stash[_MEASURED] = []
+    config.addinivalue_line("markers", "waits: waits most of its time, so several of these may run at once")
     # Ended by a time limit, it cleans up as it does after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    lines = terminalreporter.config.stash[_MEASURED]
+    # Reports come from whichever process ran the test.
+    ended = [report for reports in terminalreporter.stats.values() for report in reports]
+    ended = [report for report in ended if getattr(report, "when", "") == "teardown"]
+    lines = [f"{r.nodeid.rsplit('::')[-1]}: {text}" for r in ended for name, text in r.user_properties if name == MEASURED]
     if lines:
         terminalreporter.section("measured")
         for line in lines:
@@ -92,8 +96,7 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
 @pytest.fixture
 def measured(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Notes a measurement; all of them are printed at the end of the run."""
-    lines = request.config.stash[_MEASURED]
-    return lambda text: lines.append(f"{request.node.name}: {text}")
+    return lambda text: request.node.user_properties.append((MEASURED, text))
 
 
 @pytest.fixture(scope="session")
