@@ -223,6 +223,17 @@ mod tests {
     }
 
     #[test]
+    fn the_offer_of_a_javascript_client_does_not_tell_what_it_sends() {
+        use proto::client_info::Sdk;
+        for (sdk, by_offer) in [(Sdk::Js, false), (Sdk::Python, true), (Sdk::Rust, true)] {
+            let client_info = Some(proto::ClientInfo { sdk: sdk as i32, ..Default::default() });
+            let join_request = pack(&proto::JoinRequest { client_info, ..join() }, false);
+            let wishes = Parameters { join_request, ..Default::default() }.one_connection().expect("good");
+            assert_eq!(wishes.stereo_by_offer, by_offer, "{sdk:?}");
+        }
+    }
+
+    #[test]
     fn what_is_no_join_request_is_an_error() {
         let read = |text: &str| Parameters { join_request: text.into(), ..Default::default() }.one_connection();
         assert_eq!(read(""), Err(QueryError::Missing));
