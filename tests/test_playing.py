@@ -278,6 +278,7 @@ def test_a_player_is_muted_before_its_stream_is_there(hub, device):
     assert not desk.signals("PlayerStateUpdate", mark)
 
 
+@pytest.mark.any_server
 def test_a_muted_publisher_is_no_break(hub, device):
     """Pictures that are not sent do not freeze: no media event, no break in the quality; and no size that did not change."""
     door, desk = two_in_a_room(device)
