@@ -16,6 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use network::tcp::Proxy;
 use tokio::sync::mpsc::unbounded_channel;
+use zego_protocol::state::ZegoRemoteDeviceState;
 use zego_protocol::token::{TokenRequest, generate_livekit};
 use zegod::audio::Channels;
 use zegod::clock::Monotonic;
@@ -348,9 +349,9 @@ async fn a_call(server: &Server) {
     counted(&answer_seen, 50).await;
     assert!(!door.words().contains(&"media desk-1 audio".to_owned()), "only what was asked for");
 
-    door.session.mute("door-1", MediaKind::Audio, true).await;
+    door.session.show_device("door-1", MediaKind::Audio, ZegoRemoteDeviceState::Mute);
     desk.wait("~door-1@door:aV").await;
-    door.session.mute("door-1", MediaKind::Audio, false).await;
+    door.session.show_device("door-1", MediaKind::Audio, ZegoRemoteDeviceState::Open);
     door.session.send_data(message("zego.broadcast", "hello", true, &[])).await.unwrap();
     desk.wait("data door zego.broadcast hello true").await;
     desk.session.send_data(message("zego.barrage", "hi", false, &["door"])).await.unwrap();

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use zego_protocol::state::ZegoRemoteDeviceState;
+
 use super::devices::{DeviceTable, is};
 use super::error::EngineError;
 use crate::audio::Channels;
@@ -20,17 +22,17 @@ pub(super) type FailureReport = Arc<dyn Fn(DeviceSource, EngineError) + Send + S
 
 /// Which source an open device has now, and that it is in use for as long as this lives.
 struct Use {
-    /// Which device, and whether it is held: not after it failed, and not while a telephone call has it.
-    state: Mutex<(DeviceSource, bool)>,
+    /// Which device, and how it is. It is held while it is open: not after it failed, and not while a telephone call has it.
+    state: Mutex<(DeviceSource, ZegoRemoteDeviceState)>,
     table: Arc<DeviceTable>,
 }
 
 impl Use {
-    fn new(source: DeviceSource, held: bool, table: Arc<DeviceTable>) -> Self {
-        if held {
+    fn new(source: DeviceSource, state: ZegoRemoteDeviceState, table: Arc<DeviceTable>) -> Self {
+        if state == ZegoRemoteDeviceState::Open {
             table.set_in_use(&source, true);
         }
-        Self { state: Mutex::new((source, held)), table }
+        Self { state: Mutex::new((source, state)), table }
     }
 
     fn source(&self) -> DeviceSource {
@@ -38,30 +40,32 @@ impl Use {
     }
 
     fn change(&self, source: DeviceSource) {
-        let held = std::mem::replace(&mut *self.lock(), (source.clone(), false));
-        if held.1 {
-            self.table.set_in_use(&held.0, false);
-            self.hold(true);
-        }
-    }
-
-    /// Takes note that the device was opened again, or left to somebody else.
-    fn hold(&self, held: bool) {
         let mut state = self.lock();
-        if state.1 != held {
-            state.1 = held;
-            self.table.set_in_use(&state.0, held);
+        if state.1 == ZegoRemoteDeviceState::Open {
+            self.table.set_in_use(&state.0, false);
+            self.table.set_in_use(&source, true);
+        }
+        state.0 = source;
+    }
+
+    /// Takes note that the device was opened again, failed, or was left to somebody else.
+    fn set(&self, state: ZegoRemoteDeviceState) {
+        let mut now = self.lock();
+        let before = std::mem::replace(&mut now.1, state);
+        let held = state == ZegoRemoteDeviceState::Open;
+        if held != (before == ZegoRemoteDeviceState::Open) {
+            self.table.set_in_use(&now.0, held);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, (DeviceSource, bool)> {
+    fn lock(&self) -> MutexGuard<'_, (DeviceSource, ZegoRemoteDeviceState)> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Use {
     fn drop(&mut self) {
-        self.hold(false);
+        self.set(ZegoRemoteDeviceState::Disable);
     }
 }
 
@@ -85,6 +89,11 @@ impl<C: Send + 'static> Open<C> {
     /// Which device it is.
     pub(super) fn source(&self) -> DeviceSource {
         self.used.source()
+    }
+
+    /// How it is, as others are told.
+    pub(super) fn state(&self) -> ZegoRemoteDeviceState {
+        self.used.lock().1
     }
 }
 
@@ -128,6 +137,23 @@ struct Microphones {
     suspended: bool,
 }
 
+impl Microphones {
+    /// The state of one that works.
+    const fn state(&self) -> ZegoRemoteDeviceState {
+        if self.suspended { ZegoRemoteDeviceState::Interruption } else { ZegoRemoteDeviceState::Open }
+    }
+}
+
+/// The state of a device that does not work for this reason, as others are told.
+const fn state_of(error: &EngineError) -> ZegoRemoteDeviceState {
+    match error.code {
+        1_006_002 | 1_006_006 => ZegoRemoteDeviceState::Unplugged,
+        1_006_003 => ZegoRemoteDeviceState::NoAuthorization,
+        1_006_005 => ZegoRemoteDeviceState::InUseByOther,
+        _ => ZegoRemoteDeviceState::GenericError,
+    }
+}
+
 impl Captures {
     /// Nothing is open.
     pub(super) fn new(table: Arc<DeviceTable>, audience: Audience, report: FailureReport) -> Arc<Self> {
@@ -156,7 +182,7 @@ impl Captures {
         if let Some(camera) = find(&mut open, &wanted) {
             return Ok(camera);
         }
-        let used = Arc::new(Use::new(wanted, true, self.table.clone()));
+        let used = Arc::new(Use::new(wanted, ZegoRemoteDeviceState::Open, self.table.clone()));
         let events = self.events(&used);
         let capture = blocking(move || CameraCapture::start(&source, wish, events)).await?;
         let camera = Open::new(capture, used);
@@ -183,7 +209,7 @@ impl Captures {
         if camera.source() == wanted {
             // After a failure this is the way to try it again.
             blocking(move || capture.set_enabled(true)).await?;
-            camera.used.hold(true);
+            camera.used.set(ZegoRemoteDeviceState::Open);
             return Ok(None);
         }
         if !is_alone || find(&mut open, &wanted).is_some() {
@@ -192,7 +218,7 @@ impl Captures {
         }
         blocking(move || capture.switch(&source, wish)).await?;
         camera.used.change(wanted);
-        camera.used.hold(true);
+        camera.used.set(ZegoRemoteDeviceState::Open);
         Ok(None)
     }
 
@@ -214,7 +240,7 @@ impl Captures {
             return Ok(microphone);
         }
         let gain = self.table.gain(&wanted);
-        let used = Arc::new(Use::new(wanted, !microphones.suspended, self.table.clone()));
+        let used = Arc::new(Use::new(wanted, microphones.state(), self.table.clone()));
         let events = self.events(&used);
         let meter = SoundMeter::new(&self.audience);
         let shown = meter.clone();
@@ -234,7 +260,7 @@ impl Captures {
         let capture = microphone.capture().clone();
         let widened = blocking(move || capture.widen()).await;
         if let Err(error) = &widened {
-            microphone.used.hold(false);
+            microphone.used.set(state_of(error));
             (self.report)(microphone.source(), error.clone());
         }
         widened
@@ -256,7 +282,7 @@ impl Captures {
         let capture = microphone.capture().clone();
         if microphone.source() == wanted {
             blocking(move || capture.resume()).await?;
-            microphone.used.hold(!microphones.suspended);
+            microphone.used.set(microphones.state());
             return Ok(None);
         }
         if !is_alone || find(&mut microphones.open, &wanted).is_some() {
@@ -266,7 +292,7 @@ impl Captures {
         let gain = self.table.gain(&wanted);
         blocking(move || capture.switch(&source).map(|()| capture.set_gain(gain))).await?;
         microphone.used.change(wanted);
-        microphone.used.hold(!microphones.suspended);
+        microphone.used.set(microphones.state());
         Ok(None)
     }
 
@@ -282,6 +308,10 @@ impl Captures {
         }
         drop(cameras);
         let mut microphones = self.microphones.lock().await;
+        if microphones.suspended {
+            // After the telephone call they are tried again anyway.
+            return;
+        }
         for microphone in alive(&mut microphones.open) {
             let capture = microphone.capture().clone();
             if !capture.is_running() && is_back(&microphone.source()) {
@@ -299,7 +329,7 @@ impl Captures {
             let capture = microphone.capture().clone();
             let done = blocking(move || capture.set_suspended(suspended)).await;
             if suspended {
-                microphone.used.hold(false);
+                microphone.used.set(microphones.state());
             } else {
                 self.tell(&microphone.used, done);
             }
@@ -317,11 +347,16 @@ impl Captures {
     fn tell(&self, used: &Use, outcome: Result<(), EngineError>) {
         match outcome {
             Ok(()) => {
-                used.hold(true);
+                used.set(ZegoRemoteDeviceState::Open);
                 log::info!("{} is used again", used.source());
             }
-            Err(error) if error.code == 1_006_002 || error.code == 1_006_006 => log::debug!("{error}"),
-            Err(error) => (self.report)(used.source(), error),
+            Err(error) => {
+                used.set(state_of(&error));
+                match error.code {
+                    1_006_002 | 1_006_006 => log::debug!("{error}"),
+                    _ => (self.report)(used.source(), error),
+                }
+            }
         }
     }
 
@@ -342,8 +377,9 @@ impl Captures {
         let used = Arc::downgrade(used);
         Arc::new(move |event| {
             if let (MediaEvent::DeviceFailed(error), Some(used)) = (event, used.upgrade()) {
-                used.hold(false);
-                report(used.source(), EngineError::from(&error));
+                let error = EngineError::from(&error);
+                used.set(state_of(&error));
+                report(used.source(), error);
             }
         })
     }
@@ -368,4 +404,24 @@ fn alive<C: Send + 'static>(open: &mut Vec<Weak<Open<C>>>) -> Vec<Arc<Open<C>>> 
 /// The one that is open with this source.
 fn find<C: Send + 'static>(open: &mut Vec<Weak<Open<C>>>, source: &DeviceSource) -> Option<Arc<Open<C>>> {
     alive(open).into_iter().find(|device| device.source() == *source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_see_why_a_device_failed() {
+        use ZegoRemoteDeviceState as State;
+        let table = [
+            (1_006_001, State::GenericError),
+            (1_006_002, State::Unplugged),
+            (1_006_003, State::NoAuthorization),
+            (1_006_005, State::InUseByOther),
+            (1_006_006, State::Unplugged),
+        ];
+        for (code, state) in table {
+            assert_eq!(state_of(&EngineError::new(code, "")), state, "{code}");
+        }
+    }
 }

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use super::channel::ChannelInput;
 use super::core::Core;
 use super::devices::is;
 use super::error::EngineError;
 use super::event::EngineEvent;
 use super::handle::{Engine, Task};
-use crate::devices::registry::{DeviceInfo, DeviceSource};
+use crate::devices::registry::{DeviceInfo, DeviceKind, DeviceSource};
 use crate::devices::watch::{Changes, DeviceWatch};
 
 /// The code of a device that went away while it was used.
@@ -23,6 +24,7 @@ impl Core {
         if is_gone {
             self.table.set_unplugged(source);
         }
+        self.tell_channels(false, false);
         let (table, tasks) = (self.table.clone(), self.tasks.clone());
         tokio::task::spawn_blocking(move || {
             let came = table.refresh();
@@ -43,8 +45,21 @@ impl Core {
                 playback.resume();
             }
         }
-        let captures = self.captures.clone();
-        tokio::spawn(async move { captures.take_up(&came).await });
+        let (captures, tasks) = (self.captures.clone(), self.tasks.clone());
+        tokio::spawn(async move {
+            captures.take_up(&came).await;
+            let [camera, microphone] =
+                [DeviceKind::Camera, DeviceKind::Microphone].map(|kind| came.iter().any(|device| device.kind == kind));
+            let task: Task = Box::new(move |core| core.tell_channels(camera, microphone));
+            let _ = tasks.send(task);
+        });
+    }
+
+    /// Tells the channels that devices failed or work again, and whether a camera or a microphone came.
+    pub(super) fn tell_channels(&self, camera: bool, microphone: bool) {
+        for entry in self.channels.values() {
+            entry.channel.tell(ChannelInput::Devices { camera, microphone });
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::core::Core;
 use super::error::EngineError;
-use super::handle::Engine;
+use super::handle::{Engine, Task};
 
 impl Core {
     fn set_call_active(&mut self, active: bool) {
@@ -13,8 +13,12 @@ impl Core {
         if let Some(playback) = &self.playback {
             playback.set_suspended(active);
         }
-        let captures = self.captures.clone();
-        tokio::spawn(async move { captures.suspend_microphones(active).await });
+        let (captures, tasks) = (self.captures.clone(), self.tasks.clone());
+        tokio::spawn(async move {
+            captures.suspend_microphones(active).await;
+            let task: Task = Box::new(|core| core.tell_channels(false, false));
+            let _ = tasks.send(task);
+        });
         self.change_info(|info| info.call_active = active);
     }
 }

@@ -174,11 +174,20 @@ impl Core {
                 return;
             }
         };
+        let (changed, outcome) = oneshot::channel();
         match source {
-            DeviceSource::Camera(source) => entry.channel.tell(ChannelInput::UseCamera(source, reply)),
-            DeviceSource::Microphone(source) => entry.channel.tell(ChannelInput::UseMicrophone(source, reply)),
-            DeviceSource::Speaker(sink) => self.use_speaker(sink, reply),
+            DeviceSource::Camera(source) => entry.channel.tell(ChannelInput::UseCamera(source, changed)),
+            DeviceSource::Microphone(source) => entry.channel.tell(ChannelInput::UseMicrophone(source, changed)),
+            DeviceSource::Speaker(sink) => return self.use_speaker(sink, reply),
         }
+        let tasks = self.tasks.clone();
+        tokio::spawn(async move {
+            let Ok(outcome) = outcome.await else { return };
+            // A device that failed may work again: for every channel that has it.
+            let task: Task = Box::new(|core| core.tell_channels(false, false));
+            let _ = tasks.send(task);
+            let _ = reply.send(outcome);
+        });
     }
 }
 

@@ -1,10 +1,12 @@
 //! How a room is joined: turns the wire's messages into the engine's words.
 
+mod device_state;
 mod error;
 mod extra_info;
 mod livekit;
 pub mod room;
 
+pub use device_state::seen as seen_device_state;
 pub use error::{DisconnectReason, SignalError};
 pub use extra_info::RoomExtraInfo;
 pub use livekit::{DataMessage, JoinOptions, Joined, Membership, Publication, PublishRequest, Session, SessionEvent};

@@ -6,8 +6,9 @@
 use std::collections::{HashMap, HashSet};
 
 use livekit_protocol as proto;
-use zego_protocol::state::StreamDeleteReason;
+use zego_protocol::state::{StreamDeleteReason, ZegoRemoteDeviceState};
 
+use super::device_state;
 use crate::rtc::MediaKind;
 
 /// Prefix of the participant attribute that holds a stream's extra information.
@@ -42,6 +43,10 @@ pub struct RemoteStream {
     pub audio_muted: bool,
     /// The publisher muted the video track.
     pub video_muted: bool,
+    /// Why the audio track is muted, as far as the publisher says.
+    pub audio_reason: Option<ZegoRemoteDeviceState>,
+    /// Why the video track is muted, as far as the publisher says.
+    pub video_reason: Option<ZegoRemoteDeviceState>,
     /// Width and height of the video in pixels as the publisher announced them, 0 if unknown.
     pub size: (u32, u32),
 }
@@ -210,14 +215,18 @@ impl Room {
                 }
             };
             let stream = &mut streams[index];
+            let why = || device_state::reason(&person.attributes, track.kind, &track.stream_id);
+            let reason = info.muted.then(why).flatten();
             match track.kind {
                 MediaKind::Audio if !stream.has_audio => {
                     stream.has_audio = true;
                     stream.audio_muted = info.muted;
+                    stream.audio_reason = reason;
                 }
                 MediaKind::Video if !stream.has_video => {
                     stream.has_video = true;
                     stream.video_muted = info.muted;
+                    stream.video_reason = reason;
                     stream.size = (info.width, info.height);
                 }
                 _ => {}

@@ -120,6 +120,8 @@ pub(in crate::engine) enum ChannelInput {
     Media(u64, MediaEvent),
     /// EnableCamera.
     EnableCamera(bool, Reply<()>),
+    /// Devices came, or those that are open changed: whether a camera came, whether a microphone did.
+    Devices { camera: bool, microphone: bool },
     /// UseDevice with a camera.
     UseCamera(CameraSource, Reply<()>),
     /// Changing the camera ended; another lease if the old one stays with others.

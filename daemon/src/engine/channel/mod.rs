@@ -1,5 +1,6 @@
 //! One publish channel: a task that has a camera and a microphone, shows the preview and publishes.
 
+mod hotplug;
 mod inputs;
 mod preview;
 mod publishing;

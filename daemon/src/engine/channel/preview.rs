@@ -182,6 +182,7 @@ impl ChannelTask {
                 } else {
                     let _ = reply.send(Ok(()));
                 }
+                self.want_what_lacks(true, false);
                 self.update_devices();
             }
         }
@@ -227,6 +228,7 @@ impl ChannelTask {
             Slot::Opening(_) | Slot::Closed => {
                 self.microphone_source = source;
                 self.microphone = Slot::Closed;
+                self.want_what_lacks(false, true);
                 self.update_devices();
                 let _ = reply.send(Ok(()));
             }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use zego_protocol::state::ZegoPublisherState as State;
+use zego_protocol::state::{ZegoPublisherState as State, ZegoRemoteDeviceState as DeviceState};
 
 use super::inputs::{ChannelInput, PublishJob, Reply, Want};
 use super::state::{Input, Phase};
@@ -31,8 +31,8 @@ pub(super) struct Publisher {
     pub(super) audio_muted: bool,
     pub(super) video_muted: bool,
     pub(super) capture_volume: i32,
-    /// The mutes that the others were told of: sound, pictures.
-    pub(super) told_mutes: (bool, bool),
+    /// What the others see of microphone and camera.
+    pub(super) shown: (DeviceState, DeviceState),
     pub(super) first_frames: HashSet<FirstFrame>,
     pub(super) reading: Option<PublishReading>,
     outcome: Option<Reply<State>>,
@@ -45,6 +45,10 @@ pub(super) struct Job {
     pub(super) room: crate::engine::room::Room,
     pub(super) audio: Want,
     pub(super) video: Want,
+    /// There was no camera for it so far, and it is to have one when one comes.
+    pub(super) lacks_camera: bool,
+    /// The same with a microphone.
+    pub(super) lacks_microphone: bool,
     pub(super) extra_info: String,
 }
 
@@ -91,7 +95,7 @@ impl ChannelTask {
         room.tell(RoomInput::Follow(Follower { id: serial_of(self.number, serial), stream_id: None, tell }));
         self.publisher = Some(Publisher {
             serial,
-            job: Job { stream_id, room, audio, video, extra_info },
+            job: Job { stream_id, room, audio, video, lacks_camera: false, lacks_microphone: false, extra_info },
             info,
             phase: Phase::Requesting,
             session: None,
@@ -102,7 +106,7 @@ impl ChannelTask {
             audio_muted: false,
             video_muted: false,
             capture_volume: 100,
-            told_mutes: (false, false),
+            shown: (DeviceState::Open, DeviceState::Open),
             first_frames: HashSet::new(),
             reading: None,
             outcome: Some(outcome),
@@ -135,9 +139,13 @@ impl ChannelTask {
         let Some(publisher) = &mut self.publisher else { return };
         match publisher.job.video {
             Want::No => {}
-            Want::IfThere if is_auto && error.code == 1_006_002 && publisher.job.audio != Want::No => {
+            Want::IfThere
+                if publisher.job.lacks_camera
+                    || (is_auto && error.code == 1_006_002 && publisher.job.audio != Want::No) =>
+            {
                 log::info!("stream '{}' has no pictures: {error}", publisher.job.stream_id);
                 publisher.job.video = Want::No;
+                publisher.job.lacks_camera = true;
             }
             Want::IfThere | Want::Must => self.refuse(error),
         }
@@ -149,9 +157,13 @@ impl ChannelTask {
         let Some(publisher) = &mut self.publisher else { return };
         match publisher.job.audio {
             Want::No => {}
-            Want::IfThere if is_auto && error.code == 1_006_002 && publisher.job.video != Want::No => {
+            Want::IfThere
+                if publisher.job.lacks_microphone
+                    || (is_auto && error.code == 1_006_002 && publisher.job.video != Want::No) =>
+            {
                 log::info!("stream '{}' has no sound: {error}", publisher.job.stream_id);
                 publisher.job.audio = Want::No;
+                publisher.job.lacks_microphone = true;
             }
             Want::IfThere | Want::Must => self.refuse(error),
         }
@@ -193,6 +205,21 @@ impl ChannelTask {
             Ok(publication) => publisher.publication = Some(publication),
             // The room tries again, and tells when it is back.
             Err(SignalError::Ended | SignalError::Unreachable { .. }) => return,
+            Err(error) if publisher.publication.is_some() => {
+                // What came later: the stream goes on as it was.
+                log::warn!("stream '{}' does not get another track: {error}", publisher.job.stream_id);
+                for (kind, want) in
+                    [(MediaKind::Audio, &mut publisher.job.audio), (MediaKind::Video, &mut publisher.job.video)]
+                {
+                    let is_there = publisher.publication.as_ref().is_some_and(|publication| match kind {
+                        MediaKind::Audio => publication.audio.is_some(),
+                        MediaKind::Video => publication.video.is_some(),
+                    });
+                    if !is_there {
+                        *want = Want::No;
+                    }
+                }
+            }
             Err(error) => {
                 let what = format!("Stream '{}'", publisher.job.stream_id);
                 self.refuse(EngineError::from_signal(&error, &what, 1_003_021));
@@ -200,6 +227,7 @@ impl ChannelTask {
             }
         }
         self.advance();
+        self.tell_info(|_| {});
     }
 
     /// Does whatever can be done next on the way to publishing.
@@ -222,6 +250,7 @@ impl ChannelTask {
             }
             return;
         }
+        self.announce_what_came();
         self.start_senders();
         self.update_recording();
         self.apply_mutes();
@@ -233,8 +262,28 @@ impl ChannelTask {
         }
     }
 
+    /// Publishes a track for a device that came after the stream was published.
+    fn announce_what_came(&mut self) {
+        let (camera, microphone) = (self.camera.open().is_some(), self.microphone.open().is_some());
+        let Some(publisher) = &mut self.publisher else { return };
+        let audio = microphone && publisher.job.audio != Want::No && !publisher.has_track(MediaKind::Audio);
+        let video = camera && publisher.job.video != Want::No && !publisher.has_track(MediaKind::Video);
+        if let Some(session) = publisher.session.clone()
+            && (audio || video)
+            && !std::mem::replace(&mut publisher.announcing, true)
+        {
+            self.announce(session, audio, video, String::new());
+        }
+    }
+
     /// Publishes in the room.
     fn announce_stream(&mut self, session: Session) {
+        let Some(job) = self.publisher.as_ref().map(|publisher| &publisher.job) else { return };
+        let (audio, video, extra_info) = (job.audio != Want::No, job.video != Want::No, job.extra_info.clone());
+        self.announce(session, audio, video, extra_info);
+    }
+
+    fn announce(&mut self, session: Session, audio: bool, video: bool, extra_info: String) {
         let Some(publisher) = &self.publisher else { return };
         let wish = self.video.wish;
         let size =
@@ -244,9 +293,9 @@ impl ChannelTask {
             });
         let request = PublishRequest {
             stream_id: publisher.job.stream_id.clone(),
-            audio: (publisher.job.audio != Want::No).then_some(self.audio.channels),
-            video: (publisher.job.video != Want::No).then_some(size),
-            extra_info: publisher.job.extra_info.clone(),
+            audio: audio.then_some(self.audio.channels),
+            video: video.then_some(size),
+            extra_info,
         };
         let serial = publisher.serial;
         self.spawn(async move { ChannelInput::Published(serial, session.publish(request).await) });
@@ -387,14 +436,22 @@ impl Publisher {
         self.publication = None;
         self.video_send = None;
         self.audio_send = None;
-        self.told_mutes = (false, false);
+        self.shown = (DeviceState::Open, DeviceState::Open);
     }
 
-    /// Tells the others of a mute.
-    pub(super) fn tell_mute(&self, kind: MediaKind, muted: bool) {
-        let Some(session) = self.session.clone() else { return };
-        let stream_id = self.job.stream_id.clone();
-        tokio::spawn(async move { session.mute(&stream_id, kind, muted).await });
+    /// Shows the others the state of a device.
+    pub(super) fn show_device(&self, kind: MediaKind, state: DeviceState) {
+        if let Some(session) = &self.session {
+            session.show_device(&self.job.stream_id, kind, state);
+        }
+    }
+
+    /// Whether there is a track for sound that is to be sent, or for pictures.
+    pub(super) fn has_track(&self, kind: MediaKind) -> bool {
+        self.publication.as_ref().is_some_and(|publication| match kind {
+            MediaKind::Audio => publication.audio.is_some(),
+            MediaKind::Video => publication.video.is_some(),
+        })
     }
 }
 

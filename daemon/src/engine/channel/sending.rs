@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::inputs::{ChannelInput, Want};
+use zego_protocol::state::ZegoRemoteDeviceState as DeviceState;
+
+use super::inputs::ChannelInput;
 use super::publishing::Publisher;
 use super::recording::Recorder;
 use super::task::{ChannelTask, Slot};
@@ -71,26 +73,36 @@ impl ChannelTask {
 
     /// Brings what is sent, and what the others are told, in line with mutes and volume.
     pub(super) fn apply_mutes(&mut self) {
+        let microphone = self.microphone.open().map_or(DeviceState::Open, |microphone| microphone.state());
+        let camera = self.camera.open().map_or(DeviceState::Open, |camera| camera.state());
         let (microphone_muted, camera_enabled) = (self.microphone_muted, self.camera_enabled);
         let Some(publisher) = &mut self.publisher else { return };
         let audio_muted = publisher.audio_muted || microphone_muted;
-        let video_muted = publisher.video_muted || !camera_enabled;
+        // What the user wants comes first.
+        let microphone = if audio_muted { DeviceState::Mute } else { microphone };
+        let camera = match (camera_enabled, publisher.video_muted) {
+            (false, _) => DeviceState::Disable,
+            (true, true) => DeviceState::Mute,
+            (true, false) => camera,
+        };
         if let Some(send) = &publisher.audio_send {
             send.set_muted(audio_muted);
             send.set_volume(u8::try_from(publisher.capture_volume).unwrap_or(100));
         }
         if let Some(send) = &publisher.video_send {
-            send.set_muted(video_muted);
+            // After a device was away its picture begins with a key frame.
+            send.set_muted(camera != DeviceState::Open);
         }
         if publisher.publication.is_none() {
             return;
         }
-        let told = std::mem::replace(&mut publisher.told_mutes, (audio_muted, video_muted));
-        if told.0 != audio_muted && publisher.job.audio != Want::No {
-            publisher.tell_mute(MediaKind::Audio, audio_muted);
+        if publisher.shown.0 != microphone && publisher.has_track(MediaKind::Audio) {
+            publisher.shown.0 = microphone;
+            publisher.show_device(MediaKind::Audio, microphone);
         }
-        if told.1 != video_muted && publisher.job.video != Want::No {
-            publisher.tell_mute(MediaKind::Video, video_muted);
+        if publisher.shown.1 != camera && publisher.has_track(MediaKind::Video) {
+            publisher.shown.1 = camera;
+            publisher.show_device(MediaKind::Video, camera);
         }
     }
 

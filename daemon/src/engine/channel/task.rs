@@ -173,6 +173,7 @@ impl ChannelTask {
             ChannelInput::Room(serial, news) => self.room_news(serial, news),
             ChannelInput::Media(serial, event) => self.media_event(serial, event),
             ChannelInput::EnableCamera(enable, reply) => self.enable_camera(enable, reply),
+            ChannelInput::Devices { camera, microphone } => self.devices_changed(camera, microphone),
             ChannelInput::UseCamera(source, reply) => self.use_camera(source, reply),
             ChannelInput::CameraSwitched(source, result, reply) => self.camera_switched(source, result, reply),
             ChannelInput::UseMicrophone(source, reply) => self.use_microphone(source, reply),

@@ -154,6 +154,8 @@ mod tests {
             has_video: false,
             audio_muted: false,
             video_muted: false,
+            audio_reason: None,
+            video_reason: None,
             size: (0, 0),
         }
     }

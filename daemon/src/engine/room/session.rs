@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc::unbounded_channel;
-use zego_protocol::state::{ZegoRemoteDeviceState, ZegoRoomState, ZegoUpdateType};
+use zego_protocol::state::{ZegoRoomState, ZegoUpdateType};
 
 use super::follower::RoomNews;
 use super::inputs::{Entry, RoomInput};
@@ -17,7 +17,8 @@ use crate::engine::error::EngineError;
 use crate::engine::event::{Change, EngineEvent, StreamInfo, User};
 use crate::network::Network;
 use crate::retry::Retry;
-use crate::signal::{DisconnectReason, Session, SessionEvent, SignalError};
+use crate::rtc::MediaKind;
+use crate::signal::{DisconnectReason, RemoteStream, Session, SessionEvent, SignalError, seen_device_state};
 
 /// An attempt to join that takes longer is given up and made again.
 const JOIN_TIME: Duration = Duration::from_secs(10);
@@ -248,6 +249,8 @@ impl RoomTask {
                 let list = streams.iter().map(|info| (info.stream.clone(), None)).collect();
                 self.news.tell(EngineEvent::RoomStreams { room_id, update: ZegoUpdateType::Add, streams: list });
                 for info in streams {
+                    // Who joins later learns what is off already.
+                    self.tell_device_states(&RemoteStream::default(), &info.stream);
                     self.tell_followers(Some(&info.stream.stream_id), || RoomNews::Stream(info.stream.clone()));
                 }
             }
@@ -281,18 +284,22 @@ impl RoomTask {
             let streams = vec![(new.stream_id.clone(), new.extra_info.clone())];
             self.news.tell(EngineEvent::StreamExtraInfo { room_id, streams });
         }
-        let states = [
-            (true, new.has_video, old.video_muted, new.video_muted, ZegoRemoteDeviceState::Disable),
-            (false, new.has_audio, old.audio_muted, new.audio_muted, ZegoRemoteDeviceState::Mute),
-        ];
-        for (camera, there, was, is, off) in states {
-            if there && was != is {
-                let state = if is { off } else { ZegoRemoteDeviceState::Open };
+        self.tell_device_states(old, &new);
+        self.tell_followers(Some(&new.stream_id), || RoomNews::Stream(new.clone()));
+    }
+
+    /// Tells which devices of a stream are in another state than before.
+    fn tell_device_states(&self, old: &RemoteStream, new: &RemoteStream) {
+        let camera = |of: &RemoteStream| seen_device_state(MediaKind::Video, of.video_muted, of.video_reason);
+        let microphone = |of: &RemoteStream| seen_device_state(MediaKind::Audio, of.audio_muted, of.audio_reason);
+        let states =
+            [(true, new.has_video, camera(old), camera(new)), (false, new.has_audio, microphone(old), microphone(new))];
+        for (camera, there, was, state) in states {
+            if there && was != state {
                 let stream_id = new.stream_id.clone();
                 self.news.tell(EngineEvent::RemoteDevice { stream_id, camera, state });
             }
         }
-        self.tell_followers(Some(&new.stream_id), || RoomNews::Stream(new.clone()));
     }
 
     fn tell_online(&mut self) {

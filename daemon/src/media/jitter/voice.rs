@@ -6,6 +6,9 @@
 //!
 //! A voice is mono until its first packet with two channels, and stereo from then on: a sender may change with every packet, and a
 //! decoder that changed with it would click. Samples are counted per channel.
+//!
+//! A sender may stop sending while it is silent (discontinuous transmission, RFC 7587 section 3.1.3). It says so by a packet with hardly
+//! more than its header. What follows is neither lost nor late: the decoder makes its background noise until the next packet.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,6 +24,11 @@ use crate::media::codec::{CodecError, OpusDecoder};
 
 /// Sound that is bridged at most before the voice counts as stopped: 60 ms.
 const LONGEST_BRIDGE: usize = 2_880;
+/// A packet of at most so many bytes says that the sender stops for a while: it holds no sound.
+const LONGEST_PAUSE_MARK: usize = 2;
+/// Background noise that is made at most before a sender that stopped for a while counts as gone: 1 s. Encoders send a packet
+/// every 400 ms meanwhile.
+const LONGEST_PAUSE: usize = 48_000;
 /// Delay above the target at which a period is left out, and below it at which one is repeated, in microseconds.
 const SURPLUS: i64 = 11_000;
 /// Delay above the target at which whole packets are left out.
@@ -54,7 +62,7 @@ pub struct VoiceCounters {
     pub late: u64,
     /// Samples repaired by forward error correction.
     pub repaired: u64,
-    /// Samples that the decoder guessed.
+    /// Samples that the decoder guessed; the background noise of a sender that stopped for a while is none.
     pub concealed: u64,
     /// Samples left out or repeated to correct the delay.
     pub adjusted: u64,
@@ -137,6 +145,8 @@ pub struct VoiceBuffer {
     next: i64,
     /// Samples given out in place of sound at `next` that may still come.
     bridge: usize,
+    /// The last packet said that the sender stops for a while.
+    paused: bool,
     ready: Ready,
     delay: DelayEstimator,
     hold: Duration,
@@ -157,6 +167,7 @@ impl VoiceBuffer {
             packets: BTreeMap::new(),
             next: 0,
             bridge: 0,
+            paused: false,
             ready: Ready::default(),
             delay: DelayEstimator::default(),
             hold: Duration::ZERO,
@@ -250,6 +261,7 @@ impl VoiceBuffer {
             self.delay.lost(false);
             self.next += packet.samples as i64;
             self.counters.taken += 1;
+            self.paused = packet.payload.len() <= LONGEST_PAUSE_MARK;
             self.widen_for(&packet.payload);
             if self.decoder.decode(&packet.payload, &mut self.ready.sound).is_err() {
                 return self.conceal(packet.samples);
@@ -259,7 +271,8 @@ impl VoiceBuffer {
         }
         let Some((&later, packet)) = self.packets.first_key_value() else {
             // Late or lost, nobody knows yet.
-            let bridging = self.bridge < LONGEST_BRIDGE && self.conceal(FRAME_SAMPLES);
+            let longest = if self.paused { LONGEST_PAUSE } else { LONGEST_BRIDGE };
+            let bridging = self.bridge < longest && self.conceal(FRAME_SAMPLES);
             self.bridge += FRAME_SAMPLES;
             return bridging;
         };
@@ -268,6 +281,12 @@ impl VoiceBuffer {
         self.bridge = 0;
         self.next += bridged as i64;
         let missing = missing - bridged;
+        if self.paused {
+            // Nothing was sent: there is nothing to repair, and the network lost nothing.
+            let noise = missing.min(FRAME_SAMPLES);
+            self.next += noise as i64;
+            return noise == 0 || self.conceal(noise);
+        }
         if missing == 0 {
             self.delay.lost(true);
             return true;
@@ -300,7 +319,9 @@ impl VoiceBuffer {
     }
 
     fn conceal(&mut self, samples: usize) -> bool {
-        self.counters.concealed += samples as u64;
+        if !self.paused {
+            self.counters.concealed += samples as u64;
+        }
         // The decoder guesses in steps of 2.5 ms; an odd rest can only come from a broken sender.
         let whole = samples.div_ceil(120) * 120;
         let end = self.ready.sound.len() + samples * self.ready.channels.count();
@@ -375,6 +396,7 @@ impl VoiceBuffer {
     fn stop(&mut self) {
         self.state = State::Filling;
         self.bridge = 0;
+        self.paused = false;
         self.ready.clear();
     }
 

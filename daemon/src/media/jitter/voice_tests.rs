@@ -271,3 +271,47 @@ fn a_voice_is_mono_until_it_has_two_sides_and_stereo_from_then_on() {
     assert!((99..110).contains(&seen[1].0), "{seen:?}");
     assert_eq!(buffer.counters().concealed, 0, "no gap where it changes: {:?}", buffer.counters());
 }
+
+/// Speech, three seconds of silence and speech again from an encoder with discontinuous transmission, sent as browsers do: of the
+/// packets in a row that only say "silence" just the first goes out.
+#[test]
+fn a_sender_that_stops_while_it_is_silent_is_not_broken() {
+    let mut encoder = opus::Encoder::new(48_000, opus::Channels::Mono, opus::Application::Voip).expect("encoder");
+    encoder.set_dtx(true).expect("discontinuous transmission");
+    encoder.set_inband_fec(true).expect("forward error correction");
+    let mut buffer = VoiceBuffer::new().expect("buffer");
+    let (mut pausing, mut sent, mut silences) = (false, 0, 0);
+    let mut delays = Vec::new();
+    for n in 0..300 {
+        let speaks = !(75..225).contains(&n);
+        let samples: [i16; PACKET] = std::array::from_fn(|i| if speaks { voice(n * PACKET + i) } else { 0 });
+        let mut payload = vec![0; 1500];
+        let length = encoder.encode(&samples, &mut payload).expect("encoded");
+        payload.truncate(length);
+        let pauses = payload.len() <= 2;
+        let arrives = 1020 + n as u64 * 20;
+        if !pauses || !std::mem::replace(&mut pausing, pauses) {
+            let arrived = Monotonic::from_millis(arrives);
+            buffer.insert(VoicePacket { arrived, timestamp: (n * PACKET) as u32, payload: Bytes::from(payload) });
+            sent += 1;
+        }
+        pausing = pauses;
+        for half in [3, 13] {
+            let mut frame = Frame::silent(Channels::Mono);
+            match buffer.pull(Monotonic::from_millis(arrives + half), &mut frame) {
+                Pulled::Sound(timestamp) => delays.push(arrives as i64 - 1000 - i64::from(timestamp) / 48),
+                Pulled::Silence => silences += usize::from(!delays.is_empty()),
+            }
+        }
+    }
+    let counters = buffer.counters();
+    assert!(sent < 200, "the encoder really stopped: {sent} of 300 packets");
+    assert_eq!((silences, counters.repaired, counters.late), (0, 0, 0), "{counters:?}");
+    assert!(counters.concealed <= 480 * 6, "{counters:?}");
+    assert!(delays.iter().all(|delay| (0..=80).contains(delay)), "{delays:?}");
+    // One that does not come back is gone after all.
+    let mut frame = Frame::silent(Channels::Mono);
+    let pulled: Vec<Pulled> =
+        (0..200).map(|pull| buffer.pull(Monotonic::from_millis(7020 + pull * 10), &mut frame)).collect();
+    assert_eq!(pulled.last(), Some(&Pulled::Silence));
+}

@@ -7,6 +7,7 @@ use livekit_protocol as proto;
 use proto::signal_request::Message as Request;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use zego_protocol::state::ZegoRemoteDeviceState;
 
 use super::super::error::SignalError;
 use super::super::extra_info::{ROOM_ATTRIBUTE, RoomExtraInfo};
@@ -26,7 +27,7 @@ pub(super) type Reply<T> = oneshot::Sender<T>;
 pub(super) enum Command {
     Publish(PublishRequest, Reply<Result<Publication, SignalError>>),
     Unpublish(String, Reply<Result<(), SignalError>>),
-    Mute(String, MediaKind, bool, Reply<()>),
+    ShowDevice(String, MediaKind, ZegoRemoteDeviceState),
     Subscribe(String, bool, bool, Reply<Result<(), SignalError>>),
     Unsubscribe(String, Reply<()>),
     ExtraInfo(String, String, Reply<Result<(), SignalError>>),
@@ -43,6 +44,7 @@ impl Task {
         match command {
             Command::Publish(request, reply) => self.publish(request, reply).await,
             Command::Unpublish(stream_id, reply) => {
+                self.forget_device_states(&stream_id);
                 let cids = self.published.remove(&stream_id);
                 let known = !cids.is_empty();
                 self.remove_senders(cids).await;
@@ -51,12 +53,7 @@ impl Task {
                 }
                 let _ = reply.send(if known { Ok(()) } else { Err(SignalError::UnknownStream(stream_id)) });
             }
-            Command::Mute(stream_id, kind, muted, reply) => {
-                if let Some(sid) = self.published.mute(&stream_id, kind, muted) {
-                    self.send(Request::Mute(proto::MuteTrackRequest { sid, muted }));
-                }
-                let _ = reply.send(());
-            }
+            Command::ShowDevice(stream_id, kind, state) => self.show_device(&stream_id, kind, state),
             Command::Subscribe(stream_id, audio, video, reply) => {
                 let known = !self.room.tracks(&stream_id).is_empty();
                 if known {
@@ -103,7 +100,9 @@ impl Task {
 
     async fn publish(&mut self, request: PublishRequest, reply: Reply<Result<Publication, SignalError>>) {
         let stream_id = request.stream_id.clone();
-        if self.published.has(&stream_id) {
+        let kinds = [(MediaKind::Audio, request.audio.is_some()), (MediaKind::Video, request.video.is_some())];
+        let kinds: Vec<MediaKind> = kinds.into_iter().filter(|(_, wished)| *wished).map(|(kind, _)| kind).collect();
+        if kinds.iter().any(|&kind| self.published.has_kind(&stream_id, kind)) {
             let message = format!("stream {stream_id} is published already");
             let _ = reply.send(Err(SignalError::Refused { code: STREAM_EXISTS, message }));
             return;
@@ -122,23 +121,23 @@ impl Task {
             let _ = reply.send(Err(error));
             return;
         }
-        let kinds = [(MediaKind::Audio, request.audio.is_some()), (MediaKind::Video, request.video.is_some())];
-        let kinds: Vec<MediaKind> = kinds.into_iter().filter(|(_, wished)| *wished).map(|(kind, _)| kind).collect();
         if kinds.is_empty() {
             let _ = reply.send(Ok(Publication { audio: None, video: None }));
             return;
         }
+        let mut cids = Vec::new();
         for kind in kinds {
             let cid = self.published.cid(kind);
             let sender = match self.publisher.peer.add_sender(kind, &stream_id, &cid).await {
                 Ok(sender) => sender,
                 Err(error) => {
                     let _ = reply.send(Err(error.into()));
-                    let cids = self.published.remove(&stream_id);
+                    self.published.forget(&cids);
                     self.remove_senders(cids).await;
                     return;
                 }
             };
+            cids.push(cid.clone());
             if kind == MediaKind::Audio && request.audio == Some(Channels::Stereo) {
                 sender.send_stereo();
             }
@@ -148,7 +147,7 @@ impl Task {
                 self.send(Request::AddTrack(add));
             }
         }
-        self.published.wait(&stream_id, Instant::now() + ANSWER_TIME, reply);
+        self.published.wait(&stream_id, cids, Instant::now() + ANSWER_TIME, reply);
         // The server reads in order: it knows the tracks when it reads the offer, without a round trip in between.
         self.offers.request();
         if !request.extra_info.is_empty() {

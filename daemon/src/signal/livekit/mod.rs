@@ -25,7 +25,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
-use zego_protocol::state::StreamDeleteReason;
+use zego_protocol::state::{StreamDeleteReason, ZegoRemoteDeviceState};
 
 use super::error::{DisconnectReason, SignalError};
 use super::extra_info::RoomExtraInfo;
@@ -206,10 +206,11 @@ impl Session {
         self.ask(|reply| Command::Unpublish(stream_id.to_owned(), reply)).await?
     }
 
-    /// Tells the others that a track of ours is muted, or not any more. The media itself is stopped by whoever sends it.
-    pub async fn mute(&self, stream_id: &str, kind: MediaKind, muted: bool) {
+    /// Shows the others the state of the device behind a track of ours: anything but open mutes it. The media itself is stopped by
+    /// whoever sends it.
+    pub fn show_device(&self, stream_id: &str, kind: MediaKind, state: ZegoRemoteDeviceState) {
         // Of a session that has ended, nobody needs to know.
-        let _ = self.ask(|reply| Command::Mute(stream_id.to_owned(), kind, muted, reply)).await;
+        let _ = self.commands.send(Command::ShowDevice(stream_id.to_owned(), kind, state));
     }
 
     /// Asks for the media of a stream; it arrives as [`SessionEvent::Media`], also for a track of the stream that appears later.

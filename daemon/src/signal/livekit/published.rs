@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use livekit_protocol as proto;
 use tokio::sync::oneshot;
+use zego_protocol::state::ZegoRemoteDeviceState;
 
 use super::super::error::SignalError;
 use super::{Publication, PublishRequest};
@@ -17,13 +18,22 @@ pub(super) struct OwnTrack {
     pub(super) stream_id: String,
     pub(super) request: proto::AddTrackRequest,
     pub(super) sender: MediaSender,
-    pub(super) muted: bool,
+    /// What the others see of its device; anything but open mutes it.
+    pub(super) state: ZegoRemoteDeviceState,
     /// What the server made of it; `None` until it answered.
     pub(super) info: Option<proto::TrackInfo>,
 }
 
+impl OwnTrack {
+    fn is_muted(&self) -> bool {
+        self.state != ZegoRemoteDeviceState::Open
+    }
+}
+
 struct Waiting {
     reply: oneshot::Sender<Result<Publication, SignalError>>,
+    /// The tracks that are new.
+    cids: Vec<String>,
     deadline: tokio::time::Instant,
 }
 
@@ -57,20 +67,26 @@ impl Published {
             stream_id: request.stream_id.clone(),
             request: add.clone(),
             sender,
-            muted: false,
+            state: ZegoRemoteDeviceState::Open,
             info: None,
         });
         add
     }
 
-    /// Answers `reply` when every track of the stream is accepted, or one is refused.
+    /// Whether a stream has a track of this kind, or is about to.
+    pub(super) fn has_kind(&self, stream_id: &str, kind: MediaKind) -> bool {
+        self.tracks.iter().any(|track| track.stream_id == stream_id && track.kind == kind)
+    }
+
+    /// Answers `reply` when every track of the stream is accepted, or one of the new ones (`cids`) is refused.
     pub(super) fn wait(
         &mut self,
         stream_id: &str,
+        cids: Vec<String>,
         deadline: tokio::time::Instant,
         reply: oneshot::Sender<Result<Publication, SignalError>>,
     ) {
-        self.waiting.insert(stream_id.to_owned(), Waiting { reply, deadline });
+        self.waiting.insert(stream_id.to_owned(), Waiting { reply, cids, deadline });
     }
 
     /// The server accepted a track.
@@ -91,7 +107,7 @@ impl Published {
         }
     }
 
-    /// The server refused a track: the whole stream is given up. Returns the cids to be removed.
+    /// The server refused a track: what was published together with it is given up, too. Returns the cids to be removed.
     pub(super) fn refused(&mut self, cid: &str, error: SignalError) -> Vec<String> {
         let Some(stream_id) = self.tracks.iter().find(|track| track.cid == cid).map(|track| track.stream_id.clone())
         else {
@@ -101,10 +117,15 @@ impl Published {
     }
 
     fn give_up(&mut self, stream_id: &str, error: SignalError) -> Vec<String> {
-        if let Some(waiting) = self.waiting.remove(stream_id) {
-            let _ = waiting.reply.send(Err(error));
-        }
-        self.remove(stream_id)
+        let Some(waiting) = self.waiting.remove(stream_id) else { return self.remove(stream_id) };
+        let _ = waiting.reply.send(Err(error));
+        self.forget(&waiting.cids);
+        waiting.cids
+    }
+
+    /// Removes tracks.
+    pub(super) fn forget(&mut self, cids: &[String]) {
+        self.tracks.retain(|track| !cids.contains(&track.cid));
     }
 
     /// Gives up the streams that the server did not answer for. Returns the cids to be removed.
@@ -134,22 +155,33 @@ impl Published {
         removed.into_iter().map(|track| track.cid).collect()
     }
 
-    /// Mutes a track; the server's id of it, when it has one already.
-    pub(super) fn mute(&mut self, stream_id: &str, kind: MediaKind, muted: bool) -> Option<String> {
+    /// Changes what the others see of a track's device. Returns what they saw before, and the server's id of the track, when it
+    /// has one already; nothing when there is no such track.
+    pub(super) fn set_state(
+        &mut self,
+        stream_id: &str,
+        kind: MediaKind,
+        state: ZegoRemoteDeviceState,
+    ) -> Option<(ZegoRemoteDeviceState, Option<String>)> {
         let track = self.tracks.iter_mut().find(|track| track.stream_id == stream_id && track.kind == kind)?;
-        track.muted = muted;
-        track.info.as_ref().map(|info| info.sid.clone())
+        let before = std::mem::replace(&mut track.state, state);
+        Some((before, track.info.as_ref().map(|info| info.sid.clone())))
+    }
+
+    /// What the others see of the devices of every track: stream, kind, state.
+    pub(super) fn states(&self) -> Vec<(String, MediaKind, ZegoRemoteDeviceState)> {
+        self.tracks.iter().map(|track| (track.stream_id.clone(), track.kind, track.state)).collect()
     }
 
     /// Whether a track was muted before the server had a name for it.
     pub(super) fn muted_early(&self, cid: &str) -> Option<String> {
-        let track = self.tracks.iter().find(|track| track.cid == cid && track.muted)?;
+        let track = self.tracks.iter().find(|track| track.cid == cid && track.is_muted())?;
         track.info.as_ref().map(|info| info.sid.clone())
     }
 
     /// The server's ids of all tracks, and whether each is muted.
     pub(super) fn mutes(&self) -> Vec<(String, bool)> {
-        let known = self.tracks.iter().filter_map(|track| Some((track.info.as_ref()?.sid.clone(), track.muted)));
+        let known = self.tracks.iter().filter_map(|track| Some((track.info.as_ref()?.sid.clone(), track.is_muted())));
         known.collect()
     }
 

@@ -128,6 +128,7 @@ impl Task {
             self.send(Request::AddTrack(add));
         }
         // What was told while nobody noticed yet that the link was broken did not arrive.
+        self.repeat_device_states();
         for (sid, muted) in self.published.mutes() {
             self.send(Request::Mute(proto::MuteTrackRequest { sid, muted }));
         }
