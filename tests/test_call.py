@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from rig import tokens
 from rig.device import Device, wait_until
 from rig.flow import judge
 from rig.sound import WavWatch
@@ -62,7 +63,7 @@ def test_frames_and_beeps_arrive_both_ways(hub, device, measured):
 def test_what_the_other_side_is_told(hub, device):
     """The signals and objects that belong to a call, from login to logout."""
     door, desk = device("door"), device("desk")
-    room = door.login("lobby")
+    room = door.login("lobby", token=tokens.livekit_token("door", "lobby", grants={"canUpdateOwnMetadata": True}))
     states = [s.args[1] for s in door.signals("RoomStateUpdate")]
     assert states == [1, 2], "connecting, then connected"
     assert door.get(room, "Room", "State") == "connected"

@@ -142,11 +142,11 @@ def test_zegoctl_sets_channels(device):
     door = device("door", camera="none")
 
     def audio(*words: str) -> subprocess.CompletedProcess:
-        line = [program("zegoctl"), "--bus", door.address, "--json", "audio", *words]
+        line = [program("zegoctl"), "--bus", door.address, "--json", "audio-config", *words]
         return subprocess.run(line, capture_output=True, text=True, timeout=20)
 
     done = audio("--preset", "2")
-    assert done.returncode == 0 and json.loads(done.stdout)["preset"] == 2, done
+    assert done.returncode == 0 and json.loads(done.stdout) == {"channel": 0}, done
     door.login(ROOM)
     door.publish("door")
     refused = audio("--channels", "1")
