@@ -12,6 +12,7 @@ mod config;
 mod data;
 mod error;
 mod exchange;
+mod handshake;
 mod incoming;
 mod interfaces;
 mod negotiation;

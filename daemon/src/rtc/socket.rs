@@ -1,5 +1,5 @@
-//! A connection's socket: it keeps ICE checks that come before the answer, and has the driver look again after a packet that
-//! is not media.
+//! A connection's socket: it keeps ICE checks that come before the answer, leaves out a handshake's repetitions, and has the driver
+//! look again after a packet that is not media.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit};
 
+use super::handshake::Repetitions;
 use super::runtime::Wake;
 
 /// The first two bytes of a STUN Binding request, RFC 8489 §5.
@@ -79,11 +80,12 @@ pub(super) struct PeerSocket {
     wake: Wake,
     gate: Gate,
     early: Mutex<VecDeque<Received>>,
+    repetitions: Mutex<Repetitions>,
 }
 
 impl PeerSocket {
     pub(super) fn new(socket: Arc<dyn AsyncUdpSocket>, wake: Wake, gate: Gate) -> Self {
-        Self { socket, wake, gate, early: Mutex::default() }
+        Self { socket, wake, gate, early: Mutex::default(), repetitions: Mutex::default() }
     }
 
     fn early(&self) -> MutexGuard<'_, VecDeque<Received>> {
@@ -97,6 +99,13 @@ impl PeerSocket {
         buffer.get_mut(..received.bytes.len())?.copy_from_slice(&received.bytes);
         *about = received.meta;
         Some(1)
+    }
+
+    /// Whether what came only repeats a part of the handshake.
+    fn repeats(&self, bufs: &[IoSliceMut<'_>], meta: &[RecvMeta]) -> bool {
+        let (Some(buffer), Some(meta)) = (bufs.first(), meta.first()) else { return false };
+        let Some(bytes) = buffer.get(..meta.len) else { return false };
+        self.repetitions.lock().unwrap_or_else(PoisonError::into_inner).is_one(bytes)
     }
 
     /// Keeps what came if it is a check. The oldest goes when there are too many.
@@ -142,7 +151,7 @@ impl AsyncUdpSocket for PeerSocket {
             // One at a time: what is behind a check that is kept stays in the kernel.
             let result = self.socket.poll_recv(cx, &mut bufs[..1], &mut meta[..1]);
             if let Poll::Ready(Ok(1..)) = &result {
-                if !is_open && self.keep(bufs, meta) {
+                if !is_open && self.keep(bufs, meta) || self.repeats(bufs, meta) {
                     continue;
                 }
                 let first = bufs.first().and_then(|buffer| buffer.first());
