@@ -55,7 +55,13 @@ fn access_units(stream: &[u8]) -> Vec<Range<usize>> {
     let mut picture_seen = true;
     for unit in units(stream) {
         let body = body(&stream[unit.clone()]);
-        let Some(header) = body.first() else { continue };
+        let Some(header) = body.first() else {
+            // A start code alone begins nothing.
+            if let Some(last) = found.last_mut() {
+                last.end = unit.end;
+            }
+            continue;
+        };
         let kind = header & 0x1f;
         let slice = matches!(kind, SLICE..=SLICE_IDR);
         // first_mb_in_slice is 0, coded as a single one bit.
@@ -192,6 +198,12 @@ mod tests {
                 encoder.encode(&Source(&picture)).unwrap().to_vec()
             })
             .collect()
+    }
+
+    #[test]
+    fn a_start_code_alone_belongs_to_what_is_before_it() {
+        let stream = [0, 0, 1, 0x67, 0, 0, 1, 1, 0, 0, 1, 0, 0, 1, 0x67];
+        assert_eq!(access_units(&stream), [0..11, 11..15]);
     }
 
     proptest! {
