@@ -171,7 +171,9 @@ def test_the_address_joins_and_publishes_by_itself_and_forgets_the_token(visit):
     assert "token" not in anna.page.url
     assert anna.page.input_value("#token")
     assert anna.page.get_attribute(".tile[data-local=true]", "data-stream-id") == "front-door"
-    anna.page.wait_for_selector(f"{anna.tile('front-door')} [data-figure=codec]:text-is('H264')", timeout=10_000)
+    anna.page.click("#tab-figures")
+    figure = ".stream-figures[data-stream-id=front-door] [data-figure=codec]:text-is('H264')"
+    anna.page.wait_for_selector(figure, timeout=10_000)
 
 
 def test_a_page_that_may_not_play_sound_asks_for_a_click(stage, playwright, island, hub):
@@ -222,6 +224,7 @@ def test_what_is_missing_or_wrong_is_said_before_the_server_is_asked(visit):
     anna.page.click("#join")
     assert "[1002067]" in anna.page.inner_text("#join-error")
     anna.page.fill("#token", anna.hub.token("anna", ROOM))
+    anna.page.click("#more summary")
     anna.page.fill("#app_id", "42")
     anna.page.click("#join")
     anna.page.wait_for_selector("#join-error:has-text('[1002076]')")

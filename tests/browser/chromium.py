@@ -60,7 +60,10 @@ class HubPage:
         """Opens the page with its fields filled, a good token included."""
         fields = {"app_id": tokens.APP_ID, "room": self.room, "user": self.user, "server": self.hub.url}
         fields["token"] = self.hub.token(self.user, self.room)
-        reply = self.page.goto(f"{self.hub.http}/?{urlencode(fields | query)}")
+        fields |= query
+        # What stands behind # is not sent.
+        fragment = urlencode({"token": fields.pop("token")})
+        reply = self.page.goto(f"{self.hub.http}/?{urlencode(fields)}#{fragment}")
         assert "join-form" in reply.text(), f"this zegohub was built without its web page (run `make build`): {reply.text()}"
 
     def join(self) -> None:
@@ -135,8 +138,8 @@ class HubPage:
 
     def figure(self, stream: str, key: str) -> str:
         """A figure of the stream's statistics, as shown; the first (the picture's, if it has one). Empty when absent."""
-        found = self.page.query_selector(f"{self.tile(stream)} [data-figure={key}]")
-        return found.inner_text() if found else ""
+        found = self.page.query_selector(f'.stream-figures[data-stream-id="{stream}"] [data-figure={key}]')
+        return (found.text_content() or "") if found else ""
 
     def number(self, stream: str, key: str) -> float:
         """A figure as a number."""

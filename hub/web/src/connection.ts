@@ -1,5 +1,5 @@
 /** One line about the connection to the server. */
-import type { Sums } from './stage';
+import type { Sums } from './figures';
 
 interface Pair {
   currentRoundTripTime?: number;

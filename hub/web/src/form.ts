@@ -1,4 +1,5 @@
 /** The page's fields: filled from the address, read when a button is pressed, remembered nowhere else. */
+import { byId } from './dom';
 import type { PublishWish } from './publisher';
 import { ownServer, type Place } from './server';
 import type { Transport } from './session';
@@ -9,15 +10,6 @@ import { peek } from './token';
 export interface Wishes {
   join: boolean;
   publish: boolean;
-}
-
-/** The element with an id that `index.html` has. */
-export function byId<T extends HTMLElement>(id: string, type: new () => T): T {
-  const found = document.getElementById(id);
-  if (!(found instanceof type)) {
-    throw new Error(`the page has no ${type.name} #${id}`);
-  }
-  return found;
 }
 
 const input = (id: string) => byId(id, HTMLInputElement);
@@ -34,9 +26,13 @@ export class Form {
     this.#token.addEventListener('input', () => this.#fillFromToken());
   }
 
-  /** Fills the fields from the page's address, and takes the token out of it: it belongs into no history and no bookmark. */
+  /**
+   * Fills the fields from the page's address, and takes the token out of it: it belongs into no history and no bookmark.
+   * What stands behind `#` is never sent to a server: the place for tokens.
+   */
   fill(location: Location, history: History): Wishes {
     const query = new URLSearchParams(location.search);
+    new URLSearchParams(location.hash.slice(1)).forEach((value, key) => query.set(key, value));
     input('server').value = query.get('server') || ownServer(location);
     for (const id of ['app_id', 'room', 'user', 'name', 'stream']) {
       input(id).value = query.get(id) ?? '';
@@ -63,7 +59,29 @@ export class Form {
       const rest = query.toString();
       history.replaceState(null, '', location.pathname + (rest ? `?${rest}` : ''));
     }
+    byId('publish-at-once', HTMLInputElement).checked = query.get('publish') === '1';
     return { join: query.get('join') === '1', publish: query.get('publish') === '1' };
+  }
+
+  /** The page's address with the fields as they are; the token stands where it is not sent. */
+  link(location: Location): string {
+    const url = new URL(location.pathname, location.origin);
+    for (const id of ['app_id', 'room', 'user', 'name']) {
+      if (input(id).value.trim()) {
+        url.searchParams.set(id, input(id).value.trim());
+      }
+    }
+    if (input('server').value.trim() !== ownServer(location)) {
+      url.searchParams.set('server', input('server').value.trim());
+    }
+    const token = this.#token.value.trim();
+    url.hash = token ? new URLSearchParams({ token }).toString() : '';
+    return url.toString();
+  }
+
+  /** Whether to publish as soon as the room is joined. */
+  get publishAtOnce(): boolean {
+    return byId('publish-at-once', HTMLInputElement).checked;
   }
 
   /** Where to join, as typed. */
@@ -107,6 +125,7 @@ export class Form {
       field.ariaInvalid = String(empty);
       if (empty && sentence === undefined) {
         sentence = words;
+        field.closest('details')?.setAttribute('open', '');
         field.focus();
       }
     }

@@ -1,12 +1,23 @@
-/** The page: its form, its buttons and what they show. */
+/** The page: brings the room, the buttons and what they show together. */
 import { ConnectionState, LogLevel, setLogLevel, Track } from 'livekit-client';
-import { byId, Form } from './form';
-import { Journal } from './journal';
-import { type Person, Session } from './session';
-import { Stage, type Sums } from './stage';
+import { Chat } from './chat';
 import { connectionFigures } from './connection';
+import { type Busy, showControls } from './controls';
+import { Devices, type Part } from './devices';
+import { byId, say } from './dom';
+import { FigureList, type Sums } from './figures';
+import { Form } from './form';
+import { Journal } from './journal';
+import type { Message } from './messages';
+import { Panel } from './panel';
+import { People } from './people';
+import { Session } from './session';
+import { listenToKeys } from './shortcuts';
+import { Speakers } from './speakers';
+import { Stage } from './stage';
 import { streamIdError } from './streams';
-import { joinFailure, qualityWord, stateWord } from './words';
+import { themeButton } from './theme';
+import { deviceFailure, joinFailure, screenFailure, stateWord } from './words';
 
 // The event list tells people what they need; the console is kept for what is really broken.
 setLogLevel(LogLevel.error);
@@ -14,112 +25,84 @@ setLogLevel(LogLevel.error);
 const button = (id: string) => byId(id, HTMLButtonElement);
 const form = new Form();
 const journal = new Journal(byId('log', HTMLOListElement));
-const stage = new Stage(byId('tiles', HTMLDivElement), (sums) => void showFigures(sums));
+const stage = new Stage(byId('tiles', HTMLDivElement));
+const figures = new FigureList(
+  byId('figures', HTMLDivElement),
+  (sums) => void showConnection(sums),
+  (key, volume) => stage.volume(key, volume),
+);
+const people = new People(byId('people', HTMLUListElement));
+const chat = new Chat();
+const devices = new Devices((part, id) => void changeDevice(part, id));
+let unread = 0;
+const panel = new Panel((shown) => {
+  if (shown === 'chat') {
+    showUnread(0);
+    chat.scroll();
+  }
+});
 /** Worst loss of each user's streams in the last second. */
 let losses = new Map<string, number>();
 let session: Session | undefined;
-/** What is being waited for; the buttons that would disturb it are disabled. */
-let busy: 'join' | 'publish' | undefined;
+let busy: Busy;
 
 function show(): void {
-  const joined = session !== undefined && busy !== 'join';
   const publishing = session?.publisher.active ?? false;
   form.lockPlace(session !== undefined);
   form.lockWish(publishing || busy === 'publish');
-  button('join').hidden = joined;
-  button('join').disabled = busy === 'join';
-  button('leave').hidden = session === undefined;
-  button('leave').textContent = joined ? 'Leave' : 'Cancel';
-
-  const allowed = session?.publisher.allowed ?? true;
-  button('publish').hidden = publishing && busy !== 'publish';
-  button('publish').disabled = !joined || busy !== undefined || !allowed;
-  button('unpublish').hidden = !publishing || busy === 'publish';
-  for (const [kind, id, on, off] of [
-    [Track.Kind.Video, 'mute-camera', 'Camera off', 'Camera on'],
-    [Track.Kind.Audio, 'mute-microphone', 'Mute', 'Unmute'],
-  ] as const) {
-    const state = session?.publisher.state(kind);
-    const toggle = button(id);
-    toggle.hidden = !state?.published;
-    toggle.textContent = state?.muted ? off : on;
-    toggle.ariaPressed = String(state?.muted ?? false);
-  }
-  const hint = byId('publish-hint', HTMLParagraphElement);
-  hint.hidden = allowed && window.isSecureContext;
-  hint.textContent = allowed
-    ? 'The browser lends camera and microphone only to pages from https:// or localhost. Watching works here all the same.'
-    : 'This token does not allow publishing [1003072]';
-
-  stage.update(session?.streams() ?? []);
-  byId('empty', HTMLDivElement).hidden = stage.count > 0;
-  byId('empty-title', HTMLParagraphElement).textContent = joined ? 'No streams yet' : 'Nobody here yet';
-  byId('empty-text', HTMLParagraphElement).textContent = joined
-    ? 'You are in the room. Streams appear here as soon as somebody publishes.'
-    : 'Fill in the room and join. Everybody who publishes appears here.';
-  showPeople(session?.people() ?? []);
+  showControls(session, busy);
+  const streams = session?.streams() ?? [];
+  stage.update(streams);
+  figures.update(streams);
+  byId('no-figures', HTMLParagraphElement).hidden = streams.length > 0;
+  byId('empty', HTMLDivElement).hidden = session !== undefined && stage.count > 0;
+  people.show(session?.people() ?? [], losses);
 }
 
-let peopleShown = '';
-
-function showPeople(people: Person[]): void {
-  const all = JSON.stringify(people.map((person) => [person, qualityWord(person.quality, losses.get(person.user))]));
-  if (all === peopleShown) {
-    return;
-  }
-  peopleShown = all;
-  byId('people-card', HTMLElement).hidden = people.length === 0;
-  byId('people', HTMLUListElement).replaceChildren(
-    ...people.map((person) => {
-      const item = document.createElement('li');
-      item.dataset['user'] = person.user;
-      const name = document.createElement('span');
-      name.textContent = person.local ? `${person.name} (you)` : person.name;
-      item.append(name);
-      if (person.name !== person.user) {
-        const user = document.createElement('code');
-        user.textContent = person.user;
-        item.append(user);
-      }
-      const quality = qualityWord(person.quality, losses.get(person.user));
-      item.dataset['quality'] = quality;
-      if (quality) {
-        const word = document.createElement('span');
-        word.className = 'quality-word';
-        word.textContent = quality;
-        word.title = 'Connection quality';
-        item.append(word);
-      }
-      return item;
-    }),
-  );
-}
-
-async function showFigures(sums: Sums): Promise<void> {
+async function showConnection(sums: Sums): Promise<void> {
   losses = sums.losses;
-  showPeople(session?.people() ?? []);
-  const line = byId('quality', HTMLParagraphElement);
-  const report = await session?.connectionReport();
-  line.hidden = !report;
-  line.textContent = report ? connectionFigures(report, sums) : '';
+  people.show(session?.people() ?? [], losses);
+  const report = (await session?.reports())?.[0];
+  say('quality', report ? connectionFigures(report, sums) : undefined);
 }
 
 function showState(state: ConnectionState): void {
   const line = byId('state', HTMLParagraphElement);
   line.dataset['state'] = state;
   line.textContent = stateWord(state);
+  const broken = state === ConnectionState.Reconnecting || state === ConnectionState.SignalReconnecting;
+  say(
+    'banner',
+    broken ? 'The connection to the server is lost. Trying again: pictures and sound come back by themselves.' : undefined,
+  );
 }
 
-function showError(id: 'join-error' | 'publish-error', text: string | undefined): void {
-  const line = byId(id, HTMLParagraphElement);
-  line.hidden = text === undefined;
-  line.textContent = text ?? '';
+function showUnread(count: number): void {
+  unread = count;
+  const mark = byId('unread', HTMLElement);
+  mark.hidden = count === 0;
+  mark.textContent = String(count);
+  mark.setAttribute('aria-label', `${count} unread`);
+}
+
+/** Says something to people who do not see the page. */
+function announce(text: string): void {
+  byId('announcer', HTMLParagraphElement).textContent = text;
+}
+
+function heard(message: Message): void {
+  chat.add(message, false);
+  announce(`Message from ${message.user}: ${message.text}`);
+  if (panel.shown !== 'chat') {
+    showUnread(unread + 1);
+  }
 }
 
 async function join(): Promise<void> {
   const place = form.place();
-  showError('join-error', form.missing());
-  if (session || form.missing() !== undefined) {
+  const missing = form.missing();
+  say('join-error', missing);
+  if (session || missing !== undefined) {
     return;
   }
   const wrong = Session.contradiction(place.token, place);
@@ -129,6 +112,11 @@ async function join(): Promise<void> {
       changed: () => mine === session && show(),
       soundBlocked: (blocked) => (button('enable-sound').hidden = !blocked || mine !== session),
       journal: (text, weight) => journal.add(text, weight),
+      traffic: (text) => {
+        journal.add(text);
+        announce(text);
+      },
+      message: (message) => mine === session && heard(message),
       ended: (text, byUs) => {
         if (mine === session) {
           over(text, byUs);
@@ -145,6 +133,14 @@ async function join(): Promise<void> {
     busy = undefined;
     byId('room-name', HTMLParagraphElement).textContent = place.room;
     show();
+    byId('main', HTMLElement).focus();
+    // There is room for it beside the tiles, and what to publish is the next question.
+    if (matchMedia('(min-width: 821px)').matches) {
+      panel.open(form.publishAtOnce ? 'chat' : 'settings');
+    }
+    if (form.publishAtOnce) {
+      await publish();
+    }
   } catch (error) {
     if (mine === session) {
       busy = undefined;
@@ -159,13 +155,18 @@ function over(text: string, byUs: boolean): void {
   busy = undefined;
   losses = new Map();
   journal.add(text, byUs ? 'plain' : 'bad');
-  showError('join-error', byUs ? undefined : text);
-  showError('publish-error', undefined);
+  say('join-error', byUs ? undefined : text);
+  for (const id of ['publish-error', 'chat-error', 'device-error', 'quality']) {
+    say(id, undefined);
+  }
   showState(ConnectionState.Disconnected);
   button('enable-sound').hidden = true;
-  byId('quality', HTMLParagraphElement).hidden = true;
   byId('room-name', HTMLParagraphElement).textContent = '';
+  panel.close();
+  chat.clear();
+  showUnread(0);
   show();
+  button('join').focus();
 }
 
 async function leave(): Promise<void> {
@@ -177,67 +178,153 @@ async function leave(): Promise<void> {
   await leaving.leave();
 }
 
-async function publish(): Promise<void> {
+/** Does something that the server or the browser may refuse, and shows its reason then. */
+async function attempt(what: Exclude<Busy, 'join'>, work: (mine: Session) => Promise<void>): Promise<void> {
   const mine = session;
-  const wish = form.wish();
-  const wrong =
-    streamIdError(wish.streamId) ??
-    (wish.camera || wish.microphone ? undefined : 'Nothing to publish: choose camera, microphone or both');
-  showError('publish-error', wrong);
-  if (!mine || busy || wrong !== undefined) {
+  if (!mine || busy) {
     return;
   }
-  busy = 'publish';
+  busy = what;
   show();
   let failure: string | undefined;
   try {
-    await mine.publisher.start(wish, (text) => journal.add(text, 'bad'));
+    await work(mine);
   } catch (error) {
     failure = error instanceof Error ? error.message : String(error);
     journal.add(failure, 'bad');
   }
   if (mine === session) {
     busy = undefined;
-    showError('publish-error', failure);
+    say('publish-error', failure);
     show();
   }
+}
+
+async function publish(): Promise<void> {
+  const wish = form.wish();
+  const wrong =
+    streamIdError(wish.streamId) ??
+    (wish.camera || wish.microphone ? undefined : 'Nothing to publish: choose camera, microphone or both');
+  say('publish-error', wrong);
+  if (wrong === undefined) {
+    await attempt('publish', (mine) => mine.publisher.start(wish, (text) => journal.add(text, 'bad')));
+    // Now the browser tells the devices' names.
+    await devices.refresh();
+  }
+}
+
+async function share(): Promise<void> {
+  if (session?.screen.active) {
+    await session.screen.stop();
+    show();
+    return;
+  }
+  const { codec } = form.wish();
+  await attempt('share', async (mine) => {
+    try {
+      await mine.screen.start(codec);
+    } catch (error) {
+      throw new Error(screenFailure(error), { cause: error });
+    }
+  });
+}
+
+async function toggleMute(kind: Track.Kind): Promise<void> {
+  const state = session?.publisher.state(kind);
+  if (!session || !state?.published) {
+    return;
+  }
+  try {
+    await session.publisher.mute(kind, !state.muted);
+    const part = kind === Track.Kind.Video ? 'Camera' : 'Microphone';
+    announce(`${part} ${state.muted ? 'on' : kind === Track.Kind.Video ? 'off' : 'muted'}`);
+  } catch (error) {
+    say('publish-error', deviceFailure(error));
+  }
+  show();
+}
+
+async function changeDevice(part: Part, id: string): Promise<void> {
+  try {
+    if (part === 'speaker') {
+      await session?.room.switchActiveDevice('audiooutput', id || 'default');
+    } else {
+      await session?.publisher.use(part === 'camera' ? Track.Kind.Video : Track.Kind.Audio, id);
+    }
+    say('device-error', undefined);
+  } catch (error) {
+    say('device-error', deviceFailure(error));
+  }
+}
+
+async function sendMessage(): Promise<void> {
+  const field = byId('chat-text', HTMLInputElement);
+  const text = field.value;
+  try {
+    await session?.messages.send(text, performance.now());
+    chat.add({ user: '', text, at: new Date() }, true);
+    field.value = '';
+    say('chat-error', undefined);
+  } catch (error) {
+    say('chat-error', error instanceof Error ? error.message : String(error));
+  }
+}
+
+async function copyLink(): Promise<void> {
+  const link = form.link(location);
+  try {
+    await navigator.clipboard.writeText(link);
+    say('link-hint', 'Copied. The link carries the token: give it only to whom the token is for.');
+  } catch {
+    // No clipboard for insecure pages, or not allowed.
+    say('link-hint', link);
+  }
+}
+
+function onSubmit(id: string, work: () => Promise<void>): void {
+  byId(id, HTMLFormElement).addEventListener('submit', (event) => {
+    event.preventDefault();
+    void work();
+  });
 }
 
 function onClick(id: string, work: () => Promise<void> | void): void {
   button(id).addEventListener('click', () => void work());
 }
 
-byId('join-form', HTMLFormElement).addEventListener('submit', (event) => {
-  event.preventDefault();
-  void join();
-});
-byId('publish-form', HTMLFormElement).addEventListener('submit', (event) => {
-  event.preventDefault();
-  void publish();
-});
+onSubmit('join-form', join);
+onSubmit('publish-form', publish);
+onSubmit('chat-form', sendMessage);
+onClick('cancel', leave);
 onClick('leave', leave);
+onClick('copy-link', copyLink);
 onClick('unpublish', async () => {
   await session?.publisher.stop();
   show();
 });
 onClick('mute-camera', () => toggleMute(Track.Kind.Video));
 onClick('mute-microphone', () => toggleMute(Track.Kind.Audio));
+onClick('share', share);
+onClick('open-chat', () => panel.toggle(button('open-chat'), 'chat'));
+onClick('open-panel', () => panel.toggle(button('open-panel')));
 onClick('enable-sound', () => session?.enableSound());
 onClick('clear-log', () => journal.clear());
+themeButton(button('theme'));
+listenToKeys(byId('shortcuts', HTMLInputElement), {
+  m: () => void toggleMute(Track.Kind.Audio),
+  v: () => void toggleMute(Track.Kind.Video),
+});
 
-async function toggleMute(kind: Track.Kind): Promise<void> {
-  const state = session?.publisher.state(kind);
-  if (session && state?.published) {
-    await session.publisher.mute(kind, !state.muted);
-    show();
+const speakers = new Speakers();
+setInterval(async () => {
+  const reports = await session?.reports();
+  if (reports) {
+    stage.speaking(speakers.read(reports, performance.now()));
   }
-}
+}, Speakers.everyMs);
 
 const wishes = form.fill(location, history);
 show();
 if (wishes.join) {
   await join();
-  if (wishes.publish && session) {
-    await publish();
-  }
 }

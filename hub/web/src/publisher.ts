@@ -1,13 +1,16 @@
 /** Our own stream: camera and microphone of this browser, published under one stream id. */
 import {
   createLocalTracks,
-  EngineEvent,
+  LocalAudioTrack,
   type LocalTrack,
   type LocalTrackPublication,
+  LocalVideoTrack,
   type Room,
   Track,
   type VideoCodec,
 } from 'livekit-client';
+import { chosen } from './devices';
+import type { Refusals } from './refusals';
 import type { Stream } from './session';
 import { deviceFailure } from './words';
 
@@ -35,20 +38,11 @@ export class Publisher {
   readonly #room: Room;
   #streamId = '';
   #tracks: LocalTrack[] = [];
-  #refused: ((error: Error) => void) | undefined;
+  readonly #refusals: Refusals;
 
-  constructor(room: Room) {
+  constructor(room: Room, refusals: Refusals) {
     this.#room = room;
-  }
-
-  /** To be called once the room is joined: from then on the server's refusals are heard. */
-  attach(): void {
-    // The room client reports a refused track only as "no answer" ten seconds later; the server's reason is in this event.
-    this.#room.engine.on(EngineEvent.SignalRequestResponse, (response) => {
-      if (response.request.case === 'addTrack') {
-        this.#refused?.(new Error(response.message || 'The server refused the stream [1003028]'));
-      }
-    });
+    this.#refusals = refusals;
   }
 
   /** Whether the token allows publishing. */
@@ -69,8 +63,6 @@ export class Publisher {
     const tracks = await this.#capture(wish, warn);
     this.#tracks = tracks;
     this.#streamId = wish.streamId;
-    const refusal = new Promise<never>((_, reject) => (this.#refused = reject));
-    refusal.catch(() => undefined);
     try {
       // One after the other: both tracks then arrive in one order everywhere, and a refusal of the first spares the second.
       for (const track of tracks) {
@@ -87,14 +79,21 @@ export class Publisher {
           red: false,
           dtx: false,
         });
-        published.catch(() => undefined);
-        await Promise.race([published, refusal]);
+        await this.#refusals.race(published);
       }
     } catch (error) {
       await this.stop();
       throw error;
-    } finally {
-      this.#refused = undefined;
+    }
+  }
+
+  /** Takes another camera or microphone in the middle of the stream; an empty id leaves it to the browser. */
+  async use(kind: Track.Kind, deviceId: string): Promise<void> {
+    const wanted = deviceId ? { exact: deviceId } : { ideal: 'default' };
+    for (const track of this.#tracks) {
+      if (track.kind === kind && (track instanceof LocalAudioTrack || track instanceof LocalVideoTrack)) {
+        await track.setDeviceId(wanted);
+      }
     }
   }
 
@@ -143,7 +142,7 @@ export class Publisher {
     }
     const me = this.#room.localParticipant;
     const name = me.name || me.identity;
-    return { key: '\nlocal', streamId: this.#streamId, user: me.identity, name, local: true, video, audio };
+    return { key: '\nlocal', streamId: this.#streamId, user: me.identity, name, local: true, screen: false, video, audio };
   }
 
   #publication(kind: Track.Kind): LocalTrackPublication | undefined {
@@ -157,19 +156,23 @@ export class Publisher {
       | undefined;
   }
 
-  async #capture(wish: PublishWish, warn: (text: string) => void): Promise<LocalTrack[]> {
+  async #capture(wish: PublishWish, warn: (text: string) => void, exact = true): Promise<LocalTrack[]> {
     if (!navigator.mediaDevices) {
       throw new Error(
         'The browser lends camera and microphone only to pages from https:// or localhost: open the page that way to publish',
       );
     }
     const on = wish.processing;
-    const audio = { echoCancellation: on, noiseSuppression: on, autoGainControl: on, voiceIsolation: false };
-    const video = { resolution: { width: wish.width, height: wish.height, frameRate: 30 } };
+    const audio = { ...device('microphone', exact), echoCancellation: on, noiseSuppression: on, autoGainControl: on, voiceIsolation: false };
+    const video = { ...device('camera', exact), resolution: { width: wish.width, height: wish.height, frameRate: 30 } };
     const wanted = { audio: wish.microphone ? audio : false, video: wish.camera ? video : false } as const;
     try {
       return await createLocalTracks(wanted);
     } catch (error) {
+      if (exact && error instanceof Error && error.name === 'OverconstrainedError') {
+        // A remembered device is gone: another one will do.
+        return await this.#capture(wish, warn, false);
+      }
       const missing = error instanceof Error && error.name === 'NotFoundError';
       if (!missing || !wish.camera || !wish.microphone) {
         throw new Error(deviceFailure(error), { cause: error });
@@ -188,10 +191,16 @@ export class Publisher {
       }
     }
     if (tracks.length === 0) {
-      throw new Error('No camera or microphone was found');
+      throw new Error('No camera or microphone was found: plug one in and publish again');
     }
     return tracks;
   }
+}
+
+/** The remembered device: that one or none, or as a mere wish. */
+function device(part: 'camera' | 'microphone', exact: boolean): { deviceId?: ConstrainDOMString } {
+  const id = chosen(part);
+  return id === undefined ? {} : { deviceId: exact ? { exact: id } : { ideal: id } };
 }
 
 function bitrate(wish: PublishWish): number {

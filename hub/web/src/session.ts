@@ -9,9 +9,13 @@ import {
   type RemoteTrackPublication,
   Room,
   RoomEvent,
+  Track,
   type TrackPublication,
 } from 'livekit-client';
+import { BROADCAST, type Message, Messages } from './messages';
 import { Publisher } from './publisher';
+import { Refusals } from './refusals';
+import { Screen } from './screen';
 import { connectAddress, type Place, refusal } from './server';
 import { streamOf } from './streams';
 import { contradiction, peek } from './token';
@@ -26,6 +30,8 @@ export interface Stream {
   user: string;
   name: string;
   local: boolean;
+  /** A shared screen. */
+  screen: boolean;
   video: TrackPublication | undefined;
   audio: TrackPublication | undefined;
 }
@@ -46,6 +52,9 @@ export interface SessionEvents {
   /** Whether the browser waits for a click before it plays sound. */
   soundBlocked(blocked: boolean): void;
   journal(text: string, weight?: Weight): void;
+  /** Somebody came or went: a sentence. */
+  traffic(text: string): void;
+  message(message: Message): void;
   /** The stay ended, by us or not. `text` says why. */
   ended(text: string, byUs: boolean): void;
 }
@@ -57,6 +66,9 @@ export type Transport = 'v0' | 'v1';
 export class Session {
   readonly room: Room;
   readonly publisher: Publisher;
+  readonly screen: Screen;
+  readonly messages: Messages;
+  readonly #refusals = new Refusals();
   readonly #events: SessionEvents;
   readonly #abort = new AbortController();
   #joined = false;
@@ -65,7 +77,9 @@ export class Session {
     this.#events = events;
     // Everything is received at full size all the time: this page is there to look at what arrives.
     this.room = new Room({ adaptiveStream: false, dynacast: false, singlePeerConnection: transport === 'v1' });
-    this.publisher = new Publisher(this.room);
+    this.publisher = new Publisher(this.room, this.#refusals);
+    this.screen = new Screen(this.room, this.#refusals);
+    this.messages = new Messages(this.room, (message) => this.#events.message(message));
     this.#listen();
   }
 
@@ -83,7 +97,7 @@ export class Session {
     await this.room.connect(address, place.token, { autoSubscribe: true });
     this.#abort.signal.throwIfAborted();
     this.#joined = true;
-    this.publisher.attach();
+    this.#refusals.attach(this.room);
     this.#events.soundBlocked(!this.room.canPlaybackAudio);
     this.#events.changed();
   }
@@ -108,7 +122,7 @@ export class Session {
 
   /** Every stream in the room, our own first. */
   streams(): Stream[] {
-    const own = this.publisher.stream();
+    const own = [this.publisher.stream(), this.screen.stream()].filter((one) => one !== undefined);
     const streams = new Map<string, Stream>();
     for (const participant of this.room.remoteParticipants.values()) {
       for (const publication of participant.trackPublications.values()) {
@@ -117,18 +131,28 @@ export class Session {
         const key = `${user}\n${streamId}`;
         let stream = streams.get(key);
         if (!stream) {
-          stream = { key, streamId, user, name: participant.name || user, local: false, video: undefined, audio: undefined };
+          stream = {
+            key,
+            streamId,
+            user,
+            name: participant.name || user,
+            local: false,
+            screen: false,
+            video: undefined,
+            audio: undefined,
+          };
           streams.set(key, stream);
         }
         if (remote.kind === 'video') {
           stream.video ??= remote;
+          stream.screen = stream.video.source === Track.Source.ScreenShare;
         } else {
           stream.audio ??= remote;
         }
       }
     }
     const others = [...streams.values()].sort((a, b) => a.key.localeCompare(b.key));
-    return own ? [own, ...others] : others;
+    return [...own, ...others];
   }
 
   /** Everybody in the room, ourselves first. */
@@ -144,10 +168,12 @@ export class Session {
     return this.#joined ? [person(this.room.localParticipant, true), ...others] : [];
   }
 
-  /** The statistics of the peer connection that receives. */
-  async connectionReport(): Promise<RTCStatsReport | undefined> {
+  /** The statistics of the peer connections, the one that receives first. */
+  async reports(): Promise<RTCStatsReport[]> {
     const manager = this.room.engine.pcManager;
-    return (manager?.subscriber ?? manager?.publisher)?.getStats();
+    const connections = [manager?.subscriber, manager?.publisher].filter((one) => one !== undefined);
+    const reports = await Promise.all(connections.map((connection) => connection.getStats()));
+    return reports.filter((report) => report !== undefined);
   }
 
   #listen(): void {
@@ -165,11 +191,11 @@ export class Session {
       })
       .on(RoomEvent.Disconnected, (reason) => this.#ended(reason))
       .on(RoomEvent.ParticipantConnected, (participant) => {
-        journal(`${participant.name || participant.identity} joined`);
+        this.#events.traffic(`${participant.name || participant.identity} joined`);
         changed();
       })
       .on(RoomEvent.ParticipantDisconnected, (participant) => {
-        journal(`${participant.name || participant.identity} left`);
+        this.#events.traffic(`${participant.name || participant.identity} left`);
         changed();
       })
       .on(RoomEvent.TrackPublished, (publication, owner) => {
@@ -205,6 +231,9 @@ export class Session {
       .on(RoomEvent.VideoPlaybackStatusChanged, () => undefined)
       .on(RoomEvent.MediaDevicesError, (error) => journal(error.message, 'bad'))
       .on(RoomEvent.DataReceived, (payload, sender, kind, topic) => {
+        if (topic === BROADCAST) {
+          return;
+        }
         const way = kind === DataPacket_Kind.LOSSY ? 'lossy' : 'reliable';
         journal(`Message from ${sender?.identity ?? 'the server'} (${topic || 'no topic'}, ${way}): ${readable(payload)}`);
       });

@@ -14,6 +14,8 @@ export interface Figures {
   loss?: number | undefined;
   /** Milliseconds. */
   jitter?: number | undefined;
+  /** Milliseconds that what came waited here before it was shown or heard (jitter buffer), since the last reading. */
+  buffer?: number | undefined;
   /** Milliseconds, between this browser and the server. */
   rtt?: number | undefined;
   /** Why the browser sends less than wished: `cpu`, `bandwidth`; undefined when it does not. */
@@ -25,6 +27,10 @@ interface Counters {
   bytes: number;
   packets: number;
   lost: number;
+  /** Seconds that pictures or samples waited, all together. */
+  waited?: number | undefined;
+  /** How many of them. */
+  emitted?: number | undefined;
 }
 
 /** Reads figures of one track again and again; keeps the last counters, because rates are differences. */
@@ -44,6 +50,8 @@ export class Meter {
         bytes: number(inbound, 'bytesReceived') ?? 0,
         packets: number(inbound, 'packetsReceived') ?? 0,
         lost: number(inbound, 'packetsLost') ?? 0,
+        waited: number(inbound, 'jitterBufferDelay'),
+        emitted: number(inbound, 'jitterBufferEmittedCount'),
       }),
       jitter: milliseconds(number(inbound, 'jitter')),
       rtt: roundTrip(report),
@@ -74,7 +82,7 @@ export class Meter {
     };
   }
 
-  #rates(now: Counters): Pick<Figures, 'kbps' | 'loss'> {
+  #rates(now: Counters): Pick<Figures, 'kbps' | 'loss' | 'buffer'> {
     const last = this.#last;
     this.#last = now;
     if (!last || now.at <= last.at || now.bytes < last.bytes) {
@@ -85,8 +93,15 @@ export class Meter {
     return {
       kbps: ((now.bytes - last.bytes) * 8) / (now.at - last.at),
       loss: expected > 0 ? lost / expected : undefined,
+      buffer: waiting(last, now),
     };
   }
+}
+
+/** Mean milliseconds in the jitter buffer between two readings. */
+function waiting(last: Counters, now: Counters): number | undefined {
+  const count = (now.emitted ?? 0) - (last.emitted ?? 0);
+  return count > 0 ? (((now.waited ?? 0) - (last.waited ?? 0)) / count) * 1000 : undefined;
 }
 
 /** The round trip of the connection that the report's track uses, in milliseconds. */

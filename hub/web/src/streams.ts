@@ -58,6 +58,11 @@ export function defaultStreamId(user: string): string {
   return user ? `${legal(user)}-web` : '';
 }
 
+/** The stream id of the screen that `user` shares from a browser. */
+export function screenStreamId(user: string): string {
+  return `${legal(user)}-screen`;
+}
+
 function legal(text: string): string {
   return text.replace(/[^A-Za-z0-9_-]/g, '_');
 }

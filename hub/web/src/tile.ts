@@ -1,97 +1,106 @@
-/** One stream on the page: picture, sound, who it is, and figures. */
+/** One stream on the page: picture, sound, and whose they are. */
 import type { Track, TrackPublication } from 'livekit-client';
+import { element, icon } from './dom';
+import type { Box } from './layout';
 import type { Stream } from './session';
-import { type Figures, Meter } from './statistics';
 
 /** The elements of one stream. `root` goes into the page. */
 export class Tile {
-  readonly root: HTMLElement;
-  readonly #picture: HTMLElement;
-  readonly #video: HTMLVideoElement;
-  readonly #audio: HTMLAudioElement;
-  readonly #name: HTMLElement;
-  readonly #badges: HTMLElement;
-  readonly #figures: Record<'video' | 'audio', HTMLElement>;
-  readonly #volume: HTMLInputElement;
-  readonly #meters = { video: new Meter(), audio: new Meter() };
+  readonly root = element('article', 'tile');
+  readonly #video = element('video');
+  readonly #audio = element('audio');
+  readonly #name = element('strong', 'who');
+  readonly #badges = element('div', 'badges');
+  readonly #pin = button('pin', 'Pin');
   #shown: { video: Track | undefined; audio: Track | undefined } = { video: undefined, audio: undefined };
   #stream: Stream;
 
-  constructor(stream: Stream) {
+  /** `pin` is called when this tile is to be shown large, or no longer; `sized` when the picture's shape is known or changed. */
+  constructor(stream: Stream, pin: () => void, sized: () => void) {
     this.#stream = stream;
-    this.root = element('article', 'tile');
     this.root.dataset['user'] = stream.user;
     this.root.dataset['streamId'] = stream.streamId;
     this.root.dataset['local'] = String(stream.local);
+    this.root.dataset['screen'] = String(stream.screen);
     this.root.setAttribute('aria-label', `Stream ${stream.streamId} of ${stream.name}`);
 
-    this.#video = element('video');
     this.#video.playsInline = true;
     this.#video.muted = true;
     this.#video.setAttribute('aria-label', `Picture of stream ${stream.streamId}`);
-    this.#audio = element('audio');
-    const initial = element('span', 'initial');
-    initial.textContent = [...stream.name][0]?.toUpperCase() ?? '?';
+    this.#video.addEventListener('resize', sized);
+    const initial = element('span', 'initial', [...stream.name][0]?.toUpperCase() ?? '?');
     initial.ariaHidden = 'true';
-    this.#badges = element('div', 'badges');
-    const full = element('button', 'full quiet');
-    full.type = 'button';
-    full.textContent = '⛶';
-    full.title = 'Full screen';
+
+    const full = button('full', 'Full screen');
     full.setAttribute('aria-label', `Full screen: stream ${stream.streamId}`);
     full.addEventListener('click', () => void this.#fullScreen());
-    this.#picture = element('div', 'picture');
-    this.#picture.append(initial, this.#video, this.#audio, this.#badges, full);
+    this.#pin.setAttribute('aria-label', `Show large: stream ${stream.streamId}`);
+    this.#pin.addEventListener('click', pin);
+    const buttons = element('div', 'tile-buttons');
+    buttons.append(this.#pin, full);
 
-    this.#name = element('strong', 'who');
-    const id = element('code', 'stream-id');
-    id.textContent = stream.streamId;
-    id.title = 'Stream id';
-    this.#volume = element('input', 'volume');
-    this.#volume.type = 'range';
-    this.#volume.min = '0';
-    this.#volume.max = '100';
-    this.#volume.value = '100';
-    this.#volume.title = 'Volume';
-    this.#volume.setAttribute('aria-label', `Volume of stream ${stream.streamId}`);
-    this.#volume.addEventListener('input', () => (this.#audio.volume = Number(this.#volume.value) / 100));
     const caption = element('div', 'caption');
-    caption.append(this.#name, id);
-    if (!stream.local) {
-      caption.append(this.#volume);
-    }
-
-    this.#figures = { video: element('p', 'figures'), audio: element('p', 'figures') };
-    this.root.append(this.#picture, caption, this.#figures.video, this.#figures.audio);
+    caption.append(this.#name, this.#badges);
+    this.root.append(initial, this.#video, this.#audio, caption, buttons);
     this.update(stream);
+  }
+
+  /** The track of the stream's sound, as statistics name it. */
+  get soundTrack(): string | undefined {
+    const { audio } = this.#stream;
+    return audio?.isMuted ? undefined : audio?.track?.mediaStreamTrack.id;
+  }
+
+  /** Width over height of the picture; undefined when there is none. */
+  get aspect(): number | undefined {
+    const { videoWidth, videoHeight } = this.#video;
+    return this.#stream.video && videoHeight > 0 ? videoWidth / videoHeight : undefined;
+  }
+
+  /** Whether it is a shared screen. */
+  get screen(): boolean {
+    return this.#stream.screen;
   }
 
   /** Shows the stream as it is now. */
   update(stream: Stream): void {
     this.#stream = stream;
-    this.#name.textContent = stream.local ? `${stream.name} (you)` : stream.name;
+    const who = stream.local ? `${stream.name} (you)` : stream.name;
+    this.#name.textContent = stream.screen ? `${who}: screen` : who;
+    this.#name.title = `Stream ${stream.streamId}`;
     this.#show('video', this.#video, stream.video);
     // Our own sound stays silent: it would come back through the microphone.
     this.#show('audio', this.#audio, stream.local ? undefined : stream.audio);
-    const seen = stream.video?.track !== undefined && !stream.video.isMuted;
-    this.root.dataset['picture'] = String(seen);
-    this.#volume.disabled = stream.audio === undefined;
-    this.#badges.replaceChildren(
-      ...[badge('Camera', stream.video, 'off', 'no picture'), badge('Microphone', stream.audio, 'muted', 'no sound')].filter(
-        (one) => one !== undefined,
-      ),
-    );
+    this.root.dataset['picture'] = String(stream.video?.track !== undefined && !stream.video.isMuted);
+    const badges = [badge('Camera', stream.video, 'off', 'no picture')];
+    if (!stream.screen) {
+      badges.push(badge('Microphone', stream.audio, 'muted', 'no sound'));
+    }
+    this.#badges.replaceChildren(...badges.filter((one) => one !== undefined));
     this.root.dataset['audio'] = condition(stream.audio);
     this.root.dataset['video'] = condition(stream.video);
   }
 
-  /** Reads the statistics and shows them. */
-  async measure(): Promise<{ video: Figures; audio: Figures }> {
-    const [video, audio] = await Promise.all([
-      this.#measure('video', this.#stream.video?.track),
-      this.#measure('audio', this.#stream.audio?.track),
-    ]);
-    return { video, audio };
+  /** Goes where it belongs; `pinned` says that it is the large one because somebody wanted that. */
+  place(box: Box, pinned: boolean): void {
+    const { style } = this.root;
+    style.left = `${box.x}px`;
+    style.top = `${box.y}px`;
+    style.width = `${box.width}px`;
+    style.height = `${box.height}px`;
+    this.root.dataset['narrow'] = String(box.width < 200);
+    this.#pin.ariaPressed = String(pinned);
+    this.#pin.title = pinned ? 'No longer large' : 'Show large';
+  }
+
+  /** Whether somebody speaks in it. */
+  set speaking(speaking: boolean) {
+    this.root.dataset['speaking'] = String(speaking);
+  }
+
+  /** 0 to 1. */
+  set volume(volume: number) {
+    this.#audio.volume = volume;
   }
 
   /** Lets go of the tracks and leaves the page. */
@@ -110,73 +119,32 @@ export class Tile {
     shown?.detach(target);
     track?.attach(target);
     this.#shown[kind] = track;
-    this.#meters[kind] = new Meter();
-    this.#figures[kind].replaceChildren();
-  }
-
-  async #measure(kind: 'video' | 'audio', track: Track | undefined): Promise<Figures> {
-    const report = await track?.getRTCStatsReport();
-    if (!report) {
-      return {};
-    }
-    const meter = this.#meters[kind];
-    const figures = this.#stream.local ? meter.sent(report) : meter.received(report);
-    const label = element('span', 'kind');
-    label.textContent = kind === 'video' ? 'Video' : 'Audio';
-    this.#figures[kind].replaceChildren(label, ...worded(figures).map(([key, text]) => figure(key, text)));
-    return figures;
   }
 
   async #fullScreen(): Promise<void> {
     if (document.fullscreenElement) {
       await document.exitFullscreen();
     } else {
-      await this.#picture.requestFullscreen?.();
+      await this.root.requestFullscreen?.();
     }
   }
 }
 
-/** Figures as short texts, in the order they are shown; what was not measured is left out. */
-function worded(figures: Figures): [key: string, text: string][] {
-  const texts: [string, string | undefined][] = [
-    ['codec', figures.codec],
-    ['size', figures.width && figures.height ? `${figures.width}×${figures.height}` : undefined],
-    ['fps', measured(figures.fps, (fps) => `${Math.round(fps)} fps`)],
-    ['kbps', measured(figures.kbps, (kbps) => `${Math.round(kbps)} kbit/s`)],
-    ['loss', measured(figures.loss, (loss) => `loss ${(loss * 100).toFixed(1)} %`)],
-    ['jitter', measured(figures.jitter, (jitter) => `jitter ${Math.round(jitter)} ms`)],
-    ['rtt', measured(figures.rtt, (rtt) => `RTT ${Math.round(rtt)} ms`)],
-    ['limited', measured(figures.limited, (by) => `limited by ${by}`)],
-  ];
-  return texts.filter((entry): entry is [string, string] => entry[1] !== undefined);
-}
-
-function measured<T>(value: T | undefined, words: (value: T) => string): string | undefined {
-  return value === undefined ? undefined : words(value);
-}
-
-function figure(key: string, text: string): HTMLElement {
-  const span = element('span');
-  span.dataset['figure'] = key;
-  span.textContent = text;
-  return span;
+function button(name: string, title: string): HTMLButtonElement {
+  const made = element('button', name);
+  made.type = 'button';
+  made.title = title;
+  made.append(icon(name));
+  return made;
 }
 
 function badge(label: string, publication: TrackPublication | undefined, muted: string, missing: string) {
   if (publication && !publication.isMuted) {
     return undefined;
   }
-  const span = element('span', 'badge');
-  span.textContent = publication ? `${label} ${muted}` : missing;
-  return span;
+  return element('span', 'badge', publication ? `${label} ${muted}` : missing);
 }
 
 function condition(publication: TrackPublication | undefined): string {
   return publication === undefined ? 'none' : publication.isMuted ? 'muted' : 'on';
-}
-
-function element<K extends keyof HTMLElementTagNameMap>(tag: K, className = ''): HTMLElementTagNameMap[K] {
-  const made = document.createElement(tag);
-  made.className = className;
-  return made;
 }

@@ -45,9 +45,9 @@ export function disconnection(reason: DisconnectReason | undefined): string {
       return 'You were removed from the room [1002055]';
     case DisconnectReason.ROOM_DELETED:
     case DisconnectReason.ROOM_CLOSED:
-      return 'The room was closed';
+      return 'The room was closed: join again to open it anew';
     case DisconnectReason.SERVER_SHUTDOWN:
-      return 'The server was shut down';
+      return 'The server was shut down: join again when it runs [1002053]';
     case DisconnectReason.JOIN_FAILURE:
       return 'The server could not take you in: join again';
     case DisconnectReason.STATE_MISMATCH:
@@ -63,14 +63,28 @@ export function deviceFailure(error: unknown): string {
   switch (name) {
     case 'NotAllowedError':
     case 'SecurityError':
-      return 'The browser was not allowed to use the camera or microphone: allow it in the address bar';
+      return 'The browser may not use the camera or microphone: allow both for this page (in the address bar) and publish again';
     case 'NotFoundError':
-      return 'No camera or microphone was found';
+      return 'No camera or microphone was found: plug one in and publish again';
     case 'NotReadableError':
     case 'AbortError':
-      return 'The camera or microphone is used by another program';
+      return 'The camera or microphone is used by another program: close that one and try again';
     case 'OverconstrainedError':
-      return 'The camera cannot make a picture of this size';
+      return 'The chosen device cannot do this: choose another size or device under Settings';
+    default:
+      return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** Why a screen could not be shared. */
+export function screenFailure(error: unknown): string {
+  const name = error instanceof Error ? error.name : '';
+  switch (name) {
+    case 'NotFoundError':
+      return 'There is no screen to share on this computer';
+    case 'NotReadableError':
+    case 'AbortError':
+      return 'The system did not give the screen away: allow this browser to record it, and share again';
     default:
       return error instanceof Error ? error.message : String(error);
   }
