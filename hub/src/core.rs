@@ -30,8 +30,10 @@ pub enum Outbound {
     Close,
 }
 
+type Work = dyn FnOnce(&mut Rooms, Moment) + Send;
+
 /// What a request from outside does in the rooms. It carries its answer away itself.
-pub struct Errand(Box<dyn FnOnce(&mut Rooms, Moment) + Send>);
+pub struct Errand(Box<Work>);
 
 impl Errand {
     /// Something to do, and where its answer arrives.

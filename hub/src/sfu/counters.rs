@@ -57,7 +57,6 @@ pub struct Counters {
 struct Seen {
     packets: u64,
     nacks: u64,
-    plis: u64,
     lost: u64,
 }
 
@@ -76,21 +75,20 @@ impl StreamTotals {
         // A share of the time since the last report, which is about the time since the last look.
         let share = f64::from(stats.loss.unwrap_or(0.0)).clamp(0.0, 0.99);
         let lost = seen.lost + (arrived as f64 * share / (1.0 - share)).round() as u64;
-        add(seen, Seen { packets: stats.packets, nacks: stats.nacks, plis: stats.plis, lost }, to);
+        add(seen, Seen { packets: stats.packets, nacks: stats.nacks, lost }, to);
     }
 
     /// A stream that a client gets.
     pub fn outgoing(&mut self, stats: &MediaEgressStats, to: &Direction) {
         let seen = self.outgoing.entry((stats.mid, stats.rid)).or_default();
         let lost = stats.remote.as_ref().map_or(seen.lost, |remote| remote.packets_lost);
-        add(seen, Seen { packets: stats.packets, nacks: stats.nacks, plis: stats.plis, lost }, to);
+        add(seen, Seen { packets: stats.packets, nacks: stats.nacks, lost }, to);
     }
 }
 
 fn add(seen: &mut Seen, now: Seen, to: &Direction) {
     to.packets.add(since(seen.packets, now.packets));
     to.nacks.add(since(seen.nacks, now.nacks));
-    to.plis.add(since(seen.plis, now.plis));
     to.lost.add(since(seen.lost, now.lost));
     *seen = now;
 }
@@ -109,9 +107,9 @@ mod tests {
         let total = Direction::default();
         let mut seen = Seen::default();
         for (packets, lost) in [(100, 3), (150, 2), (10, 0), (30, 4)] {
-            add(&mut seen, Seen { packets, nacks: packets / 10, plis: 1, lost }, &total);
+            add(&mut seen, Seen { packets, nacks: packets / 10, lost }, &total);
         }
         assert_eq!((total.packets.get(), total.nacks.get()), (170, 17));
-        assert_eq!((total.lost.get(), total.plis.get()), (7, 1));
+        assert_eq!(total.lost.get(), 7);
     }
 }

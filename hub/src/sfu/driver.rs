@@ -311,6 +311,7 @@ impl Driver {
     }
 
     fn key_frame_wanted(&mut self, slot: usize, mid: Mid) {
+        self.counters.sent.plis.add(1);
         let Some(peer) = &self.peers[slot] else { return };
         let Some(delivery) = peer.deliveries.iter().find(|d| d.mid == mid) else { return };
         let track = delivery.track;
@@ -345,6 +346,7 @@ impl Driver {
         let ssrc: Ssrc = ssrc.into();
         if let Some(stream) = peer.rtc.direct_api().stream_rx(&ssrc) {
             stream.request_keyframe(KeyframeRequestKind::Pli);
+            self.counters.received.plis.add(1);
             self.changed.push(slot);
         }
     }
