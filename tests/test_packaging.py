@@ -200,8 +200,10 @@ def test_the_daemon_s_user_may_use_devices(installed: Path, tmp_path: Path) -> N
 
 def test_the_hub_takes_every_key_of_its_example(stage: Stage, tmp_path: Path) -> None:
     text = (ROOT / "config/zegohub.toml").read_text()
-    text = re.sub(r"(?m)^#(\[\[app\]\]|[a-z_]+ = .*)$", r"\1", text)
-    for key in ("listen", "udp_port", "heartbeat_timeout_s", "[[app]]", "id", "secret", "level"):
+    text = re.sub(r"(?m)^#(\[\[?[a-z]+\]\]?|[a-z_]+ = .*)$", r"\1", text)
+    rooms = ("[room]", "auto_create", "empty_timeout_s", "departure_timeout_s", "max_participants", "remote_unmute")
+    others = ("[[app]]", "id", "secret", "[[webhook]]", "url", "app", "[metrics]", "token", "level")
+    for key in ("listen", "udp_port", "heartbeat_timeout_s", *rooms, *others):
         assert re.search(rf"(?m)^{re.escape(key)}", text), f"{key} is not shown"
     # Not the addresses that it shows: somebody may be using them.
     text = text.replace('"0.0.0.0:7880"', '"127.0.0.1:0"').replace("udp_port = 7882", "udp_port = 0")

@@ -1,5 +1,8 @@
 //! `zegohub.toml`.
 
+mod rooms;
+mod webhooks;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,6 +10,9 @@ use std::time::Duration;
 use log::LevelFilter;
 use serde::Deserialize;
 use zego_protocol::token::App;
+
+use crate::rooms::RoomSettings;
+use crate::webhooks::WebhookConfig;
 
 /// Where the hub looks when no file is named.
 pub const DEFAULT_FILE: &str = "/etc/zegohub/zegohub.toml";
@@ -30,6 +36,12 @@ pub struct Config {
     pub expire_sessions: bool,
     /// AppIDs and their secrets; empty: the hub makes one of its own.
     pub apps: Vec<App>,
+    /// What rooms are like.
+    pub room: RoomSettings,
+    /// Servers that are told what happens in rooms.
+    pub webhooks: Vec<WebhookConfig>,
+    /// Whoever shows this token may read `/metrics`; without one, whoever is on the same machine.
+    pub metrics_token: Option<String>,
     /// What is logged.
     pub log_level: LevelFilter,
 }
@@ -42,6 +54,9 @@ impl Default for Config {
             heartbeat_timeout: Duration::from_secs(HEARTBEAT_TIMEOUT_S),
             expire_sessions: false,
             apps: Vec::new(),
+            room: RoomSettings::default(),
+            webhooks: Vec::new(),
+            metrics_token: None,
             log_level: LevelFilter::Info,
         }
     }
@@ -81,6 +96,10 @@ struct File {
     expire_sessions: Option<bool>,
     #[serde(default)]
     app: Vec<FileApp>,
+    room: Option<rooms::Room>,
+    #[serde(default)]
+    webhook: Vec<webhooks::Webhook>,
+    metrics: Option<Metrics>,
     tls: Option<toml::Spanned<Tls>>,
     log: Option<Log>,
 }
@@ -97,6 +116,21 @@ struct FileApp {
 enum AppId {
     Number(u32),
     Text(String),
+}
+
+impl AppId {
+    fn text(&self) -> String {
+        match self {
+            AppId::Number(number) => number.to_string(),
+            AppId::Text(text) => text.clone(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Metrics {
+    token: toml::Spanned<String>,
 }
 
 #[derive(Deserialize)]
@@ -155,10 +189,7 @@ impl Config {
         }
         config.expire_sessions = parsed.expire_sessions.unwrap_or(false);
         for app in parsed.app {
-            let id = match app.id.get_ref() {
-                AppId::Number(number) => number.to_string(),
-                AppId::Text(text) => text.clone(),
-            };
+            let id = app.id.get_ref().text();
             if id.is_empty() || id == "0" {
                 return Err(bad(app.id.span().start, "an AppID is neither empty nor 0".to_owned()));
             }
@@ -169,6 +200,18 @@ impl Config {
                 return Err(bad(app.secret.span().start, "a secret is not empty".to_owned()));
             }
             config.apps.push(App::new(id, app.secret.get_ref().clone()));
+        }
+        if let Some(room) = parsed.room {
+            config.room = room.read(&bad)?;
+        }
+        for webhook in parsed.webhook {
+            config.webhooks.push(webhook.read(&config.apps, &bad)?);
+        }
+        if let Some(metrics) = parsed.metrics {
+            if metrics.token.get_ref().is_empty() {
+                return Err(bad(metrics.token.span().start, "a token is not empty".to_owned()));
+            }
+            config.metrics_token = Some(metrics.token.into_inner());
         }
         if let Some(tls) = parsed.tls {
             let problem = "this version does not speak TLS; put a reverse proxy in front of it and remove [tls]";
@@ -205,6 +248,7 @@ fn key_at(text: &str, at: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rooms::RoomOptions;
 
     fn parse(text: &str) -> Result<Config, String> {
         Config::parse(Path::new("zegohub.toml"), text).map_err(|error| error.to_string())
@@ -214,7 +258,9 @@ mod tests {
     fn everything_can_be_set() {
         let config = parse(
             "listen = \"127.0.0.1:9000\"\nudp_port = 9001\nheartbeat_timeout_s = 5\nexpire_sessions = true\n\
-             [[app]]\nid = 1234567890\nsecret = \"s1\"\n[[app]]\nid = \"devkey\"\nsecret = \"s2\"\n[log]\nlevel = \"debug\"\n",
+             [[app]]\nid = 1234567890\nsecret = \"s1\"\n[[app]]\nid = \"devkey\"\nsecret = \"s2\"\n[log]\nlevel = \"debug\"\n\
+             [room]\nauto_create = false\nremote_unmute = true\nempty_timeout_s = 7\ndeparture_timeout_s = 0\n\
+             max_participants = 3\n[metrics]\ntoken = \"t\"\n[[webhook]]\nurl = \"http://a/b\"\napp = 1234567890\n",
         )
         .expect("good");
         assert_eq!(config.listen.to_string(), "127.0.0.1:9000");
@@ -222,6 +268,15 @@ mod tests {
         assert!(config.expire_sessions);
         assert_eq!(config.apps, [App::new("1234567890", "s1"), App::new("devkey", "s2")]);
         assert_eq!(config.log_level, LevelFilter::Debug);
+        let options = RoomOptions {
+            empty_timeout: Duration::from_secs(7),
+            departure_timeout: Duration::ZERO,
+            max_participants: 3,
+        };
+        assert_eq!(config.room, RoomSettings { auto_create: false, remote_unmute: true, options });
+        assert_eq!(config.metrics_token.as_deref(), Some("t"));
+        let [webhook] = config.webhooks.as_slice() else { panic!("{:?}", config.webhooks) };
+        assert_eq!((webhook.url.as_str(), webhook.app.as_deref()), ("http://a/b", Some("1234567890")));
     }
 
     #[test]
@@ -230,7 +285,8 @@ mod tests {
         assert_eq!(config.listen.to_string(), "0.0.0.0:7880");
         assert_eq!(config.udp_port, 7882);
         assert_eq!(config.heartbeat_timeout, Duration::from_secs(90));
-        assert!(config.apps.is_empty() && !config.expire_sessions);
+        assert!(config.apps.is_empty() && !config.expire_sessions && config.webhooks.is_empty());
+        assert_eq!((config.room, config.metrics_token), (RoomSettings::default(), None));
     }
 
     #[test]
@@ -250,6 +306,18 @@ mod tests {
                 "zegohub.toml:5: app.id: AppID 7 is there twice",
             ),
             ("[tls]\ncertificate = \"a\"\nkey = \"b\"\n", "zegohub.toml:1: tls: this version does not speak TLS"),
+            ("[room]\nempty_timeout_s = -1\n", "zegohub.toml:2: room.empty_timeout_s: -1 is not a time"),
+            ("[room]\nmax_participants = -1\n", "zegohub.toml:2: room.max_participants: -1 is not a number of people"),
+            ("[metrics]\ntoken = \"\"\n", "zegohub.toml:2: metrics.token: a token is not empty"),
+            ("[[webhook]]\nurl = \"ftp://a\"\n", "zegohub.toml:2: webhook.url: \"ftp://a\" is not an http:// or"),
+            (
+                "[[webhook]]\nurl = \"http://a\"\napp = 7\n",
+                "zegohub.toml:3: webhook.app: there is no [[app]] with id 7",
+            ),
+            (
+                "[[app]]\nid = 1\nsecret = \"s\"\n[[app]]\nid = 2\nsecret = \"s\"\n[[webhook]]\nurl = \"http://a\"\n",
+                "zegohub.toml:8: webhook.url: there are several AppIDs",
+            ),
             ("listen = \n", "zegohub.toml:1: listen:"),
         ];
         for (text, expected) in cases {

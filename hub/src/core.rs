@@ -8,8 +8,9 @@ use livekit_protocol::signal_response::Message as Response;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::rooms::{Administration, AdministrationError, ConnectionKey, Join, Moment, Output, Rooms, Settings};
-use crate::sfu::{Notice, Sfu};
+use crate::rooms::{ConnectionKey, Denial, Join, Moment, Output, Rooms, Settings};
+use crate::sfu::{Command, Notice, Sfu};
+use crate::webhooks::Webhooks;
 
 /// Messages that may wait for a client before its connection is given up.
 pub const OUTBOX: usize = 512;
@@ -29,15 +30,39 @@ pub enum Outbound {
     Close,
 }
 
+type Work = dyn FnOnce(&mut Rooms, Moment) + Send;
+
+/// What a request from outside does in the rooms. It carries its answer away itself.
+pub struct Errand(Box<Work>);
+
+impl Errand {
+    /// Something to do, and where its answer arrives.
+    pub fn new<T: Send + 'static>(
+        what: impl FnOnce(&mut Rooms, Moment) -> T + Send + 'static,
+    ) -> (Errand, oneshot::Receiver<T>) {
+        let (answer, answered) = oneshot::channel();
+        // Whoever asked may be gone when it is answered.
+        (Errand(Box::new(move |rooms, now| drop(answer.send(what(rooms, now))))), answered)
+    }
+}
+
+impl std::fmt::Debug for Errand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Errand")
+    }
+}
+
 /// What a connection reports.
 #[derive(Debug)]
 pub enum Input {
-    /// A client with a good token asks whether it may come in. The answer to a refusal is a sentence.
-    Knock(Box<Join>, oneshot::Sender<Result<(), String>>),
+    /// A client with a good token asks whether it may come in.
+    Knock(Box<Join>, oneshot::Sender<Result<(), Denial>>),
     /// A client that is in a room shows a new token, which is good. The answer to a refusal is a sentence.
     Renew(Box<Join>, String, oneshot::Sender<Result<(), String>>),
-    /// An administrator asks for something.
-    Administer(Administration, oneshot::Sender<Result<(), AdministrationError>>),
+    /// Somebody asks for something, or about something, in the rooms.
+    Errand(Errand),
+    /// Somebody wants to know whether the media thread answers.
+    Probe(oneshot::Sender<()>),
     /// A client with a good token.
     Join(ConnectionKey, Box<Join>, mpsc::Sender<Outbound>),
     /// A message from it.
@@ -56,14 +81,20 @@ pub struct Core {
     inputs: mpsc::Receiver<Input>,
     notices: mpsc::UnboundedReceiver<Notice>,
     outboxes: HashMap<ConnectionKey, mpsc::Sender<Outbound>>,
+    webhooks: Webhooks,
 }
 
 impl Core {
     /// Rooms without anybody, and the inbox for connections.
-    pub fn new(settings: Settings, sfu: Sfu, notices: mpsc::UnboundedReceiver<Notice>) -> (Core, Inbox) {
+    pub fn new(
+        settings: Settings,
+        sfu: Sfu,
+        notices: mpsc::UnboundedReceiver<Notice>,
+        webhooks: Webhooks,
+    ) -> (Core, Inbox) {
         let (inbox, inputs) = mpsc::channel(INBOX);
         let rooms = Rooms::new(settings, Box::new(random));
-        (Core { rooms, sfu, inputs, notices, outboxes: HashMap::new() }, inbox)
+        (Core { rooms, sfu, inputs, notices, outboxes: HashMap::new(), webhooks }, inbox)
     }
 
     /// Runs until `stop` completes, then takes leave of everybody.
@@ -97,7 +128,8 @@ impl Core {
         match input {
             Input::Knock(join, answer) => drop(answer.send(self.rooms.may_join(&join))),
             Input::Renew(join, token, answer) => drop(answer.send(self.rooms.renew(&join, token))),
-            Input::Administer(asked, answer) => drop(answer.send(self.rooms.administer(asked, now()))),
+            Input::Errand(Errand(what)) => what(&mut self.rooms, now()),
+            Input::Probe(answer) => self.sfu.send(Command::Probe(answer)),
             Input::Join(connection, join, outbox) => {
                 self.outboxes.insert(connection, outbox);
                 self.rooms.join(connection, *join, now());
@@ -114,6 +146,7 @@ impl Core {
         while let Some(output) = self.rooms.take_output() {
             match output {
                 Output::Media(command) => self.sfu.send(command),
+                Output::News(news) => self.webhooks.tell(*news, now().unix_ms / 1000),
                 Output::Send(connection, message) => self.post(connection, Outbound::Message(message)),
                 Output::Close(connection) => {
                     self.post(connection, Outbound::Close);
@@ -150,6 +183,7 @@ impl Core {
                 Ok(None) | Err(_) => break,
             }
         }
+        self.webhooks.finish(FAREWELL).await;
     }
 }
 
@@ -159,7 +193,8 @@ fn now() -> Moment {
     Moment { at: Instant::now(), unix_ms }
 }
 
-fn random() -> u64 {
+/// What must not be guessed or repeated.
+pub fn random() -> u64 {
     // The kernel's source does not fail once the system is up (random(7)).
     getrandom::u64().expect("the kernel gives random numbers")
 }

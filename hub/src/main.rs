@@ -8,6 +8,7 @@ mod rooms;
 mod sdp;
 mod service;
 mod sfu;
+mod webhooks;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use crate::config::{Config, ConfigError};
 use crate::core::Core;
 use crate::rooms::Settings;
 use crate::sfu::{Sfu, SfuConfig, SfuError};
+use crate::webhooks::Webhooks;
 
 /// Room server for zegod, browsers and every LiveKit SDK.
 #[derive(Debug, Parser)]
@@ -47,6 +49,8 @@ enum Failure {
     Media(#[from] SfuError),
     #[error("cannot listen on {0}: {1}; another program uses this port, or the address is not this machine's")]
     Listen(SocketAddr, std::io::Error),
+    #[error("cannot send webhooks: {0}")]
+    Webhooks(#[from] reqwest::Error),
     #[error("cannot start: {0}")]
     Start(#[from] std::io::Error),
 }
@@ -94,9 +98,15 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let (notices, received) = mpsc::unbounded_channel();
     let media = SfuConfig { address: config.listen.ip(), port: config.udp_port };
     let sfu = Sfu::start(&media, notices)?;
-    let settings = Settings { heartbeat_timeout: config.heartbeat_timeout, expire_sessions: config.expire_sessions };
-    let (core, inbox) = Core::new(settings, sfu, received);
-    let router = http::router(config.apps, inbox);
+    let settings = Settings {
+        heartbeat_timeout: config.heartbeat_timeout,
+        expire_sessions: config.expire_sessions,
+        room: config.room,
+    };
+    let webhooks = Webhooks::start(&config.webhooks, &config.apps)?;
+    let watched = http::Watched::new(sfu.counters(), webhooks.totals(), config.metrics_token);
+    let (core, inbox) = Core::new(settings, sfu, received, webhooks);
+    let router = http::router(config.apps, inbox, watched).into_make_service_with_connect_info::<SocketAddr>();
     // A join and its answer are two small writes: held together until the first is acknowledged, the second would be
     // 40 ms late.
     let listener = listener.tap_io(|stream| {

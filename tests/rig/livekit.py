@@ -20,16 +20,17 @@ NODE = ROOT / "docs" / "guide" / "examples" / "cluster" / "node.yaml"
 """The configuration that the guide gives to people."""
 
 
-def start_livekit(stage: Stage, *, port: int | None = None, redis: str | None = None) -> Hub:
+def start_livekit(stage: Stage, *, port: int | None = None, redis: str | None = None, extra: str = "") -> Hub:
     """Starts a `livekit-server` on loopback with the tests' key, and waits until it is ready.
 
     `redis` (`IP:PORT`) makes it a node of a cluster; without it, it is alone.
+    `extra` is added to its configuration.
     """
     if not PROGRAM.exists():
         pytest.skip("livekit-server is not installed: install Go, then run tests/setup/livekit-server")
     port = port or free_port()
     file = stage.path("livekit.yaml")
-    file.write_text(configuration(port, redis))
+    file.write_text(f"{configuration(port, redis)}\n{extra}\n")
     server = stage.start("livekit-server", [str(PROGRAM), "--config", str(file)])
     # Asked to end, it waits until nobody is there any more.
     stage.at_end(server.name, server.kill)

@@ -26,8 +26,12 @@ def livekit_token(
     app_id: int | str = APP_ID,
     secret: str = SECRET,
     grants: dict[str, Any] | None = None,
+    room_config: dict[str, Any] | None = None,
 ) -> str:
-    """A JWT (RFC 7519, HS256) with LiveKit's video grant; a negative `ttl` makes one that is over."""
+    """A JWT (RFC 7519, HS256) with LiveKit's video grant; a negative `ttl` makes one that is over.
+
+    `room_config` says what the room is like if its user is the first there.
+    """
     now = int(time.time())
     video = {"roomJoin": True, "room": room, "canPublish": publish, "canSubscribe": True, "canPublishData": True}
     claims = {
@@ -37,6 +41,7 @@ def livekit_token(
         "nbf": now - 10 + min(ttl, 0),
         "exp": now + ttl,
         "video": {**video, **(grants or {})},
+        **({"roomConfig": room_config} if room_config else {}),
     }
     parts = [_part({"alg": "HS256", "typ": "JWT"}), _part(claims)]
     signature = hmac.new(secret.encode(), ".".join(parts).encode(), hashlib.sha256).digest()
@@ -45,7 +50,12 @@ def livekit_token(
 
 def admin_token(room: str, *, app_id: int | str = APP_ID, secret: str = SECRET, admin: bool = True) -> str:
     """What a server program shows to RoomService: no user, the right to administer a room."""
-    claims = {"iss": str(app_id), "exp": int(time.time()) + 600, "video": {"roomAdmin": admin, "room": room}}
+    return server_token(app_id=app_id, secret=secret, roomAdmin=admin, room=room)
+
+
+def server_token(*, app_id: int | str = APP_ID, secret: str = SECRET, **grants: Any) -> str:
+    """What a server program shows: no user, these grants."""
+    claims = {"iss": str(app_id), "exp": int(time.time()) + 600, "video": grants}
     parts = [_part({"alg": "HS256", "typ": "JWT"}), _part(claims)]
     signature = hmac.new(secret.encode(), ".".join(parts).encode(), hashlib.sha256).digest()
     return ".".join([*parts, _base64(signature)])

@@ -5,7 +5,7 @@ use zego_protocol::id;
 use zego_protocol::token::{App, TokenError, TokenKind, verify_any};
 
 use super::query::Parameters;
-use crate::rooms::{Join, Path};
+use crate::rooms::{Denial, Join, Path};
 
 /// LiveKit's limit for room names and identities, in bytes.
 const NAME_LIMIT: usize = 256;
@@ -35,8 +35,17 @@ impl Refusal {
         Refusal { status, message: error.sentence() }
     }
 
-    /// The room does not take it now; `sentence` says why, and ends with its code.
-    pub fn room(sentence: String) -> Refusal {
+    /// The room does not take it now.
+    pub fn room(denial: &Denial) -> Refusal {
+        let status = match denial {
+            Denial::NoRoom(_) => 404,
+            Denial::Room(_) => 403,
+        };
+        Refusal { status, message: denial.to_string() }
+    }
+
+    /// A new token is not taken; `sentence` says why, and ends with its code.
+    pub fn renewal(sentence: String) -> Refusal {
         Refusal { status: 403, message: sentence }
     }
 

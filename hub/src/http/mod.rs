@@ -1,10 +1,13 @@
 //! HTTP: the signalling WebSockets, their validation, the page.
 
 mod admission;
+mod metrics;
 mod page;
+mod process;
 mod query;
 mod room_service;
 mod socket;
+mod twirp;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +26,7 @@ use zego_protocol::token::App;
 use crate::core::{Inbox, Input};
 use crate::rooms::{Join, Path};
 use admission::Refusal;
+pub use metrics::Watched;
 use query::Parameters;
 
 /// Largest message of a client: a session description of a large room, or tracks' subscriptions.
@@ -34,18 +38,21 @@ struct Door {
     apps: Arc<Vec<App>>,
     inbox: Inbox,
     connections: Arc<AtomicU64>,
+    watched: Arc<Watched>,
 }
 
 /// All routes.
-pub fn router(apps: Vec<App>, inbox: Inbox) -> Router {
-    let door = Door { apps: Arc::new(apps), inbox, connections: Arc::new(AtomicU64::new(1)) };
+pub fn router(apps: Vec<App>, inbox: Inbox, watched: Watched) -> Router {
+    let door =
+        Door { apps: Arc::new(apps), inbox, connections: Arc::new(AtomicU64::new(1)), watched: Arc::new(watched) };
     Router::new()
         .route("/rtc", get(rtc))
         .route("/rtc/v1", get(rtc_v1))
         .route("/rtc/validate", get(validate))
         .route("/rtc/v1/validate", get(validate_v1))
         .route("/twirp/livekit.RoomService/{method}", post(room_service::serve))
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/healthz", get(metrics::health))
+        .route("/metrics", get(metrics::serve))
         .fallback(get(page::serve))
         .with_state(door)
 }
@@ -94,17 +101,18 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 /// Whether the token is good, and the room takes its user in; or, for a client that is in the room, takes the token.
 async fn ask(door: &Door, path: Path, headers: &HeaderMap, parameters: Parameters) -> Result<Join, Refusal> {
     let join = admission::admit(&door.apps, path, bearer(headers), &parameters, unix_now_s())?;
-    let (answer, answered) = oneshot::channel();
-    let asked = Box::new(join.clone());
-    let input = if parameters.zego_renew == "1" {
-        let token = bearer(headers).unwrap_or(&parameters.access_token).to_owned();
-        Input::Renew(asked, token, answer)
-    } else {
-        Input::Knock(asked, answer)
-    };
     let ending = || Refusal::request(503, "The hub is ending");
-    door.inbox.send(input).await.map_err(|_| ending())?;
-    answered.await.map_err(|_| ending())?.map_err(Refusal::room)?;
+    let asked = Box::new(join.clone());
+    if parameters.zego_renew == "1" {
+        let token = bearer(headers).unwrap_or(&parameters.access_token).to_owned();
+        let (answer, answered) = oneshot::channel();
+        door.inbox.send(Input::Renew(asked, token, answer)).await.map_err(|_| ending())?;
+        answered.await.map_err(|_| ending())?.map_err(Refusal::renewal)?;
+    } else {
+        let (answer, answered) = oneshot::channel();
+        door.inbox.send(Input::Knock(asked, answer)).await.map_err(|_| ending())?;
+        answered.await.map_err(|_| ending())?.map_err(|denial| Refusal::room(&denial))?;
+    }
     Ok(join)
 }
 

@@ -1,91 +1,32 @@
-//! The administrators' calls: `livekit.RoomService` over Twirp (twirp v7: `POST /twirp/SERVICE/METHOD`, JSON or protobuf), as far as
-//! this hub serves it.
+//! The administrators' calls: `livekit.RoomService` over Twirp, `POST /twirp/livekit.RoomService/METHOD`. Which grant each needs, and what
+//! its failures are called, is as LiveKit's servers have it.
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use livekit_protocol as proto;
-use prost::Message;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::json;
-use tokio::sync::oneshot;
-use zego_protocol::token::verify_admin;
+use zego_protocol::token::{Claims, TokenError, verify_server};
 
+use super::twirp::{Encoding, Failure};
 use super::{Door, bearer, unix_now_s};
-use crate::core::Input;
-use crate::rooms::{Administration, AdministrationError};
-
-/// A failure as Twirp writes it: a code of its list, and a sentence.
-struct Failure {
-    code: &'static str,
-    message: String,
-}
-
-impl Failure {
-    fn new(code: &'static str, message: impl Into<String>) -> Failure {
-        Failure { code, message: message.into() }
-    }
-}
-
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        let status = match self.code {
-            "malformed" => StatusCode::BAD_REQUEST,
-            "unauthenticated" => StatusCode::UNAUTHORIZED,
-            "permission_denied" => StatusCode::FORBIDDEN,
-            "not_found" | "bad_route" => StatusCode::NOT_FOUND,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        let body = json!({"code": self.code, "msg": self.message}).to_string();
-        (status, [(CONTENT_TYPE, "application/json")], body).into_response()
-    }
-}
+use crate::core::{Errand, Input};
+use crate::rooms::{AdministrationError, Moment, Rooms};
 
 impl From<AdministrationError> for Failure {
     fn from(error: AdministrationError) -> Failure {
-        match error {
-            AdministrationError::NoParticipant { .. } => Failure::new("not_found", error.to_string()),
-        }
+        let code = match error {
+            AdministrationError::NoRoom(_) | AdministrationError::NoParticipant { .. } => "not_found",
+            AdministrationError::NoRemoteUnmute => "failed_precondition",
+            AdministrationError::Invalid(_) => "invalid_argument",
+        };
+        Failure::new(code, error.to_string())
     }
 }
 
-/// How a call and its answer are written.
-#[derive(Clone, Copy)]
-enum Encoding {
-    Json,
-    Protobuf,
-}
-
-impl Encoding {
-    fn of(headers: &HeaderMap) -> Result<Encoding, Failure> {
-        let named = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        match named.split(';').next().unwrap_or_default().trim() {
-            "application/json" => Ok(Encoding::Json),
-            "application/protobuf" => Ok(Encoding::Protobuf),
-            other => Err(Failure::new("bad_route", format!("content type '{other}' is neither JSON nor protobuf"))),
-        }
-    }
-
-    fn read<T: Message + Default + DeserializeOwned>(self, body: &[u8]) -> Result<T, Failure> {
-        let read = match self {
-            Encoding::Json => serde_json::from_slice(body).map_err(|error| error.to_string()),
-            Encoding::Protobuf => T::decode(body).map_err(|error| error.to_string()),
-        };
-        read.map_err(|problem| Failure::new("malformed", format!("the request cannot be read: {problem}")))
-    }
-
-    fn write<T: Message + Serialize>(self, answer: &T) -> Result<Response, Failure> {
-        let (named, body) = match self {
-            Encoding::Json => {
-                let text = serde_json::to_vec(answer).map_err(|error| Failure::new("internal", error.to_string()))?;
-                ("application/json", text)
-            }
-            Encoding::Protobuf => ("application/protobuf", answer.encode_to_vec()),
-        };
-        Ok(([(CONTENT_TYPE, named)], body).into_response())
+impl From<TokenError> for Failure {
+    fn from(error: TokenError) -> Failure {
+        Failure::new("unauthenticated", error.sentence())
     }
 }
 
@@ -101,34 +42,92 @@ pub(super) async fn serve(
 
 async fn call(door: &Door, method: &str, headers: &HeaderMap, body: &[u8]) -> Result<Response, Failure> {
     let encoding = Encoding::of(headers)?;
+    let claims = verify_server(bearer(headers).unwrap_or_default(), &door.apps, unix_now_s())?;
+    let app = claims.app_id.clone();
     match method {
+        "CreateRoom" => {
+            let asked: proto::CreateRoomRequest = encoding.read(body)?;
+            allow_create(&claims)?;
+            encoding.write(&ask(door, move |rooms, now| rooms.create_room(&app, &asked, now)).await??)
+        }
+        "ListRooms" => {
+            let asked: proto::ListRoomsRequest = encoding.read(body)?;
+            claims.room_list.then_some(()).ok_or(TokenError::NotGranted("roomList"))?;
+            let rooms = ask(door, move |rooms, _| rooms.list_rooms(&app, &asked.names)).await?;
+            encoding.write(&proto::ListRoomsResponse { rooms })
+        }
+        "DeleteRoom" => {
+            let asked: proto::DeleteRoomRequest = encoding.read(body)?;
+            allow_create(&claims)?;
+            ask(door, move |rooms, now| rooms.delete_room(&app, &asked.room, now)).await??;
+            encoding.write(&proto::DeleteRoomResponse::default())
+        }
+        "ListParticipants" => {
+            let asked: proto::ListParticipantsRequest = encoding.read(body)?;
+            claims.allow_administer(&asked.room)?;
+            let participants = ask(door, move |rooms, _| rooms.list_participants(&app, &asked.room)).await?;
+            encoding.write(&proto::ListParticipantsResponse { participants })
+        }
+        "GetParticipant" => {
+            let asked: proto::RoomParticipantIdentity = encoding.read(body)?;
+            claims.allow_administer(&asked.room)?;
+            encoding.write(&ask(door, move |rooms, _| rooms.get_participant(&app, &asked)).await??)
+        }
         "RemoveParticipant" => {
             let asked: proto::RoomParticipantIdentity = encoding.read(body)?;
-            let app = administered_app(door, headers, &asked.room)?;
-            let (room, identity) = (asked.room, asked.identity);
-            administer(door, Administration::RemoveParticipant { app, room, identity }).await?;
+            claims.allow_administer(&asked.room)?;
+            ask(door, move |rooms, now| rooms.remove_participant(&app, &asked, now)).await??;
             encoding.write(&proto::RemoveParticipantResponse::default())
         }
-        other => Err(Failure::new("bad_route", format!("this server has no method '{other}' of RoomService"))),
-    }
-}
-
-/// The AppID whose room the caller's token lets it administer.
-fn administered_app(door: &Door, headers: &HeaderMap, room: &str) -> Result<String, Failure> {
-    let token = bearer(headers).unwrap_or_default();
-    let refused = |error: zego_protocol::token::TokenError| Failure::new("unauthenticated", error.sentence());
-    let claims = verify_admin(token, &door.apps, unix_now_s()).map_err(refused)?;
-    match claims.room_id {
-        Some(only) if only != room => {
-            Err(Failure::new("permission_denied", format!("the token administers room '{only}', not '{room}'")))
+        "MutePublishedTrack" => {
+            let asked: proto::MuteRoomTrackRequest = encoding.read(body)?;
+            claims.allow_administer(&asked.room)?;
+            let track = ask(door, move |rooms, now| rooms.mute_published_track(&app, &asked, now)).await??;
+            encoding.write(&proto::MuteRoomTrackResponse { track })
         }
-        _ => Ok(claims.app_id),
+        "UpdateParticipant" => {
+            let asked: proto::UpdateParticipantRequest = encoding.read(body)?;
+            claims.allow_administer(&asked.room)?;
+            encoding.write(&ask(door, move |rooms, _| rooms.update_participant(&app, &asked)).await??)
+        }
+        "UpdateSubscriptions" => {
+            let asked: proto::UpdateSubscriptionsRequest = encoding.read(body)?;
+            claims.allow_administer(&asked.room)?;
+            ask(door, move |rooms, _| rooms.update_subscriptions(&app, asked)).await??;
+            encoding.write(&proto::UpdateSubscriptionsResponse::default())
+        }
+        "SendData" => {
+            let asked: proto::SendDataRequest = encoding.read(body)?;
+            claims.allow_administer(&asked.room)?;
+            ask(door, move |rooms, _| rooms.send_data(&app, asked)).await??;
+            encoding.write(&proto::SendDataResponse::default())
+        }
+        "UpdateRoomMetadata" => {
+            let asked: proto::UpdateRoomMetadataRequest = encoding.read(body)?;
+            claims.allow_administer(&asked.room)?;
+            encoding.write(&ask(door, move |rooms, _| rooms.update_room_metadata(&app, asked)).await??)
+        }
+        "ForwardParticipant" | "MoveParticipant" => {
+            // Both requests have the same fields.
+            let asked: proto::MoveParticipantRequest = encoding.read(body)?;
+            claims.allow_administer(&asked.room)?;
+            Err(Failure::new("unimplemented", format!("this server does not do {method}")))
+        }
+        other => Err(Failure::new("bad_route", format!("RoomService has no method '{other}'"))),
     }
 }
 
-async fn administer(door: &Door, asked: Administration) -> Result<(), Failure> {
+fn allow_create(claims: &Claims) -> Result<(), TokenError> {
+    if claims.room_create { Ok(()) } else { Err(TokenError::NotGranted("roomCreate")) }
+}
+
+/// Has something done in the rooms.
+async fn ask<T: Send + 'static>(
+    door: &Door,
+    what: impl FnOnce(&mut Rooms, Moment) -> T + Send + 'static,
+) -> Result<T, Failure> {
     let ending = || Failure::new("unavailable", "the hub is ending");
-    let (answer, answered) = oneshot::channel();
-    door.inbox.send(Input::Administer(asked, answer)).await.map_err(|_| ending())?;
-    Ok(answered.await.map_err(|_| ending())??)
+    let (errand, answered) = Errand::new(what);
+    door.inbox.send(Input::Errand(errand)).await.map_err(|_| ending())?;
+    answered.await.map_err(|_| ending())
 }

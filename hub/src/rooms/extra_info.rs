@@ -6,7 +6,7 @@
 use livekit_protocol as proto;
 use proto::signal_response::Message as Response;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use zego_protocol::error::sentence;
 use zego_protocol::id;
 
@@ -30,11 +30,22 @@ pub(super) struct ExtraInfo {
 }
 
 impl ExtraInfo {
-    /// As it stands in the room's metadata.
-    pub(super) fn metadata(&self) -> String {
-        let info = json!({"key": self.key, "value": self.value, "user_id": self.user_id, "time_ms": self.time_ms});
-        json!({"zego": info}).to_string()
+    fn json(&self) -> Value {
+        json!({"key": self.key, "value": self.value, "user_id": self.user_id, "time_ms": self.time_ms})
     }
+}
+
+/// What a room's members read as its metadata: an administrator's text as it is, until there is extra information. Then it is a
+/// JSON object with `zego` in it, and an administrator's text, when that is no JSON object itself, as `text`.
+pub(super) fn room_metadata(text: &str, info: Option<&ExtraInfo>) -> String {
+    let Some(info) = info else { return text.to_owned() };
+    let mut whole = match serde_json::from_str(text) {
+        Ok(Value::Object(whole)) => whole,
+        _ if text.is_empty() => Map::new(),
+        _ => Map::from_iter([("text".to_owned(), Value::from(text))]),
+    };
+    whole.insert("zego".to_owned(), info.json());
+    Value::Object(whole).to_string()
 }
 
 /// What a member writes.

@@ -6,16 +6,20 @@ use livekit_protocol as proto;
 use proto::leave_request::Action;
 use proto::signal_response::Message as Response;
 use zego_protocol::error::sentence;
-use zego_protocol::token::Claims;
+use zego_protocol::token::{Claims, RoomConfig};
 
+use super::life::Life;
 use super::participant::Participant;
-use super::{ConnectionKey, Moment, Output, Room, Rooms, message};
+use super::{ConnectionKey, Moment, Output, Room, Rooms, extra_info, message};
 use crate::sfu::{Command, Member, ParticipantKey, PeerId, RoomKey, Side};
 
 /// The room has no more place.
 const ROOM_FULL: i32 = 1_002_034;
 /// Whoever comes back finds its user id taken.
 const LOGGED_IN_ELSEWHERE: i32 = 1_002_086;
+
+/// The room is not there, and is not made by joining it.
+const NO_ROOM: i32 = 1_002_099;
 
 /// Participant attribute of somebody who neither sees nor is seen among the users.
 const QUIET_ATTRIBUTE: &str = "zego.quiet";
@@ -80,25 +84,46 @@ pub struct Join {
     pub zego: ZegoClient,
 }
 
+/// Why a client with a good token may not come in. Each is a sentence with its code.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Denial {
+    /// The room is not there, and is not made by joining it.
+    #[error("{0}")]
+    NoRoom(String),
+    /// The room does not take it now.
+    #[error("{0}")]
+    Room(String),
+}
+
 impl Rooms {
-    /// Whether a client with a good token may come in now. The error is a sentence with its code.
-    pub fn may_join(&self, join: &Join) -> Result<(), String> {
+    /// Whether a client with a good token may come in now.
+    pub fn may_join(&self, join: &Join) -> Result<(), Denial> {
         // Whether it may go on with its session is decided when it tries: it may be told to come back instead.
         if join.resume.is_some() {
             return Ok(());
         }
-        let Some((key, room)) = self.rooms.iter().find(|(_, room)| is_room_of(room, join)) else { return Ok(()) };
+        let Some((key, room)) = self.rooms.iter().find(|(_, room)| is_room_of(room, join)) else {
+            if self.settings.room.auto_create || join.claims.room_create {
+                return Ok(());
+            }
+            // LiveKit's words, by which clients know it.
+            return Err(Denial::NoRoom(sentence(NO_ROOM, "requested room does not exist")));
+        };
+        let most = [room.max_members, room.options.max_participants].into_iter().filter(|most| *most != 0).min();
         match self.find(*key, &join.claims.user_id) {
             // A newcomer has the place: whoever was away must not put it out. What is left of its own session is no newcomer.
             Some(present) if join.zego.returns && !self.is_same_login(present, join) => {
                 let detail = format!("User '{}' logged in to room '{}' meanwhile", join.claims.user_id, join.room);
-                Err(sentence(LOGGED_IN_ELSEWHERE, &detail))
+                Err(Denial::Room(sentence(LOGGED_IN_ELSEWHERE, &detail)))
             }
-            None if room.max_members != 0 && room.members.len() >= room.max_members as usize => {
-                let detail = format!("Room '{}' holds no more than {} people", join.room, room.max_members);
-                Err(sentence(ROOM_FULL, &detail))
-            }
-            _ => Ok(()),
+            None => match most {
+                Some(most) if room.members.len() >= most as usize => {
+                    let detail = format!("Room '{}' holds no more than {most} people", join.room);
+                    Err(Denial::Room(sentence(ROOM_FULL, &detail)))
+                }
+                _ => Ok(()),
+            },
+            Some(_) => Ok(()),
         }
     }
 
@@ -115,8 +140,7 @@ impl Rooms {
 
     /// Lets a client in.
     pub fn join(&mut self, connection: ConnectionKey, join: Join, now: Moment) {
-        let room = self.room(&join, now);
-        let present = self.find(room, &join.claims.user_id);
+        let present = self.present(&join);
         if let Some(sid) = &join.resume {
             self.resume(connection, present, &sid.clone(), join, now);
             return;
@@ -125,7 +149,6 @@ impl Rooms {
             log::info!("{} joins again: the older session ends", join.claims.user_id);
             self.expel(old, proto::DisconnectReason::DuplicateIdentity, Action::Disconnect, now);
         }
-        // Expelling its last member removes a room.
         let room = self.room(&join, now);
         let key = self.enter(connection, room, &join, now);
         for add in join.add_tracks {
@@ -140,18 +163,28 @@ impl Rooms {
         if let Some((key, _)) = self.rooms.iter().find(|(_, room)| is_room_of(room, join)) {
             return *key;
         }
+        self.open_room(&join.claims.app_id, &join.room, &join.claims.room_config, now)
+    }
+
+    /// Makes a room that is not there.
+    pub(super) fn open_room(&mut self, app: &str, name: &str, wished: &RoomConfig, now: Moment) -> RoomKey {
         let key = self.new_key();
         let room = Room {
-            app: join.claims.app_id.clone(),
-            name: join.room.clone(),
+            app: app.to_owned(),
+            name: name.to_owned(),
             sid: self.new_sid("RM_"),
             created_ms: now.unix_ms,
-            max_members: join.zego.max_members,
+            max_members: 0,
             extra_info: None,
+            options: self.settings.room.options.with(wished),
+            metadata: wished.metadata.clone(),
+            life: Life::New(now.at),
+            nonces: Default::default(),
             members: Vec::new(),
         };
         log::info!("room {} opens", room.name);
         self.rooms.insert(key, room);
+        self.room_news("room_started", key);
         key
     }
 
@@ -209,6 +242,7 @@ impl Rooms {
             has_subscriber_peer: false,
             offering: false,
             last_offer_id: 0,
+            permission: None,
         };
         log::info!("{} joins as {sid}", person.identity);
         let member =
@@ -216,7 +250,12 @@ impl Rooms {
         self.people.insert(key, person);
         self.connections.insert(connection, key);
         let others = self.others(room, key);
+        self.tally.joined += 1;
         if let Some(room) = self.rooms.get_mut(&room) {
+            if room.members.is_empty() {
+                room.max_members = join.zego.max_members;
+            }
+            room.life = Life::Occupied;
             room.members.push(key);
         }
         self.media(Command::Open(PeerId { participant: key, side: Side::Publisher }, member));
@@ -268,7 +307,10 @@ impl Rooms {
             name: room.name.clone(),
             creation_time: room.created_ms / 1000,
             creation_time_ms: room.created_ms,
-            metadata: room.extra_info.as_ref().map(|info| info.metadata()).unwrap_or_default(),
+            empty_timeout: room.options.empty_timeout.as_secs() as u32,
+            departure_timeout: room.options.departure_timeout.as_secs() as u32,
+            max_participants: room.options.max_participants,
+            metadata: extra_info::room_metadata(&room.metadata, room.extra_info.as_ref()),
             num_participants: people,
             num_publishers: publishers,
             ..Default::default()
@@ -302,7 +344,6 @@ impl Rooms {
             let leave = message::leave(proto::DisconnectReason::StateMismatch, Action::Reconnect);
             self.out.push_back(Output::Send(connection, Box::new(leave)));
             self.out.push_back(Output::Close(connection));
-            self.close_empty_rooms();
             return;
         };
         if let Some(person) = self.people.get_mut(&key) {
@@ -316,11 +357,13 @@ impl Rooms {
             // Its media had no way either: it gets its time to come back from now on.
             person.silent_since = person.silent_since.map(|_| now.at);
             person.claims = join.claims.clone();
+            person.keep_permission();
             person.asked = false;
             person.promised = (0, 0);
         }
         let peer = PeerId { participant: key, side: Side::Publisher };
-        self.media(Command::SetMayData(peer, join.claims.can_publish_data));
+        let may_data = self.people.get(&key).is_some_and(|p| p.claims.can_publish_data);
+        self.media(Command::SetMayData(peer, may_data));
         self.connections.insert(connection, key);
         self.send(
             key,

@@ -7,8 +7,9 @@ use proto::leave_request::Action;
 use proto::request_response::{Reason, Request as Refused};
 use proto::signal_request::Message as Request;
 
-use super::{ConnectionKey, Moment, Output, Rooms, extra_info, message};
-use crate::sfu::{Command, ParticipantKey, PeerId, Side};
+use super::life::Life;
+use super::{ConnectionKey, Moment, Output, Rooms, extra_info, message, news};
+use crate::sfu::{Command, ParticipantKey, PeerId, RoomKey, Side};
 
 /// A participant whose media connection never came up is not waited for any longer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -71,6 +72,7 @@ impl Rooms {
         for key in keys {
             self.check(key, now);
         }
+        self.close_empty_rooms(now);
     }
 
     fn check(&mut self, key: ParticipantKey, now: Moment) {
@@ -123,21 +125,30 @@ impl Rooms {
     /// The hub ends: everybody is told so.
     pub fn shutdown(&mut self, now: Moment) {
         let keys: Vec<ParticipantKey> = self.people.keys().copied().collect();
-        // Told first, so that nobody hears of others leaving in between.
+        self.dismiss(&keys, proto::DisconnectReason::ServerShutdown, now);
+        let rooms: Vec<RoomKey> = self.rooms.keys().copied().collect();
+        for room in rooms {
+            self.close_room(room);
+        }
+    }
+
+    /// Sends several participants away at once. They are told first, so that nobody hears of others leaving in between.
+    pub(super) fn dismiss(&mut self, keys: &[ParticipantKey], reason: proto::DisconnectReason, now: Moment) {
         let mut connections = Vec::new();
-        for key in &keys {
-            self.send(*key, message::leave(proto::DisconnectReason::ServerShutdown, Action::Disconnect));
+        for key in keys {
+            self.send(*key, message::leave(reason, Action::Disconnect));
             if let Some(connection) = self.people.get_mut(key).and_then(|p| p.connection.take()) {
+                self.connections.remove(&connection);
                 connections.push(connection);
             }
         }
         for key in keys {
-            self.remove(key, proto::DisconnectReason::ServerShutdown as i32, now);
+            self.remove(*key, reason as i32, now);
         }
         self.out.extend(connections.into_iter().map(Output::Close));
     }
 
-    fn remove(&mut self, key: ParticipantKey, reason: i32, _now: Moment) {
+    fn remove(&mut self, key: ParticipantKey, reason: i32, now: Moment) {
         let members = self.room_members(key);
         let Some(person) = self.people.remove(&key) else { return };
         log::info!("{} left", person.identity);
@@ -146,6 +157,11 @@ impl Rooms {
         }
         if let Some(room) = self.rooms.get_mut(&person.room) {
             room.members.retain(|member| *member != key);
+            if room.members.is_empty() {
+                room.life = Life::Left(now.at);
+                // In ZEGO's terms the room is over.
+                room.extra_info = None;
+            }
         }
         self.media(Command::Close(PeerId { participant: key, side: Side::Publisher }));
         if person.has_subscriber_peer {
@@ -154,11 +170,18 @@ impl Rooms {
         for publication in &person.published {
             self.owners.remove(&publication.key);
         }
+        for publication in person.published.iter().filter(|p| person.active && p.announced) {
+            let named = news::named(&person.sid, &person.identity);
+            self.track_news("track_unpublished", person.room, named, publication.info.clone());
+        }
         let mut info = person.info();
         info.state = proto::participant_info::State::Disconnected as i32;
         info.disconnect_reason = reason;
         info.tracks.clear();
         info.version += 1;
+        let word = if person.active { "participant_left" } else { "participant_connection_aborted" };
+        self.participant_news(word, person.room, info.clone());
+        *(if person.active { &mut self.tally.left } else { &mut self.tally.aborted }) += 1;
         let update = message::update(vec![info]);
         for member in members.into_iter().filter(|m| *m != key) {
             if !person.claims.hidden {
@@ -168,16 +191,24 @@ impl Rooms {
                 self.forget_track(member, publication.key);
             }
         }
-        self.close_empty_rooms();
+        self.close_empty_rooms(now);
     }
 
-    pub(super) fn close_empty_rooms(&mut self) {
-        self.rooms.retain(|_, room| {
-            if room.members.is_empty() {
-                log::info!("room {} closes", room.name);
-            }
-            !room.members.is_empty()
-        });
+    /// Closes rooms that have been without anybody for their time.
+    fn close_empty_rooms(&mut self, now: Moment) {
+        let over = |room: &super::Room| room.life.is_over(&room.options, now.at);
+        let over: Vec<RoomKey> = self.rooms.iter().filter(|(_, room)| over(room)).map(|(key, _)| *key).collect();
+        for key in over {
+            self.close_room(key);
+        }
+    }
+
+    /// Closes a room in which nobody is any more.
+    pub(super) fn close_room(&mut self, key: RoomKey) {
+        self.room_news("room_finished", key);
+        if let Some(room) = self.rooms.remove(&key) {
+            log::info!("room {} closes", room.name);
+        }
     }
 
     /// A client changes what it says about itself.
@@ -208,19 +239,7 @@ impl Rooms {
             self.send(key, message::outcome(request_id, Reason::NotAllowed, message, refused));
             return;
         }
-        if !update.name.is_empty() {
-            person.name = update.name.clone();
-        }
-        if !update.metadata.is_empty() {
-            person.metadata = update.metadata.clone();
-        }
-        for (name, value) in &update.attributes {
-            if value.is_empty() {
-                person.attributes.remove(name);
-            } else {
-                person.attributes.insert(name.clone(), value.clone());
-            }
-        }
+        person.describe(&update.name, &update.metadata, &update.attributes);
         let knows_success = person.protocol > 14;
         let changed = !update.name.is_empty() || !update.metadata.is_empty() || !update.attributes.is_empty();
         if changed {

@@ -7,12 +7,15 @@ mod administration;
 mod extra_info;
 mod join;
 mod leave;
+mod life;
 mod message;
 mod negotiate;
+mod news;
 mod participant;
 mod publish;
 mod stream;
 mod subscribe;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -24,9 +27,12 @@ use livekit_protocol::signal_request::Message as Request;
 use livekit_protocol::signal_response::Message as Response;
 
 use crate::sfu::{Command, Notice, ParticipantKey, PeerId, RoomKey, Side, TrackKey};
-pub use administration::{Administration, AdministrationError};
-pub use join::{Join, Path, ZegoClient};
+pub use administration::AdministrationError;
+pub use join::{Denial, Join, Path, ZegoClient};
+pub use life::{RoomOptions, RoomSettings};
+pub use news::News;
 use participant::Participant;
+pub use tally::{Census, JOIN_BOUNDS_MS, Tally};
 
 /// One signalling connection, unique for the life of the process.
 pub type ConnectionKey = u64;
@@ -49,6 +55,8 @@ pub enum Output {
     Close(ConnectionKey),
     /// Command the forwarding unit.
     Media(Command),
+    /// Tell a server outside, if one wants to know.
+    News(Box<News>),
 }
 
 /// What can be set.
@@ -58,6 +66,8 @@ pub struct Settings {
     pub heartbeat_timeout: Duration,
     /// Whoever's token expires is put out.
     pub expire_sessions: bool,
+    /// What rooms are like.
+    pub room: RoomSettings,
 }
 
 /// A room.
@@ -70,6 +80,12 @@ struct Room {
     /// Most people in it, 0 = no limit; set by the first.
     max_members: u32,
     extra_info: Option<extra_info::ExtraInfo>,
+    options: RoomOptions,
+    /// Free text, set by whoever made it or administers it.
+    metadata: String,
+    life: life::Life,
+    /// Numbers of messages from outside, so that one that is sent again for want of an answer arrives once.
+    nonces: VecDeque<Vec<u8>>,
     members: Vec<ParticipantKey>,
 }
 
@@ -83,6 +99,7 @@ pub struct Rooms {
     /// Owner of each published track.
     owners: HashMap<TrackKey, ParticipantKey>,
     last_key: u64,
+    tally: Tally,
     out: VecDeque<Output>,
 }
 
@@ -97,6 +114,7 @@ impl Rooms {
             connections: HashMap::new(),
             owners: HashMap::new(),
             last_key: 0,
+            tally: Tally::default(),
             out: VecDeque::new(),
         }
     }
@@ -147,9 +165,9 @@ impl Rooms {
         }
     }
 
-    /// Whether anybody is there: only then [`Rooms::tick`] has anything to do.
+    /// Whether there is any room: only then [`Rooms::tick`] has anything to do.
     pub fn is_empty(&self) -> bool {
-        self.people.is_empty()
+        self.rooms.is_empty()
     }
 
     fn new_key(&mut self) -> u64 {
@@ -210,8 +228,11 @@ impl Rooms {
         person.silent_since = None;
         if peer.side == Side::Publisher && !person.active {
             person.active = true;
-            log::info!("{} is connected after {} ms", person.identity, (now.at - person.joined_at).as_millis());
+            let time = now.at.saturating_duration_since(person.joined_at);
+            log::info!("{} is connected after {} ms", person.identity, time.as_millis());
+            self.tally.connected_after(time);
             self.announce(peer.participant);
+            self.joined_news(peer.participant);
         }
     }
 

@@ -110,6 +110,8 @@ pub struct Participant {
     pub offering: bool,
     /// Numbers offers and answers.
     pub last_offer_id: u32,
+    /// What an administrator lets it do, in the place of what its token does.
+    pub permission: Option<proto::ParticipantPermission>,
 }
 
 impl Participant {
@@ -148,6 +150,46 @@ impl Participant {
         }
     }
 
+    /// Lets it do what `permission` says from now on, whatever its token grants.
+    pub fn permit(&mut self, permission: proto::ParticipantPermission) {
+        self.permission = Some(permission);
+        self.keep_permission();
+    }
+
+    /// Writes what an administrator lets it do over what a token grants.
+    pub fn keep_permission(&mut self) {
+        let Some(permission) = &self.permission else { return };
+        self.claims.can_subscribe = permission.can_subscribe;
+        self.claims.can_publish = permission.can_publish;
+        self.claims.can_publish_data = permission.can_publish_data;
+        self.claims.publish_sources = permission.can_publish_sources().map(source_word).map(str::to_owned).collect();
+        self.claims.hidden = permission.hidden;
+        self.claims.can_update_own_metadata = permission.can_update_metadata;
+    }
+
+    /// Whether it may publish from this source.
+    pub fn may_publish_from(&self, wanted: i32) -> bool {
+        let sources = &self.claims.publish_sources;
+        self.claims.can_publish && (sources.is_empty() || sources.iter().any(|word| source(word) as i32 == wanted))
+    }
+
+    /// Changes what is told about it: empty texts change nothing, an attribute with an empty value goes.
+    pub fn describe(&mut self, name: &str, metadata: &str, attributes: &HashMap<String, String>) {
+        if !name.is_empty() {
+            self.name = name.to_owned();
+        }
+        if !metadata.is_empty() {
+            self.metadata = metadata.to_owned();
+        }
+        for (name, value) in attributes {
+            if value.is_empty() {
+                self.attributes.remove(name);
+            } else {
+                self.attributes.insert(name.clone(), value.clone());
+            }
+        }
+    }
+
     /// The peer connection that delivers tracks to it.
     pub fn delivering_peer(&self, key: u64) -> PeerId {
         let side = match self.path {
@@ -170,6 +212,17 @@ fn kind(word: &str) -> Kind {
         "sip" => Kind::Sip,
         "agent" => Kind::Agent,
         _ => Kind::Standard,
+    }
+}
+
+/// The word that tokens use for a track's source.
+fn source_word(source: proto::TrackSource) -> &'static str {
+    match source {
+        proto::TrackSource::Camera => "camera",
+        proto::TrackSource::Microphone => "microphone",
+        proto::TrackSource::ScreenShare => "screen_share",
+        proto::TrackSource::ScreenShareAudio => "screen_share_audio",
+        proto::TrackSource::Unknown => "unknown",
     }
 }
 

@@ -5,8 +5,8 @@ use proto::request_response::{Reason, Request};
 use proto::signal_response::Message as Response;
 use zego_protocol::error::sentence;
 
-use super::participant::{Publication, source};
-use super::{Moment, Rooms, message, stream};
+use super::participant::Publication;
+use super::{Moment, Rooms, message, news, stream};
 use crate::sdp;
 use crate::sfu::{ParticipantKey, TrackKey};
 
@@ -53,8 +53,7 @@ impl Rooms {
         let stream_id = stream::stream_id(&person.identity, &add.name, &add.stream);
         let allowed = person.claims.allow_publish(&stream_id);
         allowed.map_err(|error| (Reason::NotAllowed, error.sentence()))?;
-        let sources = &person.claims.publish_sources;
-        if !sources.is_empty() && !sources.iter().any(|word| source(word) as i32 == add.source) {
+        if !person.may_publish_from(add.source) {
             let message = sentence(PUBLISH_DENIED, "The token does not allow publishing from this source");
             return Err((Reason::NotAllowed, message));
         }
@@ -112,11 +111,17 @@ impl Rooms {
         uses
     }
 
-    fn unpublish(&mut self, key: ParticipantKey, track: TrackKey) {
+    /// Ends a publication, by the client's wish or an administrator's.
+    pub(super) fn unpublish(&mut self, key: ParticipantKey, track: TrackKey) {
         let Some(person) = self.people.get_mut(&key) else { return };
         let Some(index) = person.published.iter().position(|p| p.key == track) else { return };
         let publication = person.published.remove(index);
         self.owners.remove(&track);
+        let named = news::named(&person.sid, &person.identity);
+        let (room, told) = (person.room, person.active && publication.announced);
+        if told {
+            self.track_news("track_unpublished", room, named, publication.info.clone());
+        }
         let track_sid = publication.info.sid;
         self.send(key, Response::TrackUnpublished(proto::TrackUnpublishedResponse { track_sid }));
         self.announce(key);
@@ -128,14 +133,20 @@ impl Rooms {
     /// Tells the room about tracks whose media can flow now.
     pub(super) fn announce_tracks(&mut self, key: ParticipantKey, tracks: &[TrackKey]) {
         let Some(person) = self.people.get_mut(&key) else { return };
-        let mut news = false;
+        let mut fresh = Vec::new();
         for publication in person.published.iter_mut().filter(|p| tracks.contains(&p.key) && !p.announced) {
             publication.announced = true;
-            news = true;
+            fresh.push(publication.info.clone());
             log::info!("{} publishes {} ({})", person.identity, publication.stream_id, publication.info.mime_type);
         }
-        if !news {
+        if fresh.is_empty() {
             return;
+        }
+        let (room, named) = (person.room, news::named(&person.sid, &person.identity));
+        // Before its media is up it has not joined, as far as others outside are told.
+        let told = if person.active { fresh } else { Vec::new() };
+        for track in told {
+            self.track_news("track_published", room, named.clone(), track);
         }
         self.announce(key);
         for member in self.room_members(key).into_iter().filter(|m| *m != key) {

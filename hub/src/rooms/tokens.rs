@@ -26,8 +26,11 @@ impl Rooms {
             return Err(sentence(CANNOT_PUBLISH, &detail));
         }
         person.claims = join.claims.clone();
+        // What an administrator has set goes before every token.
+        person.keep_permission();
+        let may_data = person.claims.can_publish_data;
         let peer = PeerId { participant: key, side: Side::Publisher };
-        self.media(Command::SetMayData(peer, join.claims.can_publish_data));
+        self.media(Command::SetMayData(peer, may_data));
         // The client takes its session up with it when its connection breaks.
         self.send(key, Response::RefreshToken(token));
         Ok(())

@@ -7,7 +7,7 @@ use str0m::media::Mid;
 
 use super::driver::{Driver, guarded};
 use super::keyframes::Want;
-use super::peer::{Peer, PeerError};
+use super::peer::{ChannelKind, Peer, PeerError};
 use super::{Command, Member, Notice, PeerId, TrackKey, TrackKind, Use};
 use crate::sdp;
 
@@ -60,6 +60,18 @@ impl Driver {
                     Arc::make_mut(&mut peer.member).may_send_data = may;
                 }
             }
+            Command::SendData { to, reliable, bytes } => {
+                let kind = if reliable { ChannelKind::Reliable } else { ChannelKind::Lossy };
+                for slot in 0..self.peers.len() {
+                    let Some(peer) = &mut self.peers[slot] else { continue };
+                    if to.contains(&peer.id.participant) && peer.takes_data(kind) {
+                        peer.send_data(kind, &bytes);
+                        self.changed.push(slot);
+                    }
+                }
+            }
+            // Whoever asked may have given up.
+            Command::Probe(answer) => drop(answer.send(())),
             Command::Close(peer) => {
                 if let Some(slot) = self.slots.get(&peer).copied() {
                     self.close(slot);

@@ -19,6 +19,7 @@ use str0m::rtp::{RtpPacket, Ssrc};
 use str0m::{Event, IceConnectionState, Input, Output};
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::counters::Counters;
 use super::keyframes::Want;
 use super::peer::{ChannelKind, Peer};
 use super::sockets::Sockets;
@@ -44,6 +45,7 @@ pub struct Driver {
     /// Peers that were changed and whose output is to be taken.
     pub(super) changed: Vec<usize>,
     events: Vec<Event>,
+    counters: Arc<Counters>,
 }
 
 impl Driver {
@@ -53,6 +55,7 @@ impl Driver {
         commands: Receiver<Command>,
         wake: Arc<OwnedFd>,
         notices: UnboundedSender<Notice>,
+        counters: Arc<Counters>,
     ) -> Driver {
         Driver {
             sockets,
@@ -65,6 +68,7 @@ impl Driver {
             tracks: Tracks::default(),
             changed: Vec::new(),
             events: Vec::new(),
+            counters,
         }
     }
 
@@ -140,7 +144,11 @@ impl Driver {
             let Some((local, socket)) = self.sockets.get(index) else { return };
             let local = *local;
             match socket.recv_from(buffer) {
-                Ok((length, source)) => self.datagram(source, local, &buffer[..length]),
+                Ok((length, source)) => {
+                    self.counters.received.datagrams.add(1);
+                    self.counters.received.bytes.add(length as u64);
+                    self.datagram(source, local, &buffer[..length]);
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
                 // An ICMP message about an earlier datagram, for example.
                 Err(_) => {}
@@ -192,11 +200,15 @@ impl Driver {
     fn take_output(&mut self, slot: usize) {
         let mut events = std::mem::take(&mut self.events);
         let Some(peer) = &mut self.peers[slot] else { return };
-        let sockets = &self.sockets;
+        let (sockets, counters) = (&self.sockets, &self.counters.sent);
         let taken = guarded(|| {
             loop {
                 match peer.rtc.poll_output() {
-                    Ok(Output::Transmit(t)) => sockets.send(t.source, t.destination, &t.contents),
+                    Ok(Output::Transmit(t)) => {
+                        counters.datagrams.add(1);
+                        counters.bytes.add(t.contents.len() as u64);
+                        sockets.send(t.source, t.destination, &t.contents);
+                    }
                     Ok(Output::Event(event)) => events.push(event),
                     Ok(Output::Timeout(at)) => {
                         peer.wake_at = at;
@@ -245,6 +257,8 @@ impl Driver {
                 peer.flush_data();
                 self.changed.push(slot);
             }
+            Event::MediaIngressStats(stats) => peer.totals.incoming(&stats, &self.counters.received),
+            Event::MediaEgressStats(stats) => peer.totals.outgoing(&stats, &self.counters.sent),
             Event::ChannelClose(id) => peer.channel_closed(id),
             Event::ChannelBufferedAmountLow(_) => {
                 peer.flush_data();
@@ -297,6 +311,7 @@ impl Driver {
     }
 
     fn key_frame_wanted(&mut self, slot: usize, mid: Mid) {
+        self.counters.sent.plis.add(1);
         let Some(peer) = &self.peers[slot] else { return };
         let Some(delivery) = peer.deliveries.iter().find(|d| d.mid == mid) else { return };
         let track = delivery.track;
@@ -331,6 +346,7 @@ impl Driver {
         let ssrc: Ssrc = ssrc.into();
         if let Some(stream) = peer.rtc.direct_api().stream_rx(&ssrc) {
             stream.request_keyframe(KeyframeRequestKind::Pli);
+            self.counters.received.plis.add(1);
             self.changed.push(slot);
         }
     }

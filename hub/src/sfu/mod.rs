@@ -6,6 +6,7 @@
 pub mod addresses;
 mod codec;
 mod commands;
+mod counters;
 mod data;
 mod driver;
 mod forward;
@@ -24,7 +25,9 @@ use std::thread::JoinHandle;
 
 use rustix::event::{EventfdFlags, eventfd};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 
+pub use counters::Counters;
 pub use sockets::SocketError;
 
 /// One participant's connection to the hub, unique for the life of the process.
@@ -112,6 +115,10 @@ pub enum Command {
     SetForwarding { peer: PeerId, track: TrackKey, on: bool },
     /// Whether the participant may send data packets, when that changes.
     SetMayData(PeerId, bool),
+    /// Send a data packet of the hub's own to these participants.
+    SendData { to: Vec<ParticipantKey>, reliable: bool, bytes: Vec<u8> },
+    /// Answer, to show that the thread runs.
+    Probe(oneshot::Sender<()>),
     /// Close a peer connection.
     Close(PeerId),
 }
@@ -147,6 +154,7 @@ pub struct Sfu {
     commands: Option<mpsc::Sender<Command>>,
     wake: Arc<OwnedFd>,
     thread: Option<JoinHandle<()>>,
+    counters: Arc<Counters>,
 }
 
 impl Sfu {
@@ -155,9 +163,15 @@ impl Sfu {
         let sockets = sockets::Sockets::bind(config.address, config.port)?;
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(io::Error::from)?);
         let (commands, received) = mpsc::channel();
-        let driver = driver::Driver::new(sockets, received, Arc::clone(&wake), notices);
+        let counters = Arc::new(Counters::default());
+        let driver = driver::Driver::new(sockets, received, Arc::clone(&wake), notices, Arc::clone(&counters));
         let thread = std::thread::Builder::new().name("sfu".into()).spawn(move || driver.run())?;
-        Ok(Sfu { commands: Some(commands), wake, thread: Some(thread) })
+        Ok(Sfu { commands: Some(commands), wake, thread: Some(thread), counters })
+    }
+
+    /// What its thread counts.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
     }
 
     /// Queues a command; the thread takes it at once.

@@ -12,6 +12,7 @@ use str0m::media::{Direction, MediaKind, Mid, Pt};
 use str0m::rtp::{Extension, ExtensionValues, RtpPacket, RtpWrite};
 use str0m::{Candidate, Rtc, RtcError};
 
+use super::counters::StreamTotals;
 use super::forward::{Incoming, Rewrite};
 use super::timing::PublisherClock;
 use super::{Member, PeerId, SectionChange, Side, TrackKey, TrackKind, Use};
@@ -24,6 +25,8 @@ const RESEND_PACKETS: usize = 2048;
 const RESEND_TIME: Duration = Duration::from_secs(3);
 /// Sender reports this often, so that receivers can synchronise sound and picture soon.
 const REPORTS: Duration = Duration::from_secs(1);
+/// Streams are counted this often.
+const STATISTICS: Duration = Duration::from_secs(5);
 /// Bytes of reliable data that may wait for a slow receiver before new ones are dropped.
 const BACKLOG: usize = 8 << 20;
 /// The same, before the receiver has opened its data channel.
@@ -86,6 +89,8 @@ pub struct Peer {
     pub deliveries: Vec<Delivery>,
     /// Its wall clock against ours.
     pub clock: PublisherClock,
+    /// What its streams counted so far.
+    pub totals: StreamTotals,
     pending: Option<SdpPendingOffer>,
     pending_deliveries: Vec<(Mid, TrackKey)>,
     /// Sections that delivered a track before: their SSRC is not used for another.
@@ -109,6 +114,7 @@ impl Peer {
             .set_rtcp_report_interval_audio(REPORTS)
             .set_rtcp_report_interval_video(REPORTS)
             .set_send_buffer_video(RESEND_PACKETS)
+            .set_stats_interval(Some(STATISTICS))
             .set_sctp_max_buffered_amount(SCTP_BUFFER)
             .build(now);
         for address in addresses {
@@ -126,6 +132,7 @@ impl Peer {
             publishing: Vec::new(),
             deliveries: Vec::new(),
             clock: PublisherClock::default(),
+            totals: StreamTotals::default(),
             pending: None,
             pending_deliveries: Vec::new(),
             used: Vec::new(),

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::Deserialize;
+
 use crate::error;
 
 /// The kinds of token.
@@ -89,6 +91,23 @@ impl fmt::Debug for TokenRequest {
     }
 }
 
+/// What a new room is to be like: LiveKit's `RoomConfiguration`, as far as it is kept. 0 and empty stand for the server's own values.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct RoomConfig {
+    /// How long it stays when nobody comes, in seconds.
+    #[serde(alias = "emptyTimeout")]
+    pub empty_timeout: u32,
+    /// How long it stays when everybody has left, in seconds.
+    #[serde(alias = "departureTimeout")]
+    pub departure_timeout: u32,
+    /// Most people in it.
+    #[serde(alias = "maxParticipants")]
+    pub max_participants: u32,
+    /// Free text about it.
+    pub metadata: String,
+}
+
 /// What a token grants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
@@ -122,8 +141,14 @@ pub struct Claims {
     pub hidden: bool,
     /// May change its own name, metadata and attributes (JWT).
     pub can_update_own_metadata: bool,
-    /// May administer the room (JWT).
+    /// May administer the room that it names (JWT).
     pub room_admin: bool,
+    /// May create and delete rooms (JWT).
+    pub room_create: bool,
+    /// May list rooms (JWT).
+    pub room_list: bool,
+    /// What the room is to be like if this token's user is the first there (JWT).
+    pub room_config: RoomConfig,
     /// The participant's metadata (JWT).
     pub metadata: String,
     /// The participant's attributes (JWT).
@@ -156,6 +181,15 @@ impl Claims {
             return Err(TokenError::LoginDenied { room_id: room_id.to_string() });
         }
         Ok(())
+    }
+
+    /// Whether the token lets its bearer administer this room. It has to name the room.
+    ///
+    /// # Errors
+    /// 1002033.
+    pub fn allow_administer(&self, room_id: &str) -> Result<(), TokenError> {
+        let named = self.room_id.as_deref() == Some(room_id);
+        if self.room_admin && named { Ok(()) } else { Err(TokenError::NotAdmin { room_id: room_id.to_string() }) }
     }
 
     /// Whether the token lets its user publish this stream.
@@ -218,8 +252,14 @@ pub enum TokenError {
         stream_id: String,
     },
     /// Without the right to administer this room.
-    #[error("The token does not allow administering this room")]
-    NotAdmin,
+    #[error("The token does not allow administering room '{room_id}'")]
+    NotAdmin {
+        /// The room.
+        room_id: String,
+    },
+    /// Without another right of LiveKit's.
+    #[error("The token does not grant {0}")]
+    NotGranted(&'static str),
     /// Its time is over.
     #[error("The token expired {ago_s} s ago")]
     Expired {
@@ -256,7 +296,8 @@ impl TokenError {
             TokenError::Refused
             | TokenError::OtherRoom { .. }
             | TokenError::LoginDenied { .. }
-            | TokenError::NotAdmin => 1_002_033,
+            | TokenError::NotAdmin { .. }
+            | TokenError::NotGranted(_) => 1_002_033,
             TokenError::OtherApp => 1_002_076,
             TokenError::OtherUser { .. } | TokenError::NoUser => 1_002_077,
             TokenError::PublishDenied { .. } => 1_003_072,

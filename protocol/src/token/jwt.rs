@@ -5,16 +5,18 @@
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
-use super::claims::{App, Claims, TokenError, TokenKind, TokenRequest, check_request};
+use super::claims::{App, Claims, RoomConfig, TokenError, TokenKind, TokenRequest, check_request};
 
 /// How far clocks may differ, in seconds: `exp` counts that much later and `nbf` that much earlier.
 pub const LEEWAY_S: u64 = 60;
+/// How long a webhook's token is good, in seconds; LiveKit's servers have the same.
+const WEBHOOK_TTL_S: u64 = 300;
 
 /// Makes an access token for one room.
 ///
@@ -71,22 +73,25 @@ pub(super) fn verify_with(token: &str, apps: &[App], now: u64) -> Result<Claims,
     verified(token, apps, now)?.claims()
 }
 
-/// Checks an access token of a program that administers rooms: it need not name a user, and its room may be any.
+/// Checks an access token of a program that drives the server API: it need not name a user. What it grants is asked afterwards.
 ///
 /// # Errors
-/// As [`verify_livekit`] without 1002077; 1002033 when it grants no `roomAdmin`.
-pub fn verify_admin(token: &str, apps: &[App], now: u64) -> Result<Claims, TokenError> {
+/// As [`verify_livekit`] without 1002077; 1002067 for an empty token.
+pub fn verify_server(token: &str, apps: &[App], now: u64) -> Result<Claims, TokenError> {
     if token.is_empty() {
         return Err(TokenError::Missing);
     }
     if token.len() > super::MAX_LENGTH {
         return Err(TokenError::Malformed("it is longer than 16 KiB"));
     }
-    let claims = verified(token, apps, now)?.grants(String::new())?;
-    if !claims.room_admin {
-        return Err(TokenError::NotAdmin);
-    }
-    Ok(claims)
+    verified(token, apps, now)?.grants(String::new())
+}
+
+/// The token by which the receiver of a webhook knows who sent `body` and that it is whole: `sha256` is its digest in Base64.
+pub fn sign_webhook(app: &App, body: &[u8], now: u64) -> String {
+    let digest = STANDARD.encode(Sha256::digest(body));
+    let claims = json!({"iss": app.id, "nbf": now, "exp": now + WEBHOOK_TTL_S, "sha256": digest});
+    sign(&claims, app.secret.as_bytes())
 }
 
 fn verified(token: &str, apps: &[App], now: u64) -> Result<Body, TokenError> {
@@ -187,6 +192,7 @@ struct Body {
     metadata: String,
     attributes: BTreeMap<String, String>,
     video: Option<Video>,
+    room_config: RoomConfig,
 }
 
 impl Default for Body {
@@ -203,6 +209,7 @@ impl Default for Body {
             metadata: String::new(),
             attributes: BTreeMap::new(),
             video: None,
+            room_config: RoomConfig::default(),
         }
     }
 }
@@ -220,6 +227,8 @@ struct Video {
     can_update_own_metadata: Option<bool>,
     hidden: bool,
     room_admin: bool,
+    room_create: bool,
+    room_list: bool,
 }
 
 impl Body {
@@ -250,6 +259,9 @@ impl Body {
             hidden: video.hidden,
             can_update_own_metadata: video.can_update_own_metadata.unwrap_or(false),
             room_admin: video.room_admin,
+            room_create: video.room_create,
+            room_list: video.room_list,
+            room_config: self.room_config.clone(),
             metadata: self.metadata.clone(),
             attributes: self.attributes.clone(),
             participant_kind: self.kind.clone(),
@@ -291,14 +303,47 @@ mod tests {
     #[test]
     fn an_administrator_needs_the_right_and_no_name() {
         let apps = [App::new("key", SECRET)];
-        let admin = |claims: &Value| verify_admin(&sign(claims, SECRET.as_bytes()), &apps, 1500).map_err(|e| e.code());
+        let admin = |claims: &Value| {
+            let claims = verify_server(&sign(claims, SECRET.as_bytes()), &apps, 1500);
+            claims.and_then(|c| c.allow_administer("lobby").map(|()| c)).map_err(|e| e.code())
+        };
         let video = json!({"roomAdmin": true, "room": "lobby"});
         let claims = admin(&json!({"iss": "key", "exp": 2000, "video": video})).unwrap();
         assert_eq!((claims.app_id.as_str(), claims.room_id.as_deref()), ("key", Some("lobby")));
         assert_eq!(admin(&body()).unwrap_err(), 1_002_033, "whoever may join may not administer");
         assert_eq!(admin(&json!({"iss": "key", "exp": 1000, "video": video})).unwrap_err(), 1_002_078);
         assert_eq!(admin(&json!({"iss": "other", "exp": 2000, "video": video})).unwrap_err(), 1_002_076);
-        assert_eq!(verify_admin("", &apps, 1500).unwrap_err().code(), 1_002_067);
+        let cellar = json!({"roomAdmin": true, "room": "cellar"});
+        assert_eq!(admin(&json!({"iss": "key", "exp": 2000, "video": cellar})).unwrap_err(), 1_002_033);
+        let any = json!({"roomAdmin": true});
+        assert_eq!(
+            admin(&json!({"iss": "key", "exp": 2000, "video": any})).unwrap_err(),
+            1_002_033,
+            "it names no room"
+        );
+        assert_eq!(verify_server("", &apps, 1500).unwrap_err().code(), 1_002_067);
+    }
+
+    #[test]
+    fn a_server_s_token_may_create_and_list_rooms_and_says_what_they_are_like() {
+        let config =
+            json!({"emptyTimeout": 7, "departure_timeout": 8, "maxParticipants": 2, "metadata": "m", "agents": []});
+        let claims =
+            json!({"iss": "key", "exp": 2000, "video": {"roomCreate": true, "roomList": true}, "roomConfig": config});
+        let claims = verify_server(&sign(&claims, SECRET.as_bytes()), &[App::new("key", SECRET)], 1500).unwrap();
+        assert!(claims.room_create && claims.room_list && !claims.room_admin);
+        let config = RoomConfig { empty_timeout: 7, departure_timeout: 8, max_participants: 2, metadata: "m".into() };
+        assert_eq!(claims.room_config, config);
+    }
+
+    #[test]
+    fn a_webhook_s_token_holds_the_digest_of_its_body() {
+        let token = sign_webhook(&App::new("key", SECRET), b"abc", 1000);
+        let body: Value = decode(Parts::split(&token).unwrap().body).unwrap();
+        // FIPS 180-2, appendix B.1.
+        assert_eq!(body["sha256"], "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=");
+        assert_eq!((&body["iss"], &body["exp"]), (&json!("key"), &json!(1300)));
+        assert!(verified(&token, &[App::new("key", SECRET)], 1300).is_ok());
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The rooms' rules, without a network: requests in, messages and commands out.
 
+mod administration;
 mod coming_and_going;
+mod news;
 mod publishing;
 mod receiving;
 mod zego;
@@ -12,7 +14,7 @@ use proto::signal_request::Message as Request;
 use proto::signal_response::Message as Response;
 use zego_protocol::token::{App, Claims, TokenRequest, generate_livekit, verify_any};
 
-use super::{ConnectionKey, Join, Moment, Output, Path, Rooms, Settings};
+use super::{ConnectionKey, Join, Moment, News, Output, Path, Rooms, Settings};
 use crate::sfu::{Command, Notice, PeerId, Side};
 
 const HEARTBEAT: Duration = Duration::from_secs(90);
@@ -33,6 +35,7 @@ struct Stage {
     commands: Vec<Command>,
     sent: Vec<(ConnectionKey, Response)>,
     closed: Vec<ConnectionKey>,
+    news: Vec<News>,
 }
 
 impl Stage {
@@ -43,11 +46,15 @@ impl Stage {
             random
         };
         Stage {
-            rooms: Rooms::new(Settings { heartbeat_timeout: HEARTBEAT, expire_sessions: false }, Box::new(random)),
+            rooms: Rooms::new(
+                Settings { heartbeat_timeout: HEARTBEAT, expire_sessions: false, room: Default::default() },
+                Box::new(random),
+            ),
             now: Moment { at: Instant::now(), unix_ms: 1_700_000_000_000 },
             commands: Vec::new(),
             sent: Vec::new(),
             closed: Vec::new(),
+            news: Vec::new(),
         }
     }
 
@@ -120,6 +127,7 @@ impl Stage {
                 Output::Send(connection, message) => self.sent.push((connection, *message)),
                 Output::Close(connection) => self.closed.push(connection),
                 Output::Media(command) => self.commands.push(command),
+                Output::News(news) => self.news.push(*news),
             }
         }
     }
@@ -136,6 +144,7 @@ impl Stage {
         self.sent.clear();
         self.commands.clear();
         self.closed.clear();
+        self.news.clear();
     }
 
     /// Announces a track and offers it in section `mid`.
