@@ -24,7 +24,7 @@ use zegod::rtc::{
     IncomingRtp, MediaKind, MediaReceiver, MediaSender, Mime, NetworkConfig, OutgoingRtp, RtpSink, SendOutcome,
     SenderFeedback,
 };
-use zegod::signal::{DataMessage, JoinOptions, Joined, PublishRequest, Session, SessionEvent, SignalError};
+use zegod::signal::{DataMessage, JoinOptions, Joined, LayerWish, PublishRequest, Session, SessionEvent, SignalError};
 
 const KEY: &str = "1234567890";
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -368,7 +368,7 @@ async fn a_call(server: &Server) {
 
     // Played again, published again: sections are used anew.
     desk.forget();
-    desk.session.subscribe("door-1", false, true).await.unwrap();
+    desk.session.subscribe("door-1", false, true, LayerWish::default()).await.unwrap();
     let again = Arc::new(Counter::default());
     desk.media("door-1", MediaKind::Video).await.attach(Arc::clone(&again) as Arc<dyn RtpSink>);
     counted(&again, 20).await;
@@ -377,7 +377,10 @@ async fn a_call(server: &Server) {
     desk.wait("-door-1").await;
     desk.wait("end door-1 video").await;
     assert!(matches!(door.session.unpublish("door-1").await, Err(SignalError::UnknownStream(_))));
-    assert!(matches!(desk.session.subscribe("door-1", true, true).await, Err(SignalError::UnknownStream(_))));
+    assert!(matches!(
+        desk.session.subscribe("door-1", true, true, LayerWish::default()).await,
+        Err(SignalError::UnknownStream(_))
+    ));
     desk.forget();
     let second = door.session.publish(PublishRequest { video: None, ..door_stream("door-2") }).await.unwrap();
     assert!(second.video.is_none());
@@ -389,7 +392,7 @@ async fn a_call(server: &Server) {
         }
     });
     desk.wait("+door-2@door:A").await;
-    desk.session.subscribe("door-2", true, true).await.unwrap();
+    desk.session.subscribe("door-2", true, true, LayerWish::default()).await.unwrap();
     let heard_again = Arc::new(Counter::default());
     desk.media("door-2", MediaKind::Audio).await.attach(Arc::clone(&heard_again) as Arc<dyn RtpSink>);
     counted(&heard_again, 20).await;
@@ -410,7 +413,7 @@ async fn a_call(server: &Server) {
 /// Subscribes as soon as the stream is there: a server may tell of it only when its media arrives.
 async fn subscribed(member: &Member, stream_id: &str, audio: bool, video: bool) {
     for _ in 0..400 {
-        if member.session.subscribe(stream_id, audio, video).await.is_ok() {
+        if member.session.subscribe(stream_id, audio, video, LayerWish::default()).await.is_ok() {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

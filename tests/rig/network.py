@@ -81,6 +81,10 @@ class Link:
         """Loses that share of the packets from now on, both ways."""
         self._command(f"loss {percent:g}")
 
+    def limit(self, rate_kbps: int) -> None:
+        """Carries only so much from now on, each way; 0 is no limit."""
+        self._command(f"rate {rate_kbps}")
+
     def _command(self, word: str) -> None:
         done = len(re.findall(f"^{word}$", self.emulator.output(), re.MULTILINE))
         self.emulator.process.stdin.write(f"{word}\n".encode())

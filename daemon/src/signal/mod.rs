@@ -9,5 +9,7 @@ pub mod room;
 pub use device_state::seen as seen_device_state;
 pub use error::{DisconnectReason, SignalError};
 pub use extra_info::RoomExtraInfo;
-pub use livekit::{DataMessage, JoinOptions, Joined, Membership, Publication, PublishRequest, Session, SessionEvent};
+pub use livekit::{
+    DataMessage, JoinOptions, Joined, LayerWish, Membership, Publication, PublishRequest, Session, SessionEvent,
+};
 pub use room::{RemoteStream, User};

@@ -234,7 +234,7 @@ impl Rooms {
             media_ended_at: None,
             published: Vec::new(),
             wishes: HashMap::new(),
-            held: Default::default(),
+            shows: Default::default(),
             sections: Vec::new(),
             pending: Default::default(),
             asked: false,

@@ -6,6 +6,7 @@
 mod administration;
 mod extra_info;
 mod join;
+mod layers;
 mod leave;
 mod life;
 mod message;
@@ -159,6 +160,7 @@ impl Rooms {
         match notice {
             Notice::Answer { peer, id, sdp } => self.answered(peer, id, sdp, now),
             Notice::Offer { peer, id, sdp, added } => self.offered(peer, id, sdp, added),
+            Notice::StreamState { peer, track, paused } => self.stream_state(peer, track, paused),
             Notice::Connected(peer) => self.media_connected(peer, now),
             Notice::Silent(peer) => self.media_silent(peer, now),
             Notice::Closed(peer) => self.media_closed(peer, now),

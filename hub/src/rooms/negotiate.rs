@@ -119,7 +119,7 @@ impl Rooms {
                 mid_to_track_id: pending.delivered,
             }),
         );
-        self.hold_again(key);
+        self.show_again(key);
         self.announce_tracks(key, &pending.published);
         self.deliver(key);
     }
@@ -184,7 +184,7 @@ impl Rooms {
         person.offering = false;
         let peer = PeerId { participant: key, side: Side::Subscriber };
         self.media(Command::Answer { peer, sdp: answer.sdp });
-        self.hold_again(key);
+        self.show_again(key);
         self.deliver(key);
     }
 }

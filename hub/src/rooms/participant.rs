@@ -1,16 +1,17 @@
 //! One participant and what the others see of it.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
 use livekit_protocol as proto;
 use proto::participant_info::{Kind, State};
 use zego_protocol::token::Claims;
 
+use super::layers::Taken;
 use super::negotiate::PendingAnswer;
 use super::subscribe::Section;
 use super::{ConnectionKey, Path};
-use crate::sfu::{PeerId, RoomKey, Side, TrackKey, TrackKind};
+use crate::sfu::{PeerId, RoomKey, Side, TrackKey, TrackKind, Wish};
 
 /// A track that a participant publishes.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub struct Publication {
     pub stereo: bool,
     /// Others know of it.
     pub announced: bool,
+    /// What its publisher was told of its layers.
+    pub taken: Taken,
 }
 
 impl Publication {
@@ -94,8 +97,8 @@ pub struct Participant {
     pub published: Vec<Publication>,
     /// Tracks that it asked for (true) or asked not to get (false).
     pub wishes: HashMap<TrackKey, bool>,
-    /// Tracks that it gets but does not show now.
-    pub held: HashSet<TrackKey>,
+    /// How it shows tracks, where it said so.
+    pub shows: HashMap<TrackKey, Wish>,
     /// Sections in which it receives.
     pub sections: Vec<Section>,
     /// Offers of its client that the forwarding unit has not answered yet.

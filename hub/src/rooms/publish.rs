@@ -222,7 +222,7 @@ fn publication(key: TrackKey, sid: String, identity: &str, add: &proto::AddTrack
         ..Default::default()
     };
     let stream_id = stream::stream_id(identity, &add.name, &info.stream);
-    Publication { key, info, cids, stream_id, codec, mid: None, stereo, announced: false }
+    Publication { key, info, cids, stream_id, codec, mid: None, stereo, announced: false, taken: Default::default() }
 }
 
 fn section_kind(publication: &Publication) -> sdp::SectionKind {

@@ -3,9 +3,9 @@
 use livekit_protocol as proto;
 use proto::signal_response::Message as Response;
 
-use super::{Path, Rooms};
+use super::{Path, Rooms, layers};
 use crate::sdp;
-use crate::sfu::{Command, Member, ParticipantKey, PeerId, SectionChange, Side, TrackKey, TrackKind, Use};
+use crate::sfu::{Command, Member, ParticipantKey, PeerId, SectionChange, Side, TrackKey, TrackKind, Use, Wish};
 
 /// What a section of the delivering peer connection does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct Section {
 
 impl Rooms {
     /// Tracks that a participant is to receive.
-    fn wanted(&self, key: ParticipantKey) -> Vec<(TrackKey, TrackKind)> {
+    pub(super) fn wanted(&self, key: ParticipantKey) -> Vec<(TrackKey, TrackKind)> {
         let Some(person) = self.people.get(&key).filter(|p| p.claims.can_subscribe) else { return Vec::new() };
         let others = self.room_members(key).into_iter().filter(|m| *m != key);
         let published = others.filter_map(|m| self.people.get(&m)).flat_map(|p| p.published.iter());
@@ -46,6 +46,7 @@ impl Rooms {
             Some(Path::Two) => self.offer_changes(key, false),
             None => {}
         }
+        self.raise_layers(key);
     }
 
     /// One connection: only the client offers, so it is told how many sections are missing.
@@ -207,28 +208,35 @@ impl Rooms {
     }
 
     /// A client says how it shows tracks; what it does not show is not sent.
+    #[allow(deprecated)] // Older clients say a quality only.
     pub(super) fn track_settings(&mut self, key: ParticipantKey, settings: &proto::UpdateTrackSettings) {
         for sid in &settings.track_sids {
             let Some(track) = self.track_by_sid(key, sid) else { continue };
-            self.hold(key, track, settings.disabled);
+            let publications = self.owners.get(&track).and_then(|owner| self.people.get(owner)).map(|p| &p.published);
+            let Some(publication) = publications.and_then(|all| all.iter().find(|p| p.key == track)) else { continue };
+            // Of LiveKit's priorities 1 is the highest, and 0 none.
+            let priority = if settings.priority == 0 { 0 } else { u32::MAX - settings.priority };
+            let best = layers::best_use(settings, &publication.info);
+            self.show(key, track, Wish { shown: !settings.disabled, best, priority });
         }
     }
 
-    fn hold(&mut self, key: ParticipantKey, track: TrackKey, hold: bool) {
+    fn show(&mut self, key: ParticipantKey, track: TrackKey, wish: Wish) {
         let Some(person) = self.people.get_mut(&key) else { return };
-        let changed = if hold { person.held.insert(track) } else { person.held.remove(&track) };
-        if changed {
+        if person.shows.insert(track, wish).unwrap_or_default() != wish {
             let peer = person.delivering_peer(key);
-            self.media(Command::SetForwarding { peer, track, on: !hold });
+            self.media(Command::Show { peer, track, wish });
+            self.raise_layers(key);
         }
     }
 
-    /// Holds back again what was held back before a negotiation made new deliveries.
-    pub(super) fn hold_again(&mut self, key: ParticipantKey) {
+    /// Repeats what was said before a negotiation made new deliveries.
+    pub(super) fn show_again(&mut self, key: ParticipantKey) {
         let Some(person) = self.people.get(&key) else { return };
         let peer = person.delivering_peer(key);
-        for track in person.held.clone() {
-            self.media(Command::SetForwarding { peer, track, on: false });
+        let unusual = person.shows.iter().filter(|(_, wish)| **wish != Wish::default());
+        for (track, wish) in unusual.map(|(track, wish)| (*track, *wish)).collect::<Vec<_>>() {
+            self.media(Command::Show { peer, track, wish });
         }
     }
 
@@ -242,7 +250,7 @@ impl Rooms {
         }
         for sid in &state.track_sids_disabled {
             if let Some(track) = self.track_by_sid(key, sid) {
-                self.hold(key, track, true);
+                self.show(key, track, Wish { shown: false, ..Wish::default() });
             }
         }
     }
@@ -251,7 +259,7 @@ impl Rooms {
     pub(super) fn forget_track(&mut self, key: ParticipantKey, track: TrackKey) {
         if let Some(person) = self.people.get_mut(&key) {
             person.wishes.remove(&track);
-            person.held.remove(&track);
+            person.shows.remove(&track);
             if person.sections.iter().any(|s| s.state == SectionState::Delivering(track)) {
                 self.deliver(key);
             }

@@ -44,15 +44,15 @@ impl Driver {
                 p.add_candidate(&line);
                 Ok(())
             })),
-            Command::SetForwarding { peer, track, on } => {
+            Command::Show { peer, track, wish } => {
                 let Some(slot) = self.slots.get(&peer).copied() else { return };
                 let Some(peer) = &mut self.peers[slot] else { return };
-                let delivery = peer.deliveries.iter_mut().find(|d| d.track == track);
-                if let Some(delivery) = delivery.filter(|d| d.on != on) {
-                    delivery.on = on;
-                    if on {
-                        self.want_key_frame(track, Want::First);
-                    }
+                let Some(delivery) = peer.deliveries.iter_mut().find(|d| d.track == track) else { return };
+                let begins = wish.shown && !delivery.wish.shown;
+                delivery.wish = wish;
+                self.allocate(slot, now);
+                if begins {
+                    self.want_key_frame(slot, track, Want::First);
                 }
             }
             Command::SetMayData(peer, may) => {

@@ -21,10 +21,11 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::counters::Counters;
 use super::keyframes::Want;
+use super::layers::Choice;
 use super::peer::{ChannelKind, Peer};
 use super::sockets::Sockets;
 use super::timing::Report;
-use super::tracks::{Tracks, Verdict};
+use super::tracks::Tracks;
 use super::{Command, Notice, PeerId, TrackKey, TrackKind, codec, data};
 
 /// Datagrams taken from one socket before the others and the timers get their turn.
@@ -46,6 +47,8 @@ pub struct Driver {
     pub(super) changed: Vec<usize>,
     events: Vec<Event>,
     counters: Arc<Counters>,
+    /// When bandwidth is shared out anew.
+    pub(super) next_allocation: Option<Instant>,
 }
 
 impl Driver {
@@ -69,6 +72,7 @@ impl Driver {
             changed: Vec::new(),
             events: Vec::new(),
             counters,
+            next_allocation: None,
         }
     }
 
@@ -105,7 +109,9 @@ impl Driver {
         for (slot, ssrc) in self.tracks.take_due(now) {
             self.ask_for_key_frame(slot, ssrc);
         }
+        self.allocate_due(now);
         let mut next = self.tracks.due().unwrap_or(now + FOREVER);
+        next = self.next_allocation.map_or(next, |at| next.min(at));
         for slot in 0..self.peers.len() {
             let due = self.peers[slot].as_ref().is_some_and(|p| p.wake_at <= now);
             if due {
@@ -235,6 +241,8 @@ impl Driver {
         let Some(peer) = &mut self.peers[slot] else { return };
         match event {
             Event::RtpPacket(packet) => self.forward(slot, packet),
+            Event::EgressBitrateEstimate(estimate) => self.estimated(slot, &estimate, Instant::now()),
+            Event::PeerStats(stats) => self.estimated_now(slot, stats.bwe_tx, Instant::now()),
             Event::KeyframeRequest(request) => self.key_frame_wanted(slot, request.mid),
             Event::Connected => {
                 peer.connected = true;
@@ -291,22 +299,21 @@ impl Driver {
             Codec::Vp8 => codec::vp8_key_frame(&packet.payload),
             _ => false,
         };
-        match track.judge(*ssrc, rid, key_frame, packet.timestamp) {
-            Verdict::Forward => {
-                for subscriber in &track.subscribers {
-                    let Some(peer) = self.peers.get_mut(*subscriber).and_then(Option::as_mut) else { continue };
-                    if peer.write(key, &packet, &params, made_at) {
-                        self.changed.push(*subscriber);
-                    }
-                }
+        let at = packet.timestamp;
+        // Sound needs no other packet to begin with.
+        let begins = key_frame || track.kind == TrackKind::Audio;
+        let layer = track.hear(*ssrc, rid, key_frame, packet.payload.len(), at);
+        let mut wanted = false;
+        for subscriber in &track.subscribers {
+            let Some(peer) = self.peers.get_mut(*subscriber).and_then(Option::as_mut) else { continue };
+            match peer.choose(key, layer, begins, at, |limit| track.target(limit, at)) {
+                Choice::Forward if peer.write(key, &packet, &params, made_at) => self.changed.push(*subscriber),
+                Choice::WantKeyFrame => wanted = true,
+                Choice::Forward | Choice::Drop => {}
             }
-            Verdict::WantKeyFrame => {
-                let wanted = track.encoding(*ssrc).is_some_and(|e| e.key_frames.want(Want::Repair, packet.timestamp));
-                if wanted {
-                    self.ask_for_key_frame(slot, *ssrc);
-                }
-            }
-            Verdict::Drop => {}
+        }
+        if wanted && track.encoding(*ssrc).is_some_and(|e| e.key_frames.want(Want::Repair, at)) {
+            self.ask_for_key_frame(slot, *ssrc);
         }
     }
 
@@ -315,18 +322,21 @@ impl Driver {
         let Some(peer) = &self.peers[slot] else { return };
         let Some(delivery) = peer.deliveries.iter().find(|d| d.mid == mid) else { return };
         let track = delivery.track;
-        self.want_key_frame(track, Want::Repair);
+        self.want_key_frame(slot, track, Want::Repair);
     }
 
-    pub(super) fn want_key_frame(&mut self, key: TrackKey, want: Want) {
+    /// The subscriber at `slot` needs a key frame of the layer that it gets, or is to get.
+    pub(super) fn want_key_frame(&mut self, slot: usize, key: TrackKey, want: Want) {
+        let now = Instant::now();
+        let delivery = self.peers[slot].as_ref().and_then(|p| p.deliveries.iter().find(|d| d.track == key));
+        let Some((current, best)) = delivery.map(|d| (d.selection.current(), d.best())) else { return };
         let Some(track) = self.tracks.get_mut(key) else { return };
         if track.kind != TrackKind::Video {
             return;
         }
         let publisher = track.publisher;
-        let Some(encoding) = track.current() else { return };
-        let ssrc = encoding.ssrc;
-        if encoding.key_frames.want(want, Instant::now()) {
+        let Some(ssrc) = current.or_else(|| track.target(best, now).map(|layer| layer.ssrc)) else { return };
+        if track.encoding(ssrc).is_some_and(|encoding| encoding.key_frames.want(want, now)) {
             self.ask_for_key_frame(publisher, ssrc);
         }
     }
@@ -334,9 +344,9 @@ impl Driver {
     /// Whoever begins to receive needs a key frame, as soon as it can take one.
     pub(super) fn first_key_frames(&mut self, slot: usize) {
         let Some(peer) = self.peers[slot].as_ref().filter(|p| p.connected) else { return };
-        for delivery in peer.deliveries.iter().filter(|d| d.on && !d.has_started()) {
+        for delivery in peer.deliveries.iter().filter(|d| d.wish.shown && !d.has_started()) {
             if let Some(track) = self.tracks.get_mut(delivery.track).filter(|t| t.kind == TrackKind::Video) {
-                track.want_at(delivery.starts_at);
+                track.want_at(delivery.best(), delivery.starts_at, Instant::now());
             }
         }
     }

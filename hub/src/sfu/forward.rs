@@ -31,6 +31,10 @@ pub struct Outgoing {
     pub sequence: u64,
     /// RTP timestamp.
     pub timestamp: u32,
+    /// No later packet went out before it.
+    pub newest: bool,
+    /// It is the first one of another source than before.
+    pub changed: bool,
 }
 
 /// Rewriting state of one subscription.
@@ -66,7 +70,9 @@ impl Rewrite {
 
     /// Where `packet` goes, or `None` when it belongs to before the start of what this subscriber gets.
     pub fn forward(&mut self, packet: Incoming) -> Option<Outgoing> {
-        if self.source.as_ref().is_none_or(|s| s.ssrc != packet.source) {
+        let starts = self.source.as_ref().is_none_or(|s| s.ssrc != packet.source);
+        let changed = starts && self.last_timestamp.is_some();
+        if starts {
             self.start(packet);
         }
         let source = self.source.as_ref()?;
@@ -80,11 +86,12 @@ impl Rewrite {
             source.first_out - before
         };
         let timestamp = packet.timestamp.wrapping_add(source.timestamp_offset);
-        if sequence >= self.next_sequence {
+        let newest = sequence >= self.next_sequence;
+        if newest {
             self.next_sequence = sequence + 1;
             self.last_timestamp = Some(timestamp);
         }
-        Some(Outgoing { sequence, timestamp })
+        Some(Outgoing { sequence, timestamp, newest, changed })
     }
 
     /// Forwarding stops on purpose; the next packet continues without a gap in sequence numbers.
@@ -153,7 +160,7 @@ mod tests {
         rewrite.forward(packet(1, 500, 100, t));
         rewrite.pause();
         let later = rewrite.forward(packet(1, 900, 100 + 90_000, t + Duration::from_secs(1))).expect("forwarded");
-        assert_eq!(later, Outgoing { sequence: 1_001, timestamp: 90_000 });
+        assert_eq!(later, Outgoing { sequence: 1_001, timestamp: 90_000, newest: true, changed: true });
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! Media and data packets never leave its thread.
 
 pub mod addresses;
+mod allocation;
+mod bandwidth;
 mod codec;
 mod commands;
 mod counters;
@@ -11,10 +13,12 @@ mod data;
 mod driver;
 mod forward;
 mod keyframes;
+mod layers;
 mod peer;
 mod sockets;
 mod timing;
 mod tracks;
+mod vp8;
 
 use std::io;
 use std::net::IpAddr;
@@ -86,6 +90,27 @@ pub enum Use {
     Deliver(TrackKey),
 }
 
+/// How a subscriber shows a track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wish {
+    /// Held back while false: it is not shown.
+    pub shown: bool,
+    /// Best layer that the subscriber has a use for: 1 to 3.
+    pub best: u8,
+    /// More important tracks are higher.
+    pub priority: u32,
+}
+
+impl Default for Wish {
+    /// All that there is.
+    fn default() -> Wish {
+        Wish { shown: true, best: BEST, priority: 0 }
+    }
+}
+
+/// The best layer of a simulcast; the smallest is 1.
+pub const BEST: u8 = 3;
+
 /// A change of the sections that the hub offers (`/rtc` only).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SectionChange {
@@ -111,8 +136,8 @@ pub enum Command {
     Answer { peer: PeerId, sdp: String },
     /// A client's ICE candidate, the candidate line itself (RFC 8839 section 5.1).
     Candidate(PeerId, String),
-    /// Forward a track to a subscriber or hold it back, without a negotiation.
-    SetForwarding { peer: PeerId, track: TrackKey, on: bool },
+    /// How a subscriber shows a track, without a negotiation.
+    Show { peer: PeerId, track: TrackKey, wish: Wish },
     /// Whether the participant may send data packets, when that changes.
     SetMayData(PeerId, bool),
     /// Send a data packet of the hub's own to these participants.
@@ -130,6 +155,8 @@ pub enum Notice {
     Answer { peer: PeerId, id: u32, sdp: Result<String, String> },
     /// The hub's offer, or why none can be made; `added` are the sections of [`SectionChange::Add`].
     Offer { peer: PeerId, id: u32, sdp: Result<String, String>, added: Vec<(TrackKey, String)> },
+    /// The bandwidth towards a subscriber does not carry a track's pictures, or carries them again.
+    StreamState { peer: PeerId, track: TrackKey, paused: bool },
     /// ICE and DTLS are up.
     Connected(PeerId),
     /// Nothing has been heard from the client's address for a while; it may come back.

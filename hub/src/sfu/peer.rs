@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use str0m::bwe::Bitrate;
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::ChannelId;
 use str0m::format::{Codec, PayloadParams};
@@ -12,10 +13,13 @@ use str0m::media::{Direction, MediaKind, Mid, Pt};
 use str0m::rtp::{Extension, ExtensionValues, RtpPacket, RtpWrite};
 use str0m::{Candidate, Rtc, RtcError};
 
+use super::bandwidth::Estimate;
 use super::counters::StreamTotals;
 use super::forward::{Incoming, Rewrite};
+use super::layers::{Choice, Grant, Layer, Selection};
 use super::timing::PublisherClock;
-use super::{Member, PeerId, SectionChange, Side, TrackKey, TrackKind, Use};
+use super::vp8::Pictures;
+use super::{Member, PeerId, SectionChange, Side, TrackKey, TrackKind, Use, Wish};
 use crate::sdp;
 
 /// Number of the header extension that says when a packet's content was captured, in our own offers.
@@ -23,10 +27,15 @@ const CAPTURE_TIME: u8 = 5;
 /// Packets kept to answer requests for retransmission, and for how long.
 const RESEND_PACKETS: usize = 2048;
 const RESEND_TIME: Duration = Duration::from_secs(3);
+/// Largest share of retransmissions in what is sent. An incomplete picture is worthless, so that much is repeated; but on
+/// a link that got too narrow, repeating everything that finds no room leaves none for what is new.
+const RESEND_SHARE: f32 = 0.4;
+/// Bandwidth that a subscriber is believed to have before it was measured: enough for one good picture.
+const FIRST_ESTIMATE: Bitrate = Bitrate::kbps(2_500);
+/// The newest estimate of the bandwidth is looked at so often, and streams are counted.
+const ESTIMATES: Duration = Duration::from_millis(200);
 /// Sender reports this often, so that receivers can synchronise sound and picture soon.
 const REPORTS: Duration = Duration::from_secs(1);
-/// Streams are counted this often.
-const STATISTICS: Duration = Duration::from_secs(5);
 /// Bytes of reliable data that may wait for a slow receiver before new ones are dropped.
 const BACKLOG: usize = 8 << 20;
 /// The same, before the receiver has opened its data channel.
@@ -44,12 +53,17 @@ pub struct Delivery {
     pub mid: Mid,
     /// The track.
     pub track: TrackKey,
-    /// Held back while false (the subscriber does not show it).
-    pub on: bool,
+    /// How the subscriber shows it.
+    pub wish: Wish,
     /// When the outgoing stream was declared: its RTP time 0.
     epoch: Instant,
     /// The client does not know the stream before.
     pub starts_at: Instant,
+    /// Best layer that its bandwidth allows.
+    pub grant: Grant,
+    /// Layer that it gets.
+    pub selection: Selection,
+    pictures: Pictures,
     rewrite: Option<Rewrite>,
     /// Publisher's payload type and ours for it.
     payload_type: Option<(Pt, Option<Pt>)>,
@@ -59,6 +73,11 @@ impl Delivery {
     /// Whether any packet went out on it.
     pub fn has_started(&self) -> bool {
         self.rewrite.is_some()
+    }
+
+    /// Best layer that it may have now.
+    pub fn best(&self) -> u8 {
+        self.wish.best.min(self.grant.rank())
     }
 }
 
@@ -83,6 +102,10 @@ pub struct Peer {
     pub connected: bool,
     /// When the state machine wants to be driven next.
     pub wake_at: Instant,
+    /// Bandwidth towards it.
+    pub estimate: Estimate,
+    /// Bit rates that its estimator was told to look for.
+    pub sought: (u64, u64),
     /// Sections on which it publishes.
     pub publishing: Vec<(Mid, TrackKey)>,
     /// Tracks that go to it.
@@ -114,7 +137,8 @@ impl Peer {
             .set_rtcp_report_interval_audio(REPORTS)
             .set_rtcp_report_interval_video(REPORTS)
             .set_send_buffer_video(RESEND_PACKETS)
-            .set_stats_interval(Some(STATISTICS))
+            .enable_bwe(Some(FIRST_ESTIMATE))
+            .set_stats_interval(Some(ESTIMATES))
             .set_sctp_max_buffered_amount(SCTP_BUFFER)
             .build(now);
         for address in addresses {
@@ -129,6 +153,8 @@ impl Peer {
             rtc,
             connected: false,
             wake_at: now,
+            estimate: Estimate::default(),
+            sought: (0, 0),
             publishing: Vec::new(),
             deliveries: Vec::new(),
             clock: PublisherClock::default(),
@@ -263,32 +289,51 @@ impl Peer {
                 continue;
             }
             if let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(*mid, None) {
-                // No share of retransmissions is too large: a frame that is incomplete is worthless, and what a
-                // subscriber asks for is bounded by what it was sent.
-                stream.set_rtx_cache(RESEND_PACKETS, RESEND_TIME, None);
+                stream.set_rtx_cache(RESEND_PACKETS, RESEND_TIME, Some(RESEND_SHARE));
+                // The publisher paced it already. What does not fit is not queued here but answered by another layer.
+                stream.set_unpaced(true);
             }
             self.deliveries.push(Delivery {
                 mid: *mid,
                 track: *track,
-                on: true,
+                wish: Wish::default(),
                 epoch: now,
                 starts_at: now + SETTLE,
+                grant: Grant::default(),
+                selection: Selection::default(),
+                pictures: Pictures::default(),
                 rewrite: None,
                 payload_type: None,
             });
         }
     }
 
+    /// What to do with a packet of `layer` of a track; `target` is the layer for a limit.
+    pub fn choose(
+        &mut self,
+        track: TrackKey,
+        layer: Layer,
+        key_frame: bool,
+        at: Instant,
+        target: impl FnOnce(u8) -> Option<Layer>,
+    ) -> Choice {
+        let Some(delivery) = self.deliveries.iter_mut().find(|d| d.track == track) else { return Choice::Drop };
+        if !delivery.wish.shown || delivery.grant.paused() || !self.connected || at < delivery.starts_at {
+            delivery.selection.stop();
+            delivery.pictures.pause();
+            if let Some(rewrite) = &mut delivery.rewrite {
+                rewrite.pause();
+            }
+            return Choice::Drop;
+        }
+        let best = delivery.best();
+        target(best).map_or(Choice::Drop, |target| delivery.selection.judge(layer, key_frame, target))
+    }
+
     /// Queues one packet of `track` for this peer; false when nothing was queued. `params` is the publisher's format
     /// of the packet.
     pub fn write(&mut self, track: TrackKey, packet: &RtpPacket, params: &PayloadParams, made_at: Instant) -> bool {
         let Some(delivery) = self.deliveries.iter_mut().find(|d| d.track == track) else { return false };
-        if !delivery.on || !self.connected || packet.timestamp < delivery.starts_at {
-            if let Some(rewrite) = &mut delivery.rewrite {
-                rewrite.pause();
-            }
-            return false;
-        }
         let source = packet.header.payload_type;
         let payload_type = match delivery.payload_type {
             Some((known, ours)) if known == source => ours,
@@ -312,6 +357,13 @@ impl Peer {
             made_at,
         };
         let Some(outgoing) = rewrite.forward(incoming) else { return false };
+        let mid = delivery.mid;
+        if outgoing.changed
+            && let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(mid, None)
+        {
+            // Nobody needs the other layer's lost packets any more.
+            stream.set_rtx_cache(RESEND_PACKETS, RESEND_TIME, Some(RESEND_SHARE));
+        }
         let from = &packet.header.ext_vals;
         let extensions = ExtensionValues {
             audio_level: from.audio_level,
@@ -321,7 +373,11 @@ impl Peer {
             abs_capture_time: from.abs_capture_time,
             ..Default::default()
         };
-        let write = RtpWrite::new(
+        let patch = match params.spec().codec {
+            Codec::Vp8 => delivery.pictures.patch(*packet.header.ssrc, &packet.payload, outgoing.newest),
+            _ => None,
+        };
+        let mut write = RtpWrite::new(
             payload_type,
             outgoing.sequence.into(),
             outgoing.timestamp,
@@ -331,7 +387,9 @@ impl Peer {
         .marker(packet.header.marker)
         .ext_vals(extensions)
         .nackable(true);
-        let mid = delivery.mid;
+        if let Some(patch) = patch {
+            write = write.vp8_patch(patch);
+        }
         self.rtc.direct_api().stream_tx_by_mid(mid, None).map(|stream| stream.write_rtp(write)).is_some()
     }
 

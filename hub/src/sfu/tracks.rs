@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 use str0m::media::{Mid, Rid};
 
 use super::keyframes::KeyFrames;
+use super::layers::Layer;
 use super::{TrackKey, TrackKind};
 
 /// An encoding that was silent for so long is not counted on (a publisher turns encodings off without a word).
 const SILENT: Duration = Duration::from_secs(1);
+/// Bit rates are measured over so long.
+const MEASURED: Duration = Duration::from_secs(1);
 
 /// One encoding of a track: the only one, or one of a simulcast.
 #[derive(Debug)]
@@ -21,6 +24,45 @@ pub struct Encoding {
     /// Requests for its key frames.
     pub key_frames: KeyFrames,
     heard: Instant,
+    rate: Rate,
+}
+
+impl Encoding {
+    fn layer(&self) -> Layer {
+        Layer { ssrc: self.ssrc, rank: rank(self.rid) }
+    }
+
+    fn flows(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.heard) < SILENT
+    }
+}
+
+/// Bit rate of an encoding.
+#[derive(Debug)]
+struct Rate {
+    since: Instant,
+    bytes: u64,
+    bits_per_second: u64,
+}
+
+impl Rate {
+    fn add(&mut self, bytes: usize, now: Instant) {
+        self.bytes += bytes as u64;
+        let passed = now.saturating_duration_since(self.since);
+        if passed >= MEASURED {
+            self.bits_per_second = self.bytes * 8_000 / (passed.as_millis() as u64).max(1);
+            (self.since, self.bytes) = (now, 0);
+        }
+    }
+
+    /// The last full measurement, or what the first one shows so far.
+    fn current(&self, now: Instant) -> u64 {
+        if self.bits_per_second > 0 {
+            return self.bits_per_second;
+        }
+        let passed = now.saturating_duration_since(self.since).max(MEASURED / 4);
+        self.bytes * 8_000 / (passed.as_millis() as u64).max(1)
+    }
 }
 
 /// A published track.
@@ -35,56 +77,34 @@ pub struct Track {
     /// Slots of the peers that it is delivered to.
     pub subscribers: Vec<usize>,
     encodings: Vec<Encoding>,
-    /// Index of the encoding that is forwarded.
-    chosen: usize,
     /// A key frame is wanted then, of whatever encoding there is.
     wanted_at: Option<Instant>,
 }
 
-/// What to do with a packet of an encoding.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Forward it.
-    Forward,
-    /// Another encoding is being forwarded.
-    Drop,
-    /// It is better than the one that is forwarded: ask for its key frame, to change over there.
-    WantKeyFrame,
-}
-
 impl Track {
     fn new(publisher: usize, mid: Mid, kind: TrackKind) -> Track {
-        Track { publisher, mid, kind, subscribers: Vec::new(), encodings: Vec::new(), chosen: 0, wanted_at: None }
+        Track { publisher, mid, kind, subscribers: Vec::new(), encodings: Vec::new(), wanted_at: None }
     }
 
-    /// Judges a packet of encoding `ssrc`/`rid`; `key_frame` says whether it begins a key frame.
-    pub fn judge(&mut self, ssrc: u32, rid: Option<Rid>, key_frame: bool, now: Instant) -> Verdict {
+    /// Registers a packet of encoding `ssrc`/`rid` with `bytes` of payload; `key_frame` says whether it begins a key
+    /// frame. Returns the layer that it belongs to.
+    pub fn hear(&mut self, ssrc: u32, rid: Option<Rid>, key_frame: bool, bytes: usize, now: Instant) -> Layer {
         let index = match self.encodings.iter().position(|e| e.ssrc == ssrc) {
             Some(index) => index,
             None => self.learn(ssrc, rid, now),
         };
         let encoding = &mut self.encodings[index];
         encoding.heard = now;
+        encoding.rate.add(bytes, now);
         if key_frame {
             encoding.key_frames.passed();
         }
-        if index == self.chosen {
-            return Verdict::Forward;
-        }
-        let current = &self.encodings[self.chosen];
-        let better = rank(self.encodings[index].rid) > rank(current.rid);
-        if !better && now - current.heard < SILENT {
-            return Verdict::Drop;
-        }
-        if key_frame {
-            self.chosen = index;
-            return Verdict::Forward;
-        }
-        Verdict::WantKeyFrame
+        encoding.layer()
     }
 
     fn learn(&mut self, ssrc: u32, rid: Option<Rid>, now: Instant) -> usize {
-        let mut fresh = Encoding { rid, ssrc, key_frames: KeyFrames::default(), heard: now };
+        let rate = Rate { since: now, bytes: 0, bits_per_second: 0 };
+        let mut fresh = Encoding { rid, ssrc, key_frames: KeyFrames::default(), heard: now, rate };
         if let Some(at) = self.wanted_at.take() {
             fresh.key_frames.want_at(at);
         }
@@ -101,14 +121,27 @@ impl Track {
         }
     }
 
-    /// The encoding that is forwarded, once anything was heard.
-    pub fn current(&mut self) -> Option<&mut Encoding> {
-        self.encodings.get_mut(self.chosen)
+    /// The layer for somebody who may have `limit` at best: the best that flows, or the smallest when all are better.
+    pub fn target(&self, limit: u8, now: Instant) -> Option<Layer> {
+        let flowing = || self.encodings.iter().filter(|e| e.flows(now)).map(Encoding::layer);
+        let allowed = flowing().filter(|layer| layer.rank <= limit).max_by_key(|layer| layer.rank);
+        allowed.or_else(|| flowing().min_by_key(|layer| layer.rank)).or_else(|| Some(self.encodings.last()?.layer()))
     }
 
-    /// Somebody begins to receive the track at `at` and needs a key frame from then on.
-    pub fn want_at(&mut self, at: Instant) {
-        match self.current() {
+    /// Rank and bit rate of each layer that flows and is not better than `limit`, ascending; at least the smallest.
+    pub fn rates(&self, limit: u8, now: Instant) -> Vec<(u8, u64)> {
+        let flowing = self.encodings.iter().filter(|e| e.flows(now));
+        let mut rates: Vec<(u8, u64)> = flowing.map(|e| (rank(e.rid), e.rate.current(now))).collect();
+        rates.sort_unstable();
+        let kept = rates.iter().filter(|(rank, _)| *rank <= limit).count();
+        rates.truncate(kept.max(1));
+        rates
+    }
+
+    /// Somebody who may have `limit` at best begins to receive the track at `at` and needs a key frame from then on.
+    pub fn want_at(&mut self, limit: u8, at: Instant, now: Instant) {
+        let target = self.target(limit, now);
+        match target.and_then(|layer| self.encoding(layer.ssrc)) {
             Some(encoding) => encoding.key_frames.want_at(at),
             None => self.wanted_at = Some(self.wanted_at.map_or(at, |wanted| wanted.max(at))),
         }
@@ -207,26 +240,29 @@ mod tests {
     }
 
     #[test]
-    fn a_single_encoding_is_forwarded_from_its_first_packet() {
+    fn the_target_is_the_best_allowed_layer_that_flows() {
         let now = Instant::now();
         let mut track = track();
-        assert_eq!(track.judge(1, None, false, now), Verdict::Forward);
-        assert_eq!(track.judge(9, None, false, now), Verdict::Forward, "the sender restarted with another SSRC");
+        for (ssrc, rid) in [(1, "q"), (2, "h"), (3, "f")] {
+            track.hear(ssrc, Some(Rid::from(rid)), false, 1_000, now);
+        }
+        let target = |track: &Track, limit, at| track.target(limit, at).map(|layer| layer.ssrc);
+        assert_eq!(target(&track, u8::MAX, now), Some(3));
+        assert_eq!(target(&track, 2, now), Some(2));
+        assert_eq!(target(&track, 0, now), Some(1), "the smallest is always allowed");
+        let later = now + SILENT;
+        track.hear(1, Some(Rid::from("q")), false, 1_000, later);
+        assert_eq!(target(&track, u8::MAX, later), Some(1), "the better ones fell silent");
+        assert_eq!(track.rates(3, later), [(1, 16_000)]);
     }
 
     #[test]
-    fn of_a_simulcast_the_best_that_flows_is_forwarded_changing_at_key_frames() {
+    fn a_restarted_sender_takes_the_place_of_the_old_one() {
         let now = Instant::now();
-        let (q, f) = (Some(Rid::from("q")), Some(Rid::from("f")));
         let mut track = track();
-        assert_eq!(track.judge(1, q, true, now), Verdict::Forward);
-        assert_eq!(track.judge(3, f, false, now), Verdict::WantKeyFrame);
-        assert_eq!(track.judge(1, q, false, now), Verdict::Forward, "the old one goes on until then");
-        assert_eq!(track.judge(3, f, true, now), Verdict::Forward);
-        assert_eq!(track.judge(1, q, true, now), Verdict::Drop);
-        let later = now + SILENT;
-        assert_eq!(track.judge(1, q, false, later), Verdict::WantKeyFrame, "the better one fell silent");
-        assert_eq!(track.judge(1, q, true, later), Verdict::Forward);
+        track.hear(1, None, false, 1, now);
+        track.hear(9, None, false, 1, now);
+        assert_eq!(track.target(u8::MAX, now), Some(Layer { ssrc: 9, rank: 0 }));
     }
 
     #[test]

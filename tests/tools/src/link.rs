@@ -63,6 +63,11 @@ impl Direction {
         self.conditions.loss = loss;
     }
 
+    /// Carries another bit rate from now on; `None` is no limit. What waits already keeps its time.
+    pub fn set_limit(&mut self, limit: Option<Limit>) {
+        self.conditions.limit = limit;
+    }
+
     /// Takes a packet at time `now`.
     pub fn send(&mut self, packet: &[u8], now: u64) {
         self.packets += 1;

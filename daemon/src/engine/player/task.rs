@@ -22,7 +22,7 @@ use crate::media::playback::Playback;
 use crate::media::receive::{AudioPlay, VideoPlay};
 use crate::media::sync::LipSync;
 use crate::rtc::{MediaKind, MediaReceiver};
-use crate::signal::{RemoteStream, Session, SignalError};
+use crate::signal::{LayerWish, RemoteStream, Session, SignalError};
 use crate::views::View;
 
 /// How often the quality of what runs is told.
@@ -233,6 +233,7 @@ impl PlayerTask {
             }
             PlayerInput::Layer(layer, reply) => {
                 self.info.video_layer = layer;
+                self.subscribe();
                 self.tell_info();
                 let _ = reply.send(Ok(()));
             }
@@ -318,16 +319,21 @@ impl PlayerTask {
         self.stream.as_ref().is_some_and(|stream| !(audio && stream.has_audio || video && stream.has_video))
     }
 
-    /// Asks the server for the stream, or for other parts of it.
+    /// Asks the server for the stream, or for other parts or another layer of it.
     fn subscribe(&mut self) {
         let (Some(session), Some(_)) = (self.session.clone(), &self.stream) else { return };
         self.serial += 1;
         let serial = self.serial;
         self.subscription = Subscription::Asked(serial);
         let (stream_id, (audio, video)) = (self.info.stream_id.clone(), self.wanted());
+        let layer = match self.info.video_layer {
+            VideoLayer::Auto => LayerWish::Best,
+            VideoLayer::Small => LayerWish::Smallest,
+            VideoLayer::Big => LayerWish::BestFirst,
+        };
         let inputs = self.inputs.clone();
         tokio::spawn(async move {
-            let result = session.subscribe(&stream_id, audio, video).await;
+            let result = session.subscribe(&stream_id, audio, video, layer).await;
             if let Some(inputs) = inputs.upgrade() {
                 let _ = inputs.send(PlayerInput::Subscribed(serial, result));
             }

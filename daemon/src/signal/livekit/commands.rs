@@ -12,6 +12,7 @@ use zego_protocol::state::ZegoRemoteDeviceState;
 use super::super::error::SignalError;
 use super::super::extra_info::{ROOM_ATTRIBUTE, RoomExtraInfo};
 use super::super::room::EXTRA_INFO_ATTRIBUTE;
+use super::layer::LayerWish;
 use super::task::{ANSWER_TIME, End, Task};
 use super::{DataMessage, Publication, PublishRequest};
 use crate::audio::Channels;
@@ -28,7 +29,7 @@ pub(super) enum Command {
     Publish(PublishRequest, Reply<Result<Publication, SignalError>>),
     Unpublish(String, Reply<Result<(), SignalError>>),
     ShowDevice(String, MediaKind, ZegoRemoteDeviceState),
-    Subscribe(String, bool, bool, Reply<Result<(), SignalError>>),
+    Subscribe(String, bool, bool, LayerWish, Reply<Result<(), SignalError>>),
     Unsubscribe(String, Reply<()>),
     ExtraInfo(String, String, Reply<Result<(), SignalError>>),
     RoomExtraInfo(RoomExtraInfo, Reply<Result<(), SignalError>>),
@@ -54,12 +55,15 @@ impl Task {
                 let _ = reply.send(if known { Ok(()) } else { Err(SignalError::UnknownStream(stream_id)) });
             }
             Command::ShowDevice(stream_id, kind, state) => self.show_device(&stream_id, kind, state),
-            Command::Subscribe(stream_id, audio, video, reply) => {
+            Command::Subscribe(stream_id, audio, video, layer, reply) => {
                 let known = !self.room.tracks(&stream_id).is_empty();
                 if known {
                     let before = self.wants.of(&stream_id);
                     self.wants.set(&stream_id, audio, video);
                     self.update_subscriptions();
+                    if self.wants.set_layer(&stream_id, layer) {
+                        self.tell_layer(&stream_id);
+                    }
                     self.tell_again(&stream_id, |kind| match kind {
                         MediaKind::Audio => audio && !before.0,
                         MediaKind::Video => video && !before.1,

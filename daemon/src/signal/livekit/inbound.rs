@@ -193,6 +193,7 @@ impl Task {
 
     pub(super) fn update_subscriptions(&mut self) {
         let difference = self.wants.difference(&self.room);
+        let appeared = !difference.subscribe.is_empty();
         for (track_sids, subscribe) in [(difference.give_up, false), (difference.subscribe, true)] {
             if !track_sids.is_empty() {
                 self.send(Request::Subscription(proto::UpdateSubscription {
@@ -201,6 +202,20 @@ impl Task {
                     ..Default::default()
                 }));
             }
+        }
+        if !appeared {
+            return;
+        }
+        for stream_id in self.wants.with_layers() {
+            self.tell_layer(&stream_id);
+        }
+    }
+
+    /// Tells the server which layer of a stream is wished for.
+    pub(super) fn tell_layer(&self, stream_id: &str) {
+        let (track_sids, layer) = self.wants.layer(stream_id, &self.room);
+        if !track_sids.is_empty() {
+            self.send(Request::TrackSetting(layer.settings(track_sids)));
         }
     }
 

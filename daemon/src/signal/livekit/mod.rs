@@ -9,6 +9,7 @@ mod commands;
 mod connect;
 mod health;
 mod inbound;
+mod layer;
 mod offers;
 mod packets;
 mod published;
@@ -34,6 +35,7 @@ use crate::audio::Channels;
 use crate::network::Network;
 use crate::rtc::{MediaKind, MediaReceiver, MediaSender, NetworkConfig, PeerStatistics};
 use commands::Command;
+pub use layer::LayerWish;
 pub use packets::DataMessage;
 use task::Task;
 
@@ -214,12 +216,18 @@ impl Session {
     }
 
     /// Asks for the media of a stream; it arrives as [`SessionEvent::Media`], also for a track of the stream that appears later.
-    /// Called again, it changes which kinds are wanted.
+    /// Called again, it changes which kinds and which layer are wanted.
     ///
     /// # Errors
     /// [`SignalError::UnknownStream`], [`SignalError::Ended`].
-    pub async fn subscribe(&self, stream_id: &str, audio: bool, video: bool) -> Result<(), SignalError> {
-        self.ask(|reply| Command::Subscribe(stream_id.to_owned(), audio, video, reply)).await?
+    pub async fn subscribe(
+        &self,
+        stream_id: &str,
+        audio: bool,
+        video: bool,
+        layer: LayerWish,
+    ) -> Result<(), SignalError> {
+        self.ask(|reply| Command::Subscribe(stream_id.to_owned(), audio, video, layer, reply)).await?
     }
 
     /// Gives a stream's media up.

@@ -132,6 +132,9 @@ impl Task {
         for (sid, muted) in self.published.mutes() {
             self.send(Request::Mute(proto::MuteTrackRequest { sid, muted }));
         }
+        for stream_id in self.wants.with_layers() {
+            self.tell_layer(&stream_id);
+        }
         for (stream_id, text) in self.extra_infos.clone() {
             self.send_extra_info(&stream_id, &text);
         }

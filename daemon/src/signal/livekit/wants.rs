@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::room::Room;
+use super::layer::LayerWish;
 use crate::rtc::MediaKind;
 
 /// What is wanted of a stream.
@@ -16,6 +17,8 @@ struct Want {
 #[derive(Debug, Default)]
 pub(super) struct Wants {
     streams: HashMap<String, Want>,
+    /// Streams of which a layer is wished for.
+    layers: HashMap<String, LayerWish>,
     /// Ids of tracks that were asked for.
     asked: HashSet<String>,
 }
@@ -38,9 +41,28 @@ impl Wants {
         self.streams.get(stream_id).map_or((false, false), |want| (want.audio, want.video))
     }
 
+    /// Wishes for a layer of a stream; true when that is news for the server.
+    pub(super) fn set_layer(&mut self, stream_id: &str, layer: LayerWish) -> bool {
+        self.layers.insert(stream_id.to_owned(), layer).unwrap_or_default() != layer
+    }
+
+    /// The tracks of a stream that were asked for and have pictures, and the layer wished for.
+    pub(super) fn layer(&self, stream_id: &str, room: &Room) -> (Vec<String>, LayerWish) {
+        let tracks = room.tracks(stream_id).into_iter();
+        let asked = tracks.filter(|track| track.kind == MediaKind::Video && self.asked.contains(&track.sid));
+        (asked.map(|track| track.sid).collect(), self.layers.get(stream_id).copied().unwrap_or_default())
+    }
+
+    /// Streams of which the server must be told a layer: of the others it sends what it thinks best.
+    pub(super) fn with_layers(&self) -> Vec<String> {
+        let unusual = self.layers.iter().filter(|(_, layer)| **layer != LayerWish::default());
+        unusual.map(|(stream_id, _)| stream_id.clone()).collect()
+    }
+
     /// Wants nothing of a stream.
     pub(super) fn remove(&mut self, stream_id: &str) {
         self.streams.remove(stream_id);
+        self.layers.remove(stream_id);
     }
 
     /// What to tell the server now.
@@ -114,6 +136,10 @@ mod tests {
         assert_eq!(wants.difference(&room), told(&["TR_V"], &[]), "and is asked for again");
         assert_eq!(wants.asked(), ["TR_V"]);
         assert_eq!(wants.of("door"), (false, true));
+        assert!(!wants.set_layer("door", LayerWish::Best), "the server knows that without a word");
+        assert!(wants.set_layer("door", LayerWish::Smallest));
+        assert_eq!(wants.layer("door", &room), (vec!["TR_V".to_owned()], LayerWish::Smallest));
+        assert_eq!(wants.with_layers(), ["door"]);
         wants.remove("door");
         assert_eq!(wants.of("door"), (false, false));
         assert_eq!(wants.difference(&room), told(&[], &["TR_V"]));

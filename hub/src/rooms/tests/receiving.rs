@@ -175,7 +175,7 @@ fn what_is_not_shown_is_held_back() {
         .commands
         .iter()
         .filter_map(|command| match command {
-            Command::SetForwarding { on, .. } => Some(*on),
+            Command::Show { wish, .. } => Some(wish.shown),
             _ => None,
         })
         .collect();

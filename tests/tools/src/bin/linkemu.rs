@@ -2,7 +2,7 @@
 //!
 //! Prints `ready` on stdout when packets pass, and one JSON line with packet counts when its standard input ends.
 //! A line `cut` there loses every packet from then on, without either end being told, until a line `mend`; `loss PERCENT`
-//! changes the share that gets lost. Each is repeated on stdout when it is done. Needs root. It ends by SIGTERM too, without the counts.
+//! changes the share that gets lost, `rate KBPS` the bit rate (0: no limit). Each is repeated on stdout when it is done. Needs root. It ends by SIGTERM too, without the counts.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -54,18 +54,16 @@ fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // milliseconds, given by hand
     let nanoseconds = |ms: f64| (ms.max(0.0) * 1e6) as u64;
-    let rate = u64::from(arguments.rate_kbps) * 1_000;
-    let limit = (rate > 0).then(|| Limit { rate, burst: BURST, queue: rate * u64::from(arguments.queue_ms) / 8_000 });
     let conditions = Conditions {
         delay: nanoseconds(arguments.delay_ms),
         jitter: nanoseconds(arguments.jitter_ms),
         loss: arguments.loss_percent / 100.0,
-        limit,
+        limit: limit(arguments.rate_kbps, arguments.queue_ms),
     };
     let ends = [make_end(&arguments.left, &arguments.device)?, make_end(&arguments.right, &arguments.device)?];
     let mut directions = [Direction::new(conditions, arguments.seed), Direction::new(conditions, !arguments.seed)];
     println!("ready");
-    carry(&ends, &mut directions, arguments.detached)?;
+    carry(&ends, &mut directions, &arguments)?;
     let [to_right, to_left] = directions;
     println!(
         "{{\"left_to_right_packets\": {}, \"left_to_right_lost\": {}, \"left_to_right_bytes\": {}, \
@@ -73,6 +71,12 @@ fn main() -> io::Result<()> {
         to_right.packets, to_right.lost, to_right.bytes, to_left.packets, to_left.lost, to_left.bytes
     );
     Ok(())
+}
+
+/// The limit of a bit rate in kbit/s; 0 is none.
+fn limit(kbps: u32, queue_ms: u32) -> Option<Limit> {
+    let rate = u64::from(kbps) * 1_000;
+    (rate > 0).then(|| Limit { rate, burst: BURST, queue: rate * u64::from(queue_ms) / 8_000 })
 }
 
 /// Makes the device of one end, with its address and, for the first one of a namespace, a default route.
@@ -95,7 +99,7 @@ fn make_end(end: &str, name: &str) -> io::Result<OwnedFd> {
 }
 
 /// Carries packets until standard input ends (or forever).
-fn carry(ends: &[OwnedFd; 2], directions: &mut [Direction; 2], detached: bool) -> io::Result<()> {
+fn carry(ends: &[OwnedFd; 2], directions: &mut [Direction; 2], arguments: &Arguments) -> io::Result<()> {
     let mut packet = vec![0; 65536];
     let stdin = io::stdin();
     let mut cut = false;
@@ -112,25 +116,29 @@ fn carry(ends: &[OwnedFd; 2], directions: &mut [Direction; 2], detached: bool) -
             tv_sec: i64::try_from(wait / 1_000_000_000).unwrap_or(0),
             tv_nsec: i64::try_from(wait % 1_000_000_000).unwrap_or(0),
         });
-        let asked = if detached { PollFlags::empty() } else { PollFlags::IN };
+        let asked = if arguments.detached { PollFlags::empty() } else { PollFlags::IN };
         let mut ready = [
             PollFd::new(&ends[0], PollFlags::IN),
             PollFd::new(&ends[1], PollFlags::IN),
             PollFd::from_borrowed_fd(stdin.as_fd(), asked),
         ];
         // A standard input that ended is ready for ever; a detached link does not look at it.
-        let watched = if detached { 2 } else { 3 };
+        let watched = if arguments.detached { 2 } else { 3 };
         match poll(&mut ready[..watched], timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
         if watched == 3 && !ready[2].revents().is_empty() {
             let Some(line) = command()? else { return Ok(()) };
-            match (line.as_str(), line.strip_prefix("loss ").map(str::parse::<f64>)) {
-                ("cut", _) => cut = true,
-                ("mend", _) => cut = false,
-                (_, Some(Ok(percent))) => directions.iter_mut().for_each(|d| d.set_loss(percent / 100.0)),
-                _ => return Err(io::Error::other(format!("{line}: neither cut, mend nor loss PERCENT"))),
+            let (word, number) = line.split_once(' ').unwrap_or((&line, ""));
+            match (word, number.parse::<f64>(), number.parse::<u32>()) {
+                ("cut", ..) => cut = true,
+                ("mend", ..) => cut = false,
+                ("loss", Ok(percent), _) => directions.iter_mut().for_each(|d| d.set_loss(percent / 100.0)),
+                ("rate", _, Ok(kbps)) => {
+                    directions.iter_mut().for_each(|d| d.set_limit(limit(kbps, arguments.queue_ms)));
+                }
+                _ => return Err(io::Error::other(format!("{line}: neither cut, mend, loss PERCENT nor rate KBPS"))),
             }
             println!("{line}");
         }

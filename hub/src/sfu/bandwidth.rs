@@ -1,0 +1,142 @@
+//! What is known of the bandwidth towards each subscriber, and what follows for the layers that it gets.
+
+use std::time::{Duration, Instant};
+
+use str0m::bwe::{Bitrate, BweKind};
+
+use super::allocation::{Demand, allocate};
+use super::driver::Driver;
+use super::{Notice, TrackKind};
+
+/// How often bandwidth is shared out anew without news of it: publishers' bit rates change.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// Bandwidth towards a subscriber in bit/s.
+#[derive(Debug, Default)]
+pub struct Estimate {
+    /// The mean of three seconds; `None` as long as nothing is known.
+    smooth: Option<u64>,
+    /// The present one.
+    newest: Option<u64>,
+}
+
+impl Estimate {
+    /// What may be sent. A link that got narrow must be answered before its queue is full, so the newest estimate
+    /// counts when it is lower; more is believed only when it lasts.
+    fn budget(&self) -> Option<u64> {
+        let smooth = self.smooth?;
+        Some(self.newest.map_or(smooth, |newest| newest.min(smooth)))
+    }
+}
+
+impl Driver {
+    /// The bandwidth towards a subscriber was estimated.
+    pub(super) fn estimated(&mut self, slot: usize, estimate: &BweKind, now: Instant) {
+        let Some(peer) = &mut self.peers[slot] else { return };
+        peer.estimate.smooth = match estimate {
+            BweKind::Twcc { estimate, can_probe: true } => Some(estimate.as_u64()),
+            // Without reports nothing is known, and nothing is held back.
+            BweKind::Twcc { .. } => None,
+            BweKind::Remb { estimate, .. } => Some(estimate.as_u64()),
+            _ => return,
+        };
+        self.allocate(slot, now);
+    }
+
+    /// The newest estimate, before it is smoothed.
+    pub(super) fn estimated_now(&mut self, slot: usize, newest: Option<Bitrate>, now: Instant) {
+        let Some(peer) = &mut self.peers[slot] else { return };
+        let before = peer.estimate.budget();
+        peer.estimate.newest = newest.map(|estimate| estimate.as_u64());
+        if peer.estimate.budget() < before {
+            self.allocate(slot, now);
+        }
+    }
+
+    /// Shares out all subscribers' bandwidth when it is time.
+    pub(super) fn allocate_due(&mut self, now: Instant) {
+        if self.next_allocation.is_none_or(|at| at > now) {
+            return;
+        }
+        self.next_allocation = None;
+        for slot in 0..self.peers.len() {
+            self.allocate(slot, now);
+        }
+    }
+
+    /// Shares one subscriber's bandwidth among the tracks that it gets.
+    pub(super) fn allocate(&mut self, slot: usize, now: Instant) {
+        let Some(peer) = self.peers.get_mut(slot).and_then(Option::as_mut) else { return };
+        let Some(budget) = peer.estimate.budget() else { return };
+        let mut fixed = 0;
+        let mut demands = Vec::new();
+        let mut pictures = Vec::new();
+        for (index, delivery) in peer.deliveries.iter().enumerate().filter(|(_, d)| d.wish.shown) {
+            let Some(track) = self.tracks.get_mut(delivery.track) else { continue };
+            let layers = track.rates(delivery.wish.best, now);
+            match track.kind {
+                _ if layers.is_empty() => {}
+                TrackKind::Audio => fixed += layers[0].1,
+                // It cannot be made smaller, and not every client copes with a pause: the publisher is to adapt.
+                TrackKind::Video if layers[0].0 == 0 => fixed += layers[0].1,
+                TrackKind::Video => {
+                    let granted = (!delivery.grant.paused()).then_some(delivery.grant.rank());
+                    demands.push(Demand { priority: delivery.wish.priority, layers, granted });
+                    pictures.push(index);
+                }
+            }
+        }
+        if demands.is_empty() {
+            return;
+        }
+        let shared = allocate(budget, fixed, &demands);
+        let id = peer.id;
+        let mut news = Vec::new();
+        for ((index, rank), demand) in pictures.into_iter().zip(shared.ranks).zip(&demands) {
+            // The best that there is now is no limit to what may come.
+            let best = demand.layers.last().is_some_and(|(best, _)| Some(*best) == rank);
+            let delivery = &mut peer.deliveries[index];
+            let before = (delivery.grant.rank(), delivery.grant.paused());
+            delivery.grant.update(if best { Some(u8::MAX) } else { rank }, now);
+            let (rank, paused) = (delivery.grant.rank(), delivery.grant.paused());
+            if before != (rank, paused) {
+                let identity = &peer.member.identity;
+                let state = if paused { " (paused)" } else { "" };
+                log::debug!("{identity}: layer {rank}{state} of {} at {budget} bit/s", delivery.track);
+            }
+            if before.1 != paused {
+                news.push(Notice::StreamState { peer: id, track: delivery.track, paused });
+            }
+        }
+        // Padding up to the next step shows whether the link carries it; it never exceeds the estimate. What is sought
+        // follows the publishers' rates coarsely: each increase makes the estimator probe.
+        let minimum = shared.next.unwrap_or(0);
+        let sought = (minimum, shared.best.max(minimum));
+        let near = |old: u64, new: u64| old.abs_diff(new) <= old / 8;
+        if !near(peer.sought.0, sought.0) || !near(peer.sought.1, sought.1) {
+            peer.sought = sought;
+            peer.rtc.bwe().set_bitrate(Bitrate::from(sought.0), Bitrate::from(sought.1));
+            self.changed.push(slot);
+        }
+        self.next_allocation.get_or_insert(now + INTERVAL);
+        news.into_iter().for_each(|notice| self.notify(notice));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fall_counts_at_once_and_a_rise_when_it_lasts() {
+        let cases = [
+            (None, Some(1), None),
+            (Some(900), None, Some(900)),
+            (Some(900), Some(300), Some(300)),
+            (Some(900), Some(2_000), Some(900)),
+        ];
+        for (smooth, newest, expected) in cases {
+            assert_eq!(Estimate { smooth, newest }.budget(), expected, "{smooth:?} {newest:?}");
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Which layer of a simulcast one subscriber gets, and when it moves to another.
+//!
+//! A decoder can follow another encoding only from its key frame on: until that comes, the old one goes on.
+
+use std::time::{Duration, Instant};
+
+/// A picture without room for its smallest layer is paused when that lasts so long.
+const STARVED: Duration = Duration::from_secs(2);
+/// More bandwidth must be there for so long before a better layer is taken.
+const STEADY: Duration = Duration::from_secs(1);
+/// After a step down, nothing better is tried for so long.
+const CAUTION: Duration = Duration::from_secs(4);
+
+/// One encoding as the choice sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layer {
+    /// Its SSRC.
+    pub ssrc: u32,
+    /// Its place in the simulcast, better ones are higher; 0 for a track with one encoding.
+    pub rank: u8,
+}
+
+/// What to do with a packet for one subscriber.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// Forward it.
+    Forward,
+    /// It belongs to a layer that this subscriber does not get.
+    Drop,
+    /// Its layer is to be changed to, at its next key frame: ask for one.
+    WantKeyFrame,
+}
+
+/// The layer that a subscriber gets at present.
+#[derive(Debug, Default)]
+pub struct Selection {
+    current: Option<u32>,
+    /// It was forwarded before: what comes now does not continue what the receiver has.
+    interrupted: bool,
+}
+
+impl Selection {
+    /// SSRC of the layer that is forwarded.
+    pub fn current(&self) -> Option<u32> {
+        self.current
+    }
+
+    /// Forwarding stopped: any layer has to begin with a key frame.
+    pub fn stop(&mut self) {
+        self.interrupted |= self.current.take().is_some();
+    }
+
+    /// Judges a packet of `layer` while `target` is the layer to be on; `key_frame` says whether it begins one.
+    pub fn judge(&mut self, layer: Layer, key_frame: bool, target: Layer) -> Choice {
+        if self.current == Some(layer.ssrc) {
+            return Choice::Forward;
+        }
+        let is_target = layer.ssrc == target.ssrc;
+        // A track with one encoding has nothing to wait for at first: its receiver asks for the key frame it needs.
+        let begins = key_frame || (layer.rank == 0 && !self.interrupted);
+        // Nothing is shown yet: a smaller picture now is better than the right one later.
+        let stopgap = self.current.is_none() && layer.rank < target.rank;
+        match (begins, is_target, stopgap) {
+            (true, true, _) | (true, _, true) => {
+                (self.current, self.interrupted) = (Some(layer.ssrc), false);
+                Choice::Forward
+            }
+            (false, true, _) => Choice::WantKeyFrame,
+            _ => Choice::Drop,
+        }
+    }
+}
+
+/// The best rank that a subscriber's bandwidth allows: falls at once and rises with patience, so that a link at the
+/// edge between two layers does not make the picture jump.
+#[derive(Debug)]
+pub struct Grant {
+    rank: u8,
+    paused: bool,
+    starved: Option<Instant>,
+    rising: Option<Instant>,
+    fell: Option<Instant>,
+}
+
+impl Default for Grant {
+    /// Everything, until an estimate says otherwise.
+    fn default() -> Grant {
+        Grant { rank: u8::MAX, paused: false, starved: None, rising: None, fell: None }
+    }
+}
+
+impl Grant {
+    /// Best rank allowed.
+    pub fn rank(&self) -> u8 {
+        self.rank
+    }
+
+    /// Nothing of it is to be sent.
+    pub fn paused(&self) -> bool {
+        self.paused
+    }
+
+    /// What the bandwidth would allow now; `None` when not even the smallest layer has room.
+    pub fn update(&mut self, offered: Option<u8>, now: Instant) {
+        let Some(offered) = offered else {
+            let since = *self.starved.get_or_insert(now);
+            if now >= since + STARVED && !self.paused {
+                (self.paused, self.fell) = (true, Some(now));
+            }
+            (self.rank, self.rising) = (0, None);
+            return;
+        };
+        self.starved = None;
+        if offered <= self.rank && !self.paused {
+            if offered < self.rank {
+                self.fell = Some(now);
+            }
+            self.rank = offered;
+            self.rising = None;
+            return;
+        }
+        let since = *self.rising.get_or_insert(now);
+        let cautious = self.fell.is_some_and(|fell| now < fell + CAUTION);
+        if now >= since + STEADY && !cautious {
+            self.rank = offered;
+            self.rising = None;
+            self.paused = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const Q: Layer = Layer { ssrc: 1, rank: 1 };
+    const F: Layer = Layer { ssrc: 3, rank: 3 };
+
+    #[test]
+    fn a_layer_is_changed_only_at_a_key_frame_of_the_new_one() {
+        let mut selection = Selection::default();
+        let steps: &[(Layer, bool, Layer, Choice)] = &[
+            (Q, false, F, Choice::Drop),
+            (F, false, F, Choice::WantKeyFrame),
+            (Q, true, F, Choice::Forward),
+            (Q, false, F, Choice::Forward),
+            (F, false, F, Choice::WantKeyFrame),
+            (F, true, F, Choice::Forward),
+            (Q, true, F, Choice::Drop),
+            (F, false, Q, Choice::Forward),
+            (Q, false, Q, Choice::WantKeyFrame),
+            (Q, true, Q, Choice::Forward),
+            (F, true, Q, Choice::Drop),
+        ];
+        for (n, (layer, key_frame, target, expected)) in steps.iter().enumerate() {
+            assert_eq!(selection.judge(*layer, *key_frame, *target), *expected, "step {n}");
+        }
+    }
+
+    #[test]
+    fn nothing_better_than_the_target_begins() {
+        let mut selection = Selection::default();
+        assert_eq!(selection.judge(F, true, Q), Choice::Drop);
+        assert_eq!(selection.current(), None);
+    }
+
+    #[test]
+    fn a_single_encoding_is_forwarded_from_its_first_packet_and_after_a_restart() {
+        let mut selection = Selection::default();
+        let (first, second) = (Layer { ssrc: 7, rank: 0 }, Layer { ssrc: 9, rank: 0 });
+        assert_eq!(selection.judge(first, false, first), Choice::Forward);
+        assert_eq!(selection.judge(second, false, second), Choice::Forward);
+        assert_eq!(selection.judge(first, false, second), Choice::Drop);
+    }
+
+    #[test]
+    fn a_grant_falls_at_once_and_rises_with_patience() {
+        let start = Instant::now();
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        let mut grant = Grant::default();
+        let steps: &[(u64, u8, u8)] = &[
+            (0, 3, 3),
+            (100, 1, 1),
+            (200, 3, 1),
+            (1_300, 3, 1),
+            (4_000, 1, 1),
+            (4_200, 2, 1),
+            (5_100, 2, 1),
+            (5_200, 2, 2),
+        ];
+        for (ms, offered, expected) in steps {
+            grant.update(Some(*offered), at(*ms));
+            assert_eq!(grant.rank(), *expected, "at {ms} ms");
+        }
+    }
+    #[test]
+    fn what_is_starved_for_long_is_paused_until_there_is_room_again() {
+        let start = Instant::now();
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        let mut grant = Grant::default();
+        let steps: &[(u64, Option<u8>, bool)] = &[
+            (0, None, false),
+            (1_900, None, false),
+            (1_950, Some(1), false),
+            (2_000, None, false),
+            (4_000, None, true),
+            (4_100, Some(1), true),
+            (7_900, Some(1), true),
+            (8_100, Some(1), false),
+        ];
+        for (ms, offered, expected) in steps {
+            grant.update(*offered, at(*ms));
+            assert_eq!(grant.paused(), *expected, "at {ms} ms");
+        }
+        assert_eq!(grant.rank(), 1);
+    }
+
+    #[test]
+    fn after_an_interruption_even_a_single_encoding_begins_with_a_key_frame() {
+        let mut selection = Selection::default();
+        let only = Layer { ssrc: 7, rank: 0 };
+        selection.stop();
+        assert_eq!(selection.judge(only, false, only), Choice::Forward, "nothing was forwarded before");
+        selection.stop();
+        assert_eq!(selection.judge(only, false, only), Choice::WantKeyFrame);
+        assert_eq!(selection.judge(only, true, only), Choice::Forward);
+    }
+}

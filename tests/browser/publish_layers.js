@@ -1,0 +1,51 @@
+// Publishes a moving picture in three layers (240x135, 480x270, 960x540), and a tone. Run as `f({url, token, dynacast})`.
+async ({ url, token, dynacast }) => {
+  const canvas = document.createElement('canvas');
+  [canvas.width, canvas.height] = [960, 540];
+  const context = canvas.getContext('2d');
+  let seed = 1;
+  const random = () => (seed = (seed * 48271) % 2147483647) / 2147483647;
+  // Each picture is new, so that every layer needs the bit rate that it may have, and a key frame no more than others.
+  const draw = () => {
+    context.fillStyle = 'gray';
+    context.fillRect(0, 0, 960, 540);
+    for (let n = 0; n < 60; n++) {
+      context.fillStyle = `rgb(${random() * 255},${random() * 255},${random() * 255})`;
+      context.fillRect(random() * 960, random() * 540, 20 + random() * 60, 20 + random() * 60);
+    }
+  };
+  setInterval(draw, 1000 / 15);
+  draw();
+  const [track] = canvas.captureStream(15).getVideoTracks();
+  const sound = new AudioContext();
+  const tone = sound.createOscillator();
+  const out = sound.createMediaStreamDestination();
+  tone.connect(out);
+  tone.start();
+  const room = new LivekitClient.Room({ dynacast });
+  window.room = room;
+  window.qualities = [];
+  await room.connect(url, token);
+  room.engine.on('subscribedQualityUpdate', (update) => {
+    const on = update.subscribedCodecs[0].qualities.filter((quality) => quality.enabled);
+    window.qualities.push(on.map((quality) => quality.quality).sort());
+  });
+  await room.localParticipant.publishTrack(track, {
+    name: 'layers',
+    source: LivekitClient.Track.Source.Camera,
+    videoCodec: 'vp8',
+    simulcast: true,
+    degradationPreference: 'maintain-resolution',
+    videoEncoding: { maxBitrate: 1_200_000, maxFramerate: 15 },
+    videoSimulcastLayers: [
+      new LivekitClient.VideoPreset(240, 135, 120_000, 15),
+      new LivekitClient.VideoPreset(480, 270, 350_000, 15),
+    ],
+  });
+  await room.localParticipant.publishTrack(out.stream.getAudioTracks()[0], {
+    name: 'tone',
+    source: LivekitClient.Track.Source.Microphone,
+    red: false,
+    dtx: false,
+  });
+};

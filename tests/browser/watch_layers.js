@@ -1,0 +1,26 @@
+// Joins a room and notes, in `window.seen`, when each picture was presented and its width: [seconds, width]; the sound's
+// and the picture's receive statistics come from `window.figures()`. Run as `f({url, token})`.
+async ({ url, token }) => {
+  const room = new LivekitClient.Room({ adaptiveStream: false });
+  window.room = room;
+  window.seen = [];
+  window.states = [];
+  window.tracks = {};
+  room.on('trackStreamStateChanged', (publication, state) => window.states.push([performance.now() / 1000, state]));
+  room.on('trackSubscribed', (track) => {
+    window.tracks[track.kind] = track;
+    const element = track.attach();
+    document.body.append(element);
+    if (track.kind !== 'video') return;
+    const note = (now, frame) => {
+      window.seen.push([frame.presentationTime / 1000, frame.width]);
+      element.requestVideoFrameCallback(note);
+    };
+    element.requestVideoFrameCallback(note);
+  });
+  window.figures = async (kind) => {
+    const report = await window.tracks[kind].receiver.getStats();
+    return [...report.values()].find((stats) => stats.type === 'inbound-rtp');
+  };
+  await room.connect(url, token);
+};
