@@ -12,7 +12,7 @@ from rig.network import Link, make_link
 pytestmark = pytest.mark.root
 
 ROOM = "layers"
-SMALL, MIDDLE, BIG = WIDTHS
+SMALL, _, BIG = WIDTHS
 FULL_KBPS = 2_400
 """Carries the best layer (1.2 Mbit/s) with room to spare; a third of it does not."""
 
@@ -50,7 +50,7 @@ def test_a_link_cut_to_a_third_shows_a_smaller_layer_and_the_big_one_again_after
 
     cut = ben.now()
     link.limit(FULL_KBPS // 3)
-    ben.wait_width(MIDDLE, timeout=5)
+    ben.wait_smaller(BIG, timeout=5)
     down = ben.now() - cut
     ben.page.wait_for_timeout(5_000)
     gap = longest_gap(ben.seen(since=cut - 0.5))

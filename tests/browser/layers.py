@@ -45,6 +45,11 @@ class LayersPage:
         except Exception as error:
             raise AssertionError(f"no picture {wanted} wide in {timeout:g} s, but {self.width()}") from error
 
+    def wait_smaller(self, than: int, timeout: float) -> None:
+        """Waits until a picture of less than that width is presented."""
+        condition = "(than) => window.seen.length && window.seen[window.seen.length - 1][1] < than"
+        self.page.wait_for_function(condition, arg=than, timeout=timeout * 1000)
+
     def wait_picture(self, since: float, timeout: float) -> None:
         """Waits for a picture that is presented after `since` (see `now`)."""
         condition = "(since) => window.seen.length && window.seen[window.seen.length - 1][0] > since"
