@@ -183,7 +183,7 @@ async fn a_call_connects_fast_and_carries_sound_and_picture() {
     let codec = video.codec().unwrap();
     assert_eq!((codec.mime, codec.clock_rate), (Mime::H264, 90_000));
     assert!(codec.fmtp.contains("42e01f"), "{}", codec.fmtp);
-    assert_eq!(audio.codec().unwrap().fmtp, "minptime=10;useinbandfec=1");
+    assert_eq!(audio.codec().unwrap().fmtp, "minptime=10;useinbandfec=1;stereo=1");
 
     let (seen, heard) = (Arc::new(Log::default()), Arc::new(Log::default()));
     b.track("cam").await.attach(Arc::clone(&seen) as Arc<dyn RtpSink>);
