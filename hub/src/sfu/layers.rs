@@ -73,9 +73,13 @@ impl Selection {
 
 /// The best rank that a subscriber's bandwidth allows: falls at once and rises with patience, so that a link at the
 /// edge between two layers does not make the picture jump.
+///
+/// A fall out of the blue is one to the smallest layer, and a second later to what was offered: the link's queue is full
+/// then, and of a larger key frame a part would be lost.
 #[derive(Debug)]
 pub struct Grant {
     rank: u8,
+    ceiling: u8,
     paused: bool,
     starved: Option<Instant>,
     rising: Option<Instant>,
@@ -85,7 +89,7 @@ pub struct Grant {
 impl Default for Grant {
     /// Everything, until an estimate says otherwise.
     fn default() -> Grant {
-        Grant { rank: u8::MAX, paused: false, starved: None, rising: None, fell: None }
+        Grant { rank: u8::MAX, ceiling: u8::MAX, paused: false, starved: None, rising: None, fell: None }
     }
 }
 
@@ -93,6 +97,12 @@ impl Grant {
     /// Best rank allowed.
     pub fn rank(&self) -> u8 {
         self.rank
+    }
+
+    /// Better layers than this are not to be sent even until the next one's key frame: a link that got narrow delivers
+    /// them in pieces, and the key frame waits behind those.
+    pub fn ceiling(&self) -> u8 {
+        self.ceiling
     }
 
     /// Nothing of it is to be sent.
@@ -107,22 +117,28 @@ impl Grant {
             if now >= since + STARVED && !self.paused {
                 (self.paused, self.fell) = (true, Some(now));
             }
-            (self.rank, self.rising) = (0, None);
+            (self.rank, self.ceiling, self.rising) = (0, 0, None);
             return;
         };
         self.starved = None;
         if offered <= self.rank && !self.paused {
             if offered < self.rank {
+                let surprise = self.fell.is_none_or(|fell| now >= fell + CAUTION);
                 self.fell = Some(now);
+                if surprise {
+                    (self.rank, self.ceiling, self.rising) = (0, offered, Some(now));
+                    return;
+                }
             }
             self.rank = offered;
             self.rising = None;
             return;
         }
         let since = *self.rising.get_or_insert(now);
-        let cautious = self.fell.is_some_and(|fell| now < fell + CAUTION);
+        let returns = self.ceiling < u8::MAX && offered <= self.ceiling;
+        let cautious = !returns && self.fell.is_some_and(|fell| now < fell + CAUTION);
         if now >= since + STEADY && !cautious {
-            self.rank = offered;
+            (self.rank, self.ceiling) = (offered, u8::MAX);
             self.rising = None;
             self.paused = false;
         }
@@ -178,21 +194,26 @@ mod tests {
         let start = Instant::now();
         let at = |ms: u64| start + Duration::from_millis(ms);
         let mut grant = Grant::default();
-        let steps: &[(u64, u8, u8)] = &[
-            (0, 3, 3),
-            (100, 1, 1),
-            (200, 3, 1),
-            (1_300, 3, 1),
-            (4_000, 1, 1),
-            (4_200, 2, 1),
-            (5_100, 2, 1),
-            (5_200, 2, 2),
+        // (ms, offered, rank, ceiling)
+        let steps: &[(u64, u8, u8, u8)] = &[
+            (0, u8::MAX, u8::MAX, u8::MAX),
+            (100, 2, 0, 2),
+            (600, 2, 0, 2),
+            (1_100, 2, 2, u8::MAX),
+            (1_200, 1, 1, u8::MAX),
+            (1_300, 3, 1, u8::MAX),
+            (2_400, 3, 1, u8::MAX),
+            (5_300, 3, 3, u8::MAX),
+            (9_500, 2, 0, 2),
+            (9_600, 1, 0, 2),
+            (10_600, 1, 1, u8::MAX),
         ];
-        for (ms, offered, expected) in steps {
+        for (ms, offered, rank, ceiling) in steps {
             grant.update(Some(*offered), at(*ms));
-            assert_eq!(grant.rank(), *expected, "at {ms} ms");
+            assert_eq!((grant.rank(), grant.ceiling()), (*rank, *ceiling), "at {ms} ms");
         }
     }
+
     #[test]
     fn what_is_starved_for_long_is_paused_until_there_is_room_again() {
         let start = Instant::now();

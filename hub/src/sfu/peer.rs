@@ -27,13 +27,14 @@ const CAPTURE_TIME: u8 = 5;
 /// Packets kept to answer requests for retransmission, and for how long.
 const RESEND_PACKETS: usize = 2048;
 const RESEND_TIME: Duration = Duration::from_secs(3);
-/// Largest share of retransmissions in what is sent. An incomplete picture is worthless, so that much is repeated; but on
-/// a link that got too narrow, repeating everything that finds no room leaves none for what is new.
+/// Largest share of retransmissions in what is sent of a simulcast: on a link that got too narrow, repeating everything that
+/// finds no room leaves none for the layer that would fit. Of a track with one encoding no share is too large: a picture that is
+/// incomplete is worthless, and what a subscriber asks for is bounded by what it was sent.
 const RESEND_SHARE: f32 = 0.4;
 /// Bandwidth that a subscriber is believed to have before it was measured: enough for one good picture.
 const FIRST_ESTIMATE: Bitrate = Bitrate::kbps(2_500);
 /// The newest estimate of the bandwidth is looked at so often, and streams are counted.
-const ESTIMATES: Duration = Duration::from_millis(200);
+const ESTIMATES: Duration = Duration::from_millis(100);
 /// Sender reports this often, so that receivers can synchronise sound and picture soon.
 const REPORTS: Duration = Duration::from_secs(1);
 /// Bytes of reliable data that may wait for a slow receiver before new ones are dropped.
@@ -64,6 +65,8 @@ pub struct Delivery {
     /// Layer that it gets.
     pub selection: Selection,
     pictures: Pictures,
+    /// It has several layers.
+    simulcast: bool,
     rewrite: Option<Rewrite>,
     /// Publisher's payload type and ours for it.
     payload_type: Option<(Pt, Option<Pt>)>,
@@ -78,6 +81,15 @@ impl Delivery {
     /// Best layer that it may have now.
     pub fn best(&self) -> u8 {
         self.wish.best.min(self.grant.rank())
+    }
+
+    /// Nothing more of what is forwarded goes out; the next picture begins with a key frame and continues every count.
+    fn stop(&mut self) {
+        self.selection.stop();
+        self.pictures.pause();
+        if let Some(rewrite) = &mut self.rewrite {
+            rewrite.pause();
+        }
     }
 }
 
@@ -289,7 +301,7 @@ impl Peer {
                 continue;
             }
             if let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(*mid, None) {
-                stream.set_rtx_cache(RESEND_PACKETS, RESEND_TIME, Some(RESEND_SHARE));
+                stream.set_rtx_cache(RESEND_PACKETS, RESEND_TIME, None);
                 // The publisher paced it already. What does not fit is not queued here but answered by another layer.
                 stream.set_unpaced(true);
             }
@@ -302,6 +314,7 @@ impl Peer {
                 grant: Grant::default(),
                 selection: Selection::default(),
                 pictures: Pictures::default(),
+                simulcast: false,
                 rewrite: None,
                 payload_type: None,
             });
@@ -319,15 +332,22 @@ impl Peer {
     ) -> Choice {
         let Some(delivery) = self.deliveries.iter_mut().find(|d| d.track == track) else { return Choice::Drop };
         if !delivery.wish.shown || delivery.grant.paused() || !self.connected || at < delivery.starts_at {
-            delivery.selection.stop();
-            delivery.pictures.pause();
-            if let Some(rewrite) = &mut delivery.rewrite {
-                rewrite.pause();
-            }
+            delivery.stop();
             return Choice::Drop;
         }
-        let best = delivery.best();
-        target(best).map_or(Choice::Drop, |target| delivery.selection.judge(layer, key_frame, target))
+        if layer.rank > 0 && !delivery.simulcast {
+            delivery.simulcast = true;
+            if let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(delivery.mid, None) {
+                stream.set_rtx_cache(RESEND_PACKETS, RESEND_TIME, Some(RESEND_SHARE));
+            }
+        }
+        let Some(target) = target(delivery.best()) else { return Choice::Drop };
+        let too_much = layer.rank > delivery.grant.ceiling().max(target.rank);
+        if too_much && delivery.selection.current() == Some(layer.ssrc) {
+            delivery.stop();
+            return Choice::Drop;
+        }
+        delivery.selection.judge(layer, key_frame, target)
     }
 
     /// Queues one packet of `track` for this peer; false when nothing was queued. `params` is the publisher's format
@@ -357,8 +377,9 @@ impl Peer {
             made_at,
         };
         let Some(outgoing) = rewrite.forward(incoming) else { return false };
-        let mid = delivery.mid;
+        let (mid, simulcast) = (delivery.mid, delivery.simulcast);
         if outgoing.changed
+            && simulcast
             && let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(mid, None)
         {
             // Nobody needs the other layer's lost packets any more.
