@@ -22,6 +22,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    service::share_heaps();
     // Wrong usage ends here, with exit status 2.
     let arguments = Arguments::parse();
     match run(&arguments) {

@@ -1,5 +1,22 @@
-//! Giving memory back to the system.
-#![allow(unsafe_code)] // glibc's malloc_trim has no safe wrapper in the crates that we use.
+//! What the allocator keeps, and giving it back to the system.
+#![allow(unsafe_code)] // glibc's mallopt and malloc_trim have no safe wrapper in the crates that we use.
+
+/// Lets all threads share two heaps. glibc would make one for each thread of a call and keep them in pieces after it. Call it
+/// before there are threads.
+pub fn share_heaps() {
+    #[cfg(target_env = "gnu")]
+    {
+        /// `M_ARENA_MAX` of malloc.h.
+        const ARENA_MAX: i32 = -8;
+        unsafe extern "C" {
+            fn mallopt(parameter: i32, value: i32) -> i32;
+        }
+        // SAFETY: mallopt takes two numbers and changes how later allocations are made.
+        unsafe {
+            mallopt(ARENA_MAX, 2);
+        }
+    }
+}
 
 /// Gives back what the allocator keeps for later: after a call that is tens of megabytes that standby does not need.
 /// Takes some milliseconds; call it when nothing runs. With another C library than glibc it does nothing.
