@@ -57,7 +57,7 @@ def test_the_delay_is_that_of_the_pictures(stage, measured, far):
     measured(f"said and true, ms: {found}")
     assert all(abs(said - true) <= AGREEMENT_MS for said, true in found), found
     if far != "nobody":
-        assert min(said for said, _ in found) >= 40 - AGREEMENT_MS / 2, "the line is part of it"
+        assert min(said for said, _ in found) >= 40, "the line is part of it"
 
 
 @pytest.mark.parametrize("wrong", ["publisher", "player"])
