@@ -16,6 +16,9 @@ const PING: Duration = Duration::from_secs(10);
 /// A client that does not take a message for so long is given up.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// For what lies in the socket of a client that closed.
+const DRAIN: Duration = Duration::from_secs(1);
+
 /// Serves a client until either side closes.
 pub async fn serve(mut socket: WebSocket, connection: ConnectionKey, join: Join, inbox: Inbox) {
     let (outbox, mut messages) = mpsc::channel(OUTBOX);
@@ -58,11 +61,27 @@ pub async fn serve(mut socket: WebSocket, connection: ConnectionKey, join: Join,
         };
         match tokio::time::timeout(SEND_TIMEOUT, socket.send(out)).await {
             Ok(Ok(())) => {}
-            _ => break,
+            Ok(Err(_)) => {
+                // It closed its side; what it said before that, such as that it leaves, still counts.
+                let _ = tokio::time::timeout(DRAIN, drain(&mut socket, connection, &inbox)).await;
+                break;
+            }
+            Err(_) => break,
         }
     }
     // Nobody listens any more when the hub is ending.
     let _ = inbox.send(Input::Lost(connection)).await;
+}
+
+/// Hands on what a client said before it closed.
+async fn drain(socket: &mut WebSocket, connection: ConnectionKey, inbox: &Inbox) {
+    while let Some(Ok(message)) = socket.recv().await {
+        if let Some(Ok(request)) = request(&message)
+            && inbox.send(Input::Request(connection, Box::new(request))).await.is_err()
+        {
+            return;
+        }
+    }
 }
 
 /// The request in a frame; `None` for frames and requests that carry none.

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::super::error::{DisconnectReason, SignalError};
 use super::super::extra_info::RoomExtraInfo;
@@ -194,15 +194,22 @@ impl Task {
         if let Some(resuming) = self.resuming.take() {
             resuming.abort();
         }
-        let Self { client, outbox, mut outbox_task, publisher, subscriber, events, .. } = self;
-        if matches!(end, End::Left(_)) {
+        let Self { client, mut signals, outbox, mut outbox_task, publisher, subscriber, events, health, .. } = self;
+        let leaves = matches!(end, End::Left(_));
+        if leaves {
             let reason = proto::DisconnectReason::ClientInitiated as i32;
             // The writer ended only if the runtime does.
             let _ = outbox.send(Request::Leave(proto::LeaveRequest { reason, ..Default::default() }));
         }
         drop(outbox);
-        if tokio::time::timeout(LEAVE_TIME, &mut outbox_task).await.is_err() {
+        let deadline = Instant::now() + LEAVE_TIME;
+        if timeout_at(deadline, &mut outbox_task).await.is_err() {
             outbox_task.abort();
+        } else if leaves && health.signal_up() {
+            // A socket that is closed with something unread in it is reset (RFC 1122, 4.2.2.13), and what was sent last may be lost.
+            let closed = async { while let Some(SignalEvent::Message(_)) = signals.recv().await {} };
+            // A server that does not close was told all the same.
+            let _ = timeout_at(deadline, closed).await;
         }
         client.close().await;
         publisher.peer.close().await;
