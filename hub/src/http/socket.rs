@@ -20,11 +20,21 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 const DRAIN: Duration = Duration::from_secs(1);
 
 /// Serves a client until either side closes.
-pub async fn serve(mut socket: WebSocket, connection: ConnectionKey, join: Join, inbox: Inbox) {
-    let (outbox, mut messages) = mpsc::channel(OUTBOX);
-    if inbox.send(Input::Join(connection, Box::new(join), outbox)).await.is_err() {
-        return;
+pub async fn serve(socket: WebSocket, connection: ConnectionKey, join: Join, inbox: Inbox) {
+    let (outbox, messages) = mpsc::channel(OUTBOX);
+    if inbox.send(Input::Join(connection, Box::new(join), outbox)).await.is_ok() {
+        exchange(socket, connection, messages, &inbox).await;
+        // Nobody listens any more when the hub is ending.
+        let _ = inbox.send(Input::Lost(connection)).await;
     }
+}
+
+async fn exchange(
+    mut socket: WebSocket,
+    connection: ConnectionKey,
+    mut messages: mpsc::Receiver<Outbound>,
+    inbox: &Inbox,
+) {
     let mut pings = tokio::time::interval_at(tokio::time::Instant::now() + PING, PING);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut json = false;
@@ -63,14 +73,12 @@ pub async fn serve(mut socket: WebSocket, connection: ConnectionKey, join: Join,
             Ok(Ok(())) => {}
             Ok(Err(_)) => {
                 // It closed its side; what it said before that, such as that it leaves, still counts.
-                let _ = tokio::time::timeout(DRAIN, drain(&mut socket, connection, &inbox)).await;
+                let _ = tokio::time::timeout(DRAIN, drain(&mut socket, connection, inbox)).await;
                 break;
             }
             Err(_) => break,
         }
     }
-    // Nobody listens any more when the hub is ending.
-    let _ = inbox.send(Input::Lost(connection)).await;
 }
 
 /// Hands on what a client said before it closed.
@@ -106,4 +114,86 @@ fn frame(response: proto::signal_response::Message, json: bool) -> Message {
         }
     }
     Message::Binary(response.encode_to_vec().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpStream};
+    use std::sync::mpsc::Receiver;
+
+    use axum::Router;
+    use axum::extract::WebSocketUpgrade;
+    use axum::routing::get;
+    use proto::signal_request::Message as Request;
+    use proto::signal_response::Message as Response;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    /// A client that says in one go that it leaves and goes, without reading what it was sent.
+    fn leave_and_reset(address: SocketAddr, begun: oneshot::Sender<()>, go: &Receiver<()>) {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let upgrade = "GET / HTTP/1.1\r\nHost: hub\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                       Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        stream.write_all(upgrade.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            answer.push(byte[0]);
+        }
+        // The first message: the exchange has begun. What follows it stays unread, so that closing resets the connection.
+        stream.read_exact(&mut [0; 2]).unwrap();
+        begun.send(()).unwrap();
+        go.recv().unwrap();
+        let leave =
+            proto::SignalRequest { message: Some(Request::Leave(proto::LeaveRequest::default())) }.encode_to_vec();
+        // RFC 6455, section 5.2: final and binary; masked, with a mask that changes nothing.
+        let mut frame = vec![0x82, 0x80 | u8::try_from(leave.len()).unwrap(), 0, 0, 0, 0];
+        frame.extend(leave);
+        stream.write_all(&frame).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_leave_counts_though_its_client_is_gone_when_a_message_for_it_comes() {
+        let (inbox, mut inputs) = mpsc::channel(64);
+        let (hand_over, mut outboxes) = mpsc::channel(1);
+        let app = Router::new().route(
+            "/",
+            get(move |upgrade: WebSocketUpgrade| {
+                let (inbox, hand_over) = (inbox.clone(), hand_over.clone());
+                async move {
+                    upgrade.on_upgrade(async move |socket| {
+                        let (outbox, messages) = mpsc::channel(OUTBOX);
+                        hand_over.send(outbox).await.unwrap();
+                        exchange(socket, 1, messages, &inbox).await;
+                    })
+                }
+            }),
+        );
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let message = || Outbound::Message(Box::new(Response::Pong(1)));
+        // Which of two things that are ready goes first is chance: often enough for both.
+        for _ in 0..40 {
+            let (begun, has_begun) = oneshot::channel();
+            let (go, may_go) = std::sync::mpsc::channel();
+            let client = std::thread::spawn(move || leave_and_reset(address, begun, &may_go));
+            let outbox = outboxes.recv().await.unwrap();
+            outbox.send(message()).await.unwrap();
+            has_begun.await.unwrap();
+            go.send(()).unwrap();
+            // The test's one thread waits here, so the exchange sees the client's last words and its end at once.
+            client.join().unwrap();
+            for _ in 0..3 {
+                outbox.try_send(message()).unwrap();
+            }
+            assert!(
+                matches!(inputs.recv().await, Some(Input::Request(_, request)) if matches!(*request, Request::Leave(_)))
+            );
+        }
+    }
 }
