@@ -137,7 +137,7 @@ def test_another_speaker_in_the_middle_of_a_call(hub, device, stage, tmp_path, m
     time.sleep(1.5)
     for watch in (before, after):
         watch.stop()
-    gap = after._grown[0][0] - before._grown[-1][0]
+    gap = after.first_growth() - before.last_growth()
     measured(f"{gap * 1000:.0f} ms between the speakers")
     assert gap < 1
     assert longest_silence(read_wav(other)[4800:], [ONE_HZ]) < 1

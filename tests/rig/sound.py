@@ -134,32 +134,43 @@ class WavWatch:
 
     def __init__(self, path: Path):
         self.path = path
-        self._grown: list[tuple[float, int]] = []
+        self._grown: list[tuple[float, float, int]] = []
+        """Of each growth: the last look before it, the first look after it (s, CLOCK_MONOTONIC), the size then (bytes)."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="wav-watch", daemon=True)
         self._thread.start()
 
     def _watch(self) -> None:
         size = 0
+        before = time.monotonic()
         while not self._stop.wait(0.002):
             try:
                 now_size = self.path.stat().st_size
             except FileNotFoundError:
                 continue
+            now = time.monotonic()
             if now_size != size:
                 size = now_size
-                self._grown.append((time.monotonic(), size))
+                self._grown.append((before, now, size))
+            before = now
 
     def stop(self) -> None:
         self._stop.set()
         self._thread.join()
 
+    def first_growth(self) -> float:
+        """When the file was first seen to grow (CLOCK_MONOTONIC, s)."""
+        return self._grown[0][1]
+
+    def last_growth(self) -> float:
+        """When the file was last seen to grow (CLOCK_MONOTONIC, s)."""
+        return self._grown[-1][1]
+
     def beeps(self, frequency: float = 1000.0) -> list[tuple[float, Beep]]:
         """Every beep with the time (CLOCK_MONOTONIC, s) at which its first sample was written."""
         if not self._grown:
             return []
-        times = np.array([at for at, _ in self._grown])
-        sizes = np.array([size for _, size in self._grown])
+        befores, afters, sizes = (np.array(column) for column in zip(*self._grown, strict=True))
         found = []
         sides = read_sides(self.path)
         channels = sides.shape[1]
@@ -167,6 +178,8 @@ class WavWatch:
             end_of_sample = 44 + (int(beep.begin * RATE) + 1) * 2 * channels
             index = int(np.searchsorted(sizes, end_of_sample))
             # The first growth that was seen may hold more than one period: it tells no time.
-            if 0 < index < len(times):
-                found.append((float(times[index]), beep))
+            if 0 < index < len(sizes):
+                # The machine may keep the watch from looking for a while: the file grew evenly meanwhile.
+                share = (end_of_sample - sizes[index - 1]) / (sizes[index] - sizes[index - 1])
+                found.append((float(befores[index] + share * (afters[index] - befores[index])), beep))
         return found
