@@ -17,3 +17,12 @@ pub mod rtc;
 pub mod service;
 pub mod signal;
 pub mod views;
+
+/// What takes bytes from the network, for the targets in `fuzz/`.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use crate::media::jitter::fuzzing::{video_packets, voice_packets};
+    pub use crate::rtc::fuzzing::{handshake, header_extension, sdp};
+    pub use crate::signal::data_packets;
+    pub use crate::signal::fuzzing::signalling;
+}

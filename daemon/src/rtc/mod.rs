@@ -12,6 +12,8 @@ mod config;
 mod data;
 mod error;
 mod exchange;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod handshake;
 mod incoming;
 mod interfaces;

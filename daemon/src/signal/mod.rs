@@ -3,12 +3,16 @@
 mod device_state;
 mod error;
 mod extra_info;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod livekit;
 pub mod room;
 
 pub use device_state::seen as seen_device_state;
 pub use error::{DisconnectReason, SignalError};
 pub use extra_info::RoomExtraInfo;
+#[cfg(fuzzing)]
+pub use livekit::fuzzing::data_packets;
 pub use livekit::{
     DataMessage, JoinOptions, Joined, LayerWish, Membership, Publication, PublishRequest, Session, SessionEvent,
 };

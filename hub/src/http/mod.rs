@@ -1,6 +1,8 @@
 //! HTTP: the signalling WebSockets, their validation, the page.
 
 mod admission;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod metrics;
 mod page;
 mod process;

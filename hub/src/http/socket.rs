@@ -93,7 +93,7 @@ async fn drain(socket: &mut WebSocket, connection: ConnectionKey, inbox: &Inbox)
 }
 
 /// The request in a frame; `None` for frames and requests that carry none.
-fn request(message: &Message) -> Option<Result<proto::signal_request::Message, String>> {
+pub(super) fn request(message: &Message) -> Option<Result<proto::signal_request::Message, String>> {
     let decoded = match message {
         Message::Binary(bytes) => proto::SignalRequest::decode(bytes.as_ref()).map_err(|e| e.to_string()),
         Message::Text(text) => serde_json::from_str::<proto::SignalRequest>(text).map_err(|e| e.to_string()),

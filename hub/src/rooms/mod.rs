@@ -5,6 +5,8 @@
 
 mod administration;
 mod extra_info;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod join;
 mod layers;
 mod leave;

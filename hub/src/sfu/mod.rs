@@ -12,6 +12,8 @@ mod counters;
 mod data;
 mod driver;
 mod forward;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod keyframes;
 mod layers;
 mod peer;

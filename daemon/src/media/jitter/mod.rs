@@ -1,6 +1,8 @@
 //! Jitter buffers: logic that is handed packets and the time, and says what to decode next.
 
 mod delay;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod sequence;
 pub mod stretch;
 pub mod video;

@@ -7,6 +7,8 @@ mod address;
 mod attributes;
 mod commands;
 mod connect;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod health;
 mod inbound;
 mod layer;

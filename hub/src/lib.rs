@@ -1,0 +1,22 @@
+//! The room server: rooms, their signalling, and the forwarding unit for their media.
+
+mod apps;
+mod config;
+mod core;
+mod http;
+mod rooms;
+mod sdp;
+mod server;
+mod service;
+mod sfu;
+mod webhooks;
+
+pub use server::{Failure, run};
+
+/// What takes bytes from the network, for the targets in `fuzz/`.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use crate::http::fuzzing::{frame, join_request, twirp_body};
+    pub use crate::rooms::fuzzing::Stage;
+    pub use crate::sfu::fuzzing::{data_packet, sdp, vp8_packets};
+}

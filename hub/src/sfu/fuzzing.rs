@@ -1,0 +1,77 @@
+//! What comes over peer connections and about them, for the targets in `fuzz/`.
+
+use std::time::{Duration, Instant};
+
+use super::forward::{Incoming, Rewrite};
+use super::peer::Peer;
+use super::timing::{PublisherClock, Report};
+use super::vp8::Pictures;
+use super::{Member, PeerId, Side, Use, data};
+use crate::sdp;
+
+/// A client's session description, as an offer with its sections in use by turns, and as a line of ICE.
+pub fn sdp(text: &str) {
+    let sections = sdp::sections(text);
+    let rewritten = sdp::rewrite(text, |_| sdp::Edit {
+        msid: Some(Some(("stream".to_owned(), "track".to_owned()))),
+        direction: Some(sdp::Direction::SendOnly),
+        prefer: vec!["96".to_owned()],
+        stereo: true,
+        start_bitrates: vec![("96".to_owned(), "500".to_owned())],
+    });
+    assert_eq!(sdp::sections(&rewritten).len(), sections.len(), "sections come and go:\n{text}\n{rewritten}");
+    let member = Member { room: 1, identity: "door".to_owned(), sid: "PA_1".to_owned(), may_send_data: true };
+    let id = PeerId { participant: 1, side: Side::Publisher };
+    let now = Instant::now();
+    let mut peer = Peer::new(id, member, std::iter::once(([127, 0, 0, 1], 7882).into()), now);
+    let uses: Vec<(String, Use)> = sections
+        .iter()
+        .zip(1..)
+        .map(|(section, key)| {
+            (section.mid.clone(), if section.direction.sends() { Use::Publish(key) } else { Use::Deliver(key) })
+        })
+        .collect();
+    if peer.accept_offer(text, &uses, now).is_ok() {
+        let _ = peer.accept_offer(&rewritten, &[], now);
+    }
+    for line in text.lines() {
+        peer.add_candidate(line);
+    }
+}
+
+/// A data packet of a client.
+pub fn data_packet(packet: &[u8]) {
+    let Some(relayed) = data::relay(packet, "door", "PA_1") else { return };
+    let again = data::relay(&relayed.bytes, "door", "PA_1").expect("what the hub writes can be read");
+    assert_eq!(again.to, relayed.to);
+}
+
+/// VP8 payloads of two sources by turns, in packets whose numbers and times jump.
+pub fn vp8_packets(mut data: &[u8]) {
+    let start = Instant::now();
+    let (mut pictures, mut clock) = (Pictures::default(), PublisherClock::default());
+    let mut rewrite = Rewrite::new(1, start, 90_000);
+    let mut newest = None;
+    while let Some((&[flags, jump, length, a, b, c, d], rest)) = data.split_first_chunk::<7>() {
+        let (payload, rest) = rest.split_at(rest.len().min(usize::from(length)));
+        data = rest;
+        let timestamp = u32::from_be_bytes([a, b, c, d]);
+        let arrived = start + Duration::from_millis(u64::from(jump));
+        let wall = std::time::UNIX_EPOCH + Duration::from_secs(u64::from(timestamp));
+        let report = (flags & 4 != 0).then_some(Report { wall, rtp: timestamp.rotate_left(7) });
+        let made_at = clock.made_at(report, timestamp, 90_000, arrived);
+        assert!(made_at <= arrived);
+        let source = u32::from(flags & 1);
+        let incoming = Incoming { source, sequence: (1 << 16) + u64::from(jump), timestamp, made_at };
+        if flags & 2 != 0 {
+            pictures.pause();
+            rewrite.pause();
+        }
+        let Some(outgoing) = rewrite.forward(incoming) else { continue };
+        assert!(!outgoing.newest || newest.is_none_or(|last| last < outgoing.sequence));
+        if outgoing.newest {
+            newest = Some(outgoing.sequence);
+        }
+        let _ = pictures.patch(source, payload, outgoing.newest);
+    }
+}
