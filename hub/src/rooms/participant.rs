@@ -41,6 +41,12 @@ impl Publication {
     pub fn kind(&self) -> TrackKind {
         if self.info.r#type == proto::TrackType::Video as i32 { TrackKind::Video } else { TrackKind::Audio }
     }
+
+    /// Its publisher may stop sending while it is silent.
+    #[allow(deprecated)] // Older clients forbid it by a field of its own.
+    pub fn may_pause(&self) -> bool {
+        !self.info.disable_dtx && !self.info.audio_features.contains(&(proto::AudioTrackFeature::TfNoDtx as i32))
+    }
 }
 
 /// A member of a room.
