@@ -1,6 +1,6 @@
 //! One participant and what the others see of it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
 use livekit_protocol as proto;
@@ -105,6 +105,10 @@ pub struct Participant {
     pub wishes: HashMap<TrackKey, bool>,
     /// How it shows tracks, where it said so.
     pub shows: HashMap<TrackKey, Wish>,
+    /// Who may receive its tracks, once it said so.
+    pub audience: Option<proto::SubscriptionPermission>,
+    /// Tracks of others that it may not receive, as it was told.
+    pub denied: HashSet<TrackKey>,
     /// Sections in which it receives.
     pub sections: Vec<Section>,
     /// Offers of its client that the forwarding unit has not answered yet.
