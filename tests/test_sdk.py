@@ -109,6 +109,15 @@ def test_muting_and_unpublishing_is_told(peer):
         ben.wait("ended", stream="anna-cam", kind=kind)
 
 
+def test_a_publisher_says_who_may_receive_its_tracks(peer):
+    anna = peer("anna", publish="anna-cam")
+    ben = peer("ben", sees="anna-cam")
+    anna.tell("permit none")
+    wait_until(lambda: not ben.watch("anna-cam", 1), "the picture to stop")
+    anna.tell("permit all")
+    wait_until(lambda: len(ben.watch("anna-cam", 1)) > 20, "the picture to come back")
+
+
 def test_an_sdk_stops_sending_while_it_is_silent(peer):
     anna = peer("anna", publish="anna-cam", silent=True)
     wait_until(lambda: anna.packets() > 0, "its sound to be sent")

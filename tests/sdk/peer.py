@@ -8,7 +8,8 @@ everything that it receives. A program of its own, because it has to run in the 
 Each line of its output is one JSON object with `event` (`connected`, `refused`, `published`, `track`, `ended`, `data`,
 `text`, `left`). Each line of its input is a command: `data TOPIC [TO] TEXT` sends a reliable packet (TO `*` = everybody),
 `text TOPIC [TO] TEXT` a text stream, `mute
-video|audio`, `unmute video|audio`, `unpublish`, `decoded STREAM` (answered by the event `decoded`), `packets` (of sound that it sent, answered by the event `packets`); its end ends the program. Of a received stream S it writes `DIR/S.frames` (monotonic
+video|audio`, `unmute video|audio`, `unpublish`, `decoded STREAM` (answered by the event `decoded`), `packets` (of sound that it sent, answered by the event `packets`), `permit all|none` (to
+receive what it publishes); its end ends the program. Of a received stream S it writes `DIR/S.frames` (monotonic
 seconds, bar's counter or -, width, height) and `DIR/S.wav`.
 """
 
@@ -214,6 +215,8 @@ class Peer:
                 case ["decoded", stream]:
                     found = [s.inbound_rtp.inbound for s in await self.pictures[stream].get_stats() if s.HasField("inbound_rtp")]
                     tell("decoded", stream=stream, frames=max([s.frames_decoded for s in found], default=0))
+                case ["permit", whom]:
+                    me.set_track_subscription_permissions(allow_all_participants=whom == "all")
                 case ["packets"]:
                     stats = await self.tracks["audio"].get_stats()
                     tell("packets", count=max([s.outbound_rtp.sent.packets_sent for s in stats if s.HasField("outbound_rtp")], default=0))
