@@ -34,7 +34,7 @@ def test_a_call_is_counted(hub, device):
     for d in (door, desk):
         d.login("lobby")
     door.publish("door")
-    desk.play("door")
+    desk.play("door", view=desk.texture(640, 480).view)
     first = scrape(hub)
     assert first["zegohub_rooms", None] == 1
     assert first["zegohub_participants", None] == 2
@@ -48,6 +48,7 @@ def test_a_call_is_counted(hub, device):
     assert later["zegohub_bytes_total", "in"] > 50 * later["zegohub_datagrams_total", "in"]
     assert later["zegohub_rtp_packets_total", "in"] <= later["zegohub_datagrams_total", "in"]
     assert all((f"zegohub_{name}_total", d) in later for name in ("nacks", "plis", "rtp_lost") for d in ("in", "out"))
+    assert later["zegohub_plis_total", "in"] >= 1, "whoever begins to see needs a key frame of the publisher"
     wait_until(lambda: scrape(hub)["zegohub_join_duration_seconds_count", None] == 2, "two joins")
     assert later["zegohub_join_duration_seconds_bucket", "+Inf"] == 2
     assert 0 < later["zegohub_join_duration_seconds_sum", None] < 60

@@ -109,6 +109,24 @@ def test_muting_and_unpublishing_is_told(peer):
         ben.wait("ended", stream="anna-cam", kind=kind)
 
 
+def test_a_publisher_says_who_may_receive_its_tracks(peer):
+    anna = peer("anna", publish="anna-cam")
+    ben = peer("ben", sees="anna-cam")
+    anna.tell("permit none")
+    wait_until(lambda: not ben.watch("anna-cam", 1), "the picture to stop")
+    anna.tell("permit all")
+    wait_until(lambda: len(ben.watch("anna-cam", 1)) > 20, "the picture to come back")
+
+
+def test_an_sdk_stops_sending_while_it_is_silent(peer):
+    anna = peer("anna", publish="anna-cam", silent=True)
+    wait_until(lambda: anna.packets() > 0, "its sound to be sent")
+    begin, before = time.monotonic(), anna.packets()
+    time.sleep(5)
+    rate = (anna.packets() - before) / (time.monotonic() - begin)
+    assert 0 < rate < 10, f"{rate:.1f} packets/s of silence; without a pause it would be 50"
+
+
 def test_the_newest_login_of_a_user_wins(peer):
     first = peer("anna")
     second = peer("anna")

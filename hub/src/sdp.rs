@@ -4,7 +4,12 @@
 //! which track (`a=msid`, RFC 8830), which receiving sections are unused, and the publisher's codec preference
 //! (order of payload types in the `m=` line, RFC 3264 section 6.1). Unknown lines pass untouched.
 
+mod opus;
+
 use std::fmt::Write as _;
+
+pub use opus::Opus;
+use opus::has_parameter;
 
 /// Media type of one `m=` section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,8 +172,8 @@ pub struct Edit {
     pub direction: Option<Direction>,
     /// Payload types to put first in the `m=` line, those that are not there are ignored.
     pub prefer: Vec<String>,
-    /// Adds `stereo=1` and `sprop-stereo=1` to the Opus format.
-    pub stereo: bool,
+    /// What the format of Opus is to say.
+    pub opus: Opus,
     /// Parameters to add to the formats of payload types, see [`Section::start_bitrates`]. A publisher that begins at
     /// the default of 300 kbit/s halves its picture and takes ten seconds to dare more; libwebrtc reads the hint that
     /// its own offer carries from the answer.
@@ -197,10 +202,7 @@ pub fn rewrite(sdp: &str, mut edit: impl FnMut(&str) -> Edit) -> String {
 
 fn rewrite_section(out: &mut String, section: &[&str], edit: &Edit) {
     push(out, &reorder(section[0], &edit.prefer));
-    let opus = section.iter().find_map(|line| {
-        let (payload_type, codec) = line.strip_prefix("a=rtpmap:")?.split_once(' ')?;
-        codec.to_ascii_lowercase().starts_with("opus/").then(|| format!("a=fmtp:{payload_type} "))
-    });
+    let opus = edit.opus.format_of(section);
     let mapped = |payload_type: &str| {
         let map = format!("a=rtpmap:{payload_type} ");
         section.iter().any(|line| line.starts_with(&map))
@@ -222,9 +224,8 @@ fn rewrite_section(out: &mut String, section: &[&str], edit: &Edit) {
             push(out, direction_line(direction));
             continue;
         }
-        let is_opus_format = opus.as_deref().is_some_and(|prefix| line.starts_with(prefix));
-        if edit.stereo && is_opus_format {
-            push(out, &with_stereo(line));
+        if opus.as_deref().is_some_and(|prefix| line.starts_with(prefix)) {
+            push(out, &edit.opus.complete(line));
             continue;
         }
         if let Some((_, hint)) = hints.iter().find(|(prefix, _)| line.starts_with(prefix.as_str())) {
@@ -236,27 +237,12 @@ fn rewrite_section(out: &mut String, section: &[&str], edit: &Edit) {
     for (prefix, hint) in hints.iter().filter(|(prefix, _)| !section.iter().any(|l| l.starts_with(prefix.as_str()))) {
         push(out, &format!("{prefix}{hint}"));
     }
+    if let Some(prefix) = opus.filter(|prefix| !section.iter().any(|line| line.starts_with(prefix.as_str()))) {
+        push(out, &edit.opus.complete(&prefix));
+    }
     if let Some(Some((stream, track))) = &edit.msid {
         push(out, &format!("a=msid:{stream} {track}"));
     }
-}
-
-/// Whether a format (what follows `a=fmtp:`) has just this parameter: `stereo=1` is also how `sprop-stereo=1` ends.
-fn has_parameter(format: &str, wanted: &str) -> bool {
-    let parameters = format.split_once(' ').map_or("", |(_, parameters)| parameters);
-    parameters.split(';').any(|parameter| parameter.trim() == wanted)
-}
-
-/// An Opus format that has both parameters of RFC 7587 section 6.1. An answer may have either already, from the offer.
-fn with_stereo(line: &str) -> String {
-    let mut line = line.to_owned();
-    for wanted in ["stereo=1", "sprop-stereo=1"] {
-        if !has_parameter(&line, wanted) {
-            line.push(';');
-            line.push_str(wanted);
-        }
-    }
-    line
 }
 
 fn is_ssrc_msid(line: &str) -> bool {
@@ -318,7 +304,7 @@ mod tests {
                 msid: Some(Some(("stream".to_owned(), "track".to_owned()))),
                 direction: Some(Direction::Inactive),
                 prefer: vec!["102".to_owned()],
-                stereo: true,
+                opus: Opus { stereo: true, dtx: true },
                 start_bitrates: vec![("96".to_owned(), "x-google-start-bitrate=600".to_owned())],
             };
             prop_assert_eq!(sections(&rewrite(&text, edit)).len(), found.len());
@@ -357,28 +343,24 @@ mod tests {
                 prefer: vec!["102".into(), "55".into()],
                 ..Edit::default()
             },
-            _ => Edit { stereo: true, msid: Some(None), ..Edit::default() },
+            _ => Edit { opus: Opus { stereo: true, dtx: true }, msid: Some(None), ..Edit::default() },
         });
         assert!(out.contains("m=video 9 UDP/TLS/RTP/SAVPF 102 96 97\r\n"), "{out}");
         assert!(out.contains("a=msid:PA_1|door TR_1\r\n"));
         assert!(out.contains("a=ssrc:7 cname:c\r\n"));
         assert!(!out.contains("msid:x y"));
-        assert!(out.contains("a=fmtp:111 useinbandfec=1;stereo=1;sprop-stereo=1\r\n"));
+        assert!(out.contains("a=fmtp:111 useinbandfec=1;stereo=1;sprop-stereo=1;usedtx=1\r\n"));
+        let bare = answer.replace("a=fmtp:111 useinbandfec=1\r\n", "");
+        let out = rewrite(&bare, |_| Edit { opus: Opus { stereo: false, dtx: true }, ..Edit::default() });
+        assert!(out.contains("a=fmtp:111 usedtx=1\r\n"), "without a format, one is written: {out}");
+        assert_eq!(out.matches("usedtx").count(), 1, "only of Opus: {out}");
     }
 
     #[test]
-    fn stereo_is_said_once_in_each_direction() {
-        let all = "a=fmtp:111 minptime=10;stereo=1;sprop-stereo=1";
-        for line in ["a=fmtp:111 minptime=10", "a=fmtp:111 minptime=10;stereo=1", all] {
-            assert_eq!(with_stereo(line), all);
-        }
+    fn two_channels_are_sent_when_the_publisher_says_so() {
         let sent = |parameters: &str| sections(&OFFER.replace("useinbandfec=1", parameters))[0].stereo;
-        assert!(
-            sent("stereo=1;sprop-stereo=1") && sent("sprop-stereo=1"),
-            "a publisher says that it sends two channels"
-        );
+        assert!(sent("stereo=1;sprop-stereo=1") && sent("sprop-stereo=1"));
         assert!(!sent("useinbandfec=1;stereo=1"), "one that can receive two need not send them");
-        assert_eq!(with_stereo("a=fmtp:111 sprop-stereo=1"), "a=fmtp:111 sprop-stereo=1;stereo=1");
     }
 
     #[test]

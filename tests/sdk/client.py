@@ -89,6 +89,13 @@ class SdkPeer:
         self.program.wait_until(lambda: len(self.events("decoded")) > told, "its statistics")
         return self.events("decoded")[-1]["frames"]
 
+    def packets(self) -> int:
+        """How many packets of sound it sent so far, by its own statistics."""
+        told = len(self.events("packets"))
+        self.tell("packets")
+        self.program.wait_until(lambda: len(self.events("packets")) > told, "its statistics")
+        return self.events("packets")[-1]["count"]
+
     def wait_frames(self, stream: str, count: int = 45, timeout: float = 12.0) -> None:
         """Waits until it received some frames of a stream."""
         self.wait("track", stream=stream, kind="video")
@@ -115,6 +122,7 @@ def start_peer(
     publish: str = "",
     codec: str = "vp8",
     stereo: bool = False,
+    silent: bool = False,
     two_connections: bool = False,
     token: str | None = None,
     wait: bool = True,
@@ -130,6 +138,7 @@ def start_peer(
         argv = [sys.executable, str(PEER), "--url", hub.url, "--token", token or hub.token(user, room)]
         argv += ["--folder", str(folder), "--publish", publish, "--codec", codec]
         argv += ["--stereo"] if stereo else []
+        argv += ["--silent"] if silent else []
         argv += ["--two-connections"] if two_connections else []
         program = stage.start(f"sdk-{user}", argv, namespace=namespace, stdin=subprocess.PIPE)
         stage.at_end(f"input of {program.name}", program.process.stdin.close)

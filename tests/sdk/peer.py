@@ -3,12 +3,13 @@
 Publishes a picture with the machine-readable bar and the tone of the simulated devices as one stream, and writes down
 everything that it receives. A program of its own, because it has to run in the network namespace of the server.
 
-    peer.py --url ws://… --token … --folder DIR [--publish STREAM] [--codec vp8|h264] [--stereo] [--two-connections]
+    peer.py --url ws://… --token … --folder DIR [--publish STREAM] [--codec vp8|h264] [--stereo] [--silent] [--two-connections]
 
 Each line of its output is one JSON object with `event` (`connected`, `refused`, `published`, `track`, `ended`, `data`,
 `text`, `left`). Each line of its input is a command: `data TOPIC [TO] TEXT` sends a reliable packet (TO `*` = everybody),
 `text TOPIC [TO] TEXT` a text stream, `mute
-video|audio`, `unmute video|audio`, `unpublish`, `decoded STREAM` (answered by the event `decoded`); its end ends the program. Of a received stream S it writes `DIR/S.frames` (monotonic
+video|audio`, `unmute video|audio`, `unpublish`, `decoded STREAM` (answered by the event `decoded`), `packets` (of sound that it sent, answered by the event `packets`), `permit all|none` (to
+receive what it publishes); its end ends the program. Of a received stream S it writes `DIR/S.frames` (monotonic
 seconds, bar's counter or -, width, height) and `DIR/S.wav`.
 """
 
@@ -121,7 +122,7 @@ class Peer:
         me = self.room.local_participant
         await me.publish_track(
             self.tracks["audio"],
-            rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, stream=stream, dtx=False, red=False),
+            rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, stream=stream, dtx=self.wishes.silent, red=False),
         )
         await me.publish_track(
             self.tracks["video"],
@@ -151,6 +152,7 @@ class Peer:
         at = int(time.monotonic() * RATE)
         while True:
             samples = sides(at) if self.wishes.stereo else tone(at)
+            samples = samples * (not self.wishes.silent)
             at += len(samples)
             channels = source.num_channels
             await source.capture_frame(rtc.AudioFrame(samples.tobytes(), RATE, channels, len(samples)))
@@ -213,6 +215,11 @@ class Peer:
                 case ["decoded", stream]:
                     found = [s.inbound_rtp.inbound for s in await self.pictures[stream].get_stats() if s.HasField("inbound_rtp")]
                     tell("decoded", stream=stream, frames=max([s.frames_decoded for s in found], default=0))
+                case ["permit", whom]:
+                    me.set_track_subscription_permissions(allow_all_participants=whom == "all")
+                case ["packets"]:
+                    stats = await self.tracks["audio"].get_stats()
+                    tell("packets", count=max([s.outbound_rtp.sent.packets_sent for s in stats if s.HasField("outbound_rtp")], default=0))
                 case _:
                     tell("unknown", line=line)
         self.over.set()
@@ -229,6 +236,7 @@ def main() -> None:
     parser.add_argument("--publish", default="")
     parser.add_argument("--codec", default="vp8")
     parser.add_argument("--stereo", action="store_true", help="publish two channels, with a tone of its own in each")
+    parser.add_argument("--silent", action="store_true", help="publish silence, and let the codec stop while it lasts")
     parser.add_argument("--two-connections", action="store_true")
 
     async def run() -> None:

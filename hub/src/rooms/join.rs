@@ -224,6 +224,8 @@ impl Rooms {
             capabilities: join.capabilities.clone(),
             stereo_by_offer: join.stereo_by_offer,
             auto_subscribe: join.auto_subscribe,
+            audience: None,
+            denied: Default::default(),
             active: false,
             joined_at: now.at,
             joined_ms: now.unix_ms,

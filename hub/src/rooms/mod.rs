@@ -4,6 +4,7 @@
 //! and commands come out of [`Rooms::take_output`]. So every rule is tested without a network.
 
 mod administration;
+mod audience;
 mod extra_info;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -148,8 +149,8 @@ impl Rooms {
             Request::UpdateMetadata(update) => self.update_metadata(key, update, now),
             Request::UpdateAudioTrack(update) => self.update_audio_track(key, update, now),
             Request::UpdateVideoTrack(update) => self.update_video_track(key, &update, now),
-            // Permissions per track are not kept: every member may receive every track of its room.
-            Request::SubscriptionPermission(_) | Request::Simulate(_) => {}
+            Request::SubscriptionPermission(permission) => self.subscription_permission(key, permission),
+            Request::Simulate(_) => {}
             other => {
                 log::debug!("a request of an unsupported kind was ignored: {other:?}");
                 self.refuse_unsupported(key, other);

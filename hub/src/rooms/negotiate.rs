@@ -6,6 +6,7 @@ use livekit_protocol as proto;
 use proto::leave_request::Action;
 use proto::signal_response::Message as Response;
 
+use super::participant::Publication;
 use super::subscribe::{Section, SectionState};
 use super::{Moment, Path, Rooms, stream};
 use crate::sdp;
@@ -80,7 +81,11 @@ impl Rooms {
         sdp::Edit {
             msid: Some(None),
             prefer,
-            stereo: publication.is_some_and(|p| p.stereo),
+            // A publisher that does not forbid it sends nothing while it is silent, as LiveKit's servers have it.
+            opus: sdp::Opus {
+                stereo: publication.is_some_and(|p| p.stereo),
+                dtx: publication.is_some_and(Publication::may_pause),
+            },
             direction: None,
             start_bitrates: section.start_bitrates.clone(),
         }
@@ -92,7 +97,8 @@ impl Rooms {
         let publication = owner.published.iter().find(|p| p.key == track)?;
         let sid = publication.info.sid.clone();
         let msid = (stream::msid_stream(&owner.sid, &publication.info.stream, &sid), sid.clone());
-        Some((sdp::Edit { msid: Some(Some(msid)), stereo: publication.stereo, ..Default::default() }, sid))
+        let opus = sdp::Opus { stereo: publication.stereo, dtx: false };
+        Some((sdp::Edit { msid: Some(Some(msid)), opus, ..Default::default() }, sid))
     }
 
     /// The forwarding unit answered a client's offer.

@@ -1,6 +1,6 @@
 //! One participant and what the others see of it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
 use livekit_protocol as proto;
@@ -40,6 +40,12 @@ impl Publication {
     /// Sound or pictures.
     pub fn kind(&self) -> TrackKind {
         if self.info.r#type == proto::TrackType::Video as i32 { TrackKind::Video } else { TrackKind::Audio }
+    }
+
+    /// Its publisher may stop sending while it is silent.
+    #[allow(deprecated)] // Older clients forbid it by a field of its own.
+    pub fn may_pause(&self) -> bool {
+        !self.info.disable_dtx && !self.info.audio_features.contains(&(proto::AudioTrackFeature::TfNoDtx as i32))
     }
 }
 
@@ -99,6 +105,10 @@ pub struct Participant {
     pub wishes: HashMap<TrackKey, bool>,
     /// How it shows tracks, where it said so.
     pub shows: HashMap<TrackKey, Wish>,
+    /// Who may receive its tracks, once it said so.
+    pub audience: Option<proto::SubscriptionPermission>,
+    /// Tracks of others that it may not receive, as it was told.
+    pub denied: HashSet<TrackKey>,
     /// Sections in which it receives.
     pub sections: Vec<Section>,
     /// Offers of its client that the forwarding unit has not answered yet.

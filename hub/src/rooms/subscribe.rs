@@ -34,13 +34,15 @@ impl Rooms {
         let others = self.room_members(key).into_iter().filter(|m| *m != key);
         let published = others.filter_map(|m| self.people.get(&m)).flat_map(|p| p.published.iter());
         published
-            .filter(|p| p.announced && person.wishes.get(&p.key).copied().unwrap_or(person.auto_subscribe))
+            .filter(|p| p.announced && !person.denied.contains(&p.key))
+            .filter(|p| person.wishes.get(&p.key).copied().unwrap_or(person.auto_subscribe))
             .map(|p| (p.key, p.kind()))
             .collect()
     }
 
     /// Sees to it that a participant receives what it is to receive, by starting a negotiation if one is needed.
     pub(super) fn deliver(&mut self, key: ParticipantKey) {
+        self.keep_audience(key);
         match self.people.get(&key).map(|p| p.path) {
             Some(Path::One) => self.ask_for_offer(key),
             Some(Path::Two) => self.offer_changes(key, false),
@@ -83,6 +85,7 @@ impl Rooms {
 
     /// One connection: decides which of the offered sections carry which tracks.
     pub(super) fn assign(&mut self, key: ParticipantKey, offered: &[sdp::Section]) -> Vec<(String, Use)> {
+        self.keep_audience(key);
         let wanted = self.wanted(key);
         let Some(person) = self.people.get_mut(&key) else { return Vec::new() };
         let kind = |s: &sdp::Section| match s.kind {
@@ -224,7 +227,7 @@ impl Rooms {
     fn show(&mut self, key: ParticipantKey, track: TrackKey, wish: Wish) {
         let Some(person) = self.people.get_mut(&key) else { return };
         if person.shows.insert(track, wish).unwrap_or_default() != wish {
-            let peer = person.delivering_peer(key);
+            let (peer, wish) = (person.delivering_peer(key), person.granted(track));
             self.media(Command::Show { peer, track, wish });
             self.raise_layers(key);
         }
@@ -235,7 +238,7 @@ impl Rooms {
         let Some(person) = self.people.get(&key) else { return };
         let peer = person.delivering_peer(key);
         let unusual = person.shows.iter().filter(|(_, wish)| **wish != Wish::default());
-        for (track, wish) in unusual.map(|(track, wish)| (*track, *wish)).collect::<Vec<_>>() {
+        for (track, wish) in unusual.map(|(track, _)| (*track, person.granted(*track))).collect::<Vec<_>>() {
             self.media(Command::Show { peer, track, wish });
         }
     }
@@ -260,6 +263,7 @@ impl Rooms {
         if let Some(person) = self.people.get_mut(&key) {
             person.wishes.remove(&track);
             person.shows.remove(&track);
+            person.denied.remove(&track);
             if person.sections.iter().any(|s| s.state == SectionState::Delivering(track)) {
                 self.deliver(key);
             }

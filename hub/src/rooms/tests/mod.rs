@@ -1,6 +1,7 @@
 //! The rooms' rules, without a network: requests in, messages and commands out.
 
 mod administration;
+mod audience;
 mod coming_and_going;
 mod news;
 mod publishing;

@@ -196,3 +196,26 @@ fn muting_is_told_to_others() {
     stage.request(2, mute(false));
     assert!(stage.rooms.people[&stage.participant(1)].published[0].info.muted);
 }
+
+#[test]
+fn a_publisher_may_stop_sending_while_it_is_silent_unless_it_forbids_it() {
+    let forbid = proto::AudioTrackFeature::TfNoDtx as i32;
+    for (features, expected) in [(vec![], true), (vec![forbid], false)] {
+        let mut stage = Stage::new();
+        stage.enter(1, "door", 0, 0);
+        stage.request(
+            1,
+            Request::AddTrack(proto::AddTrackRequest {
+                audio_features: features,
+                ..track("audio", "MIC", "door-main")
+            }),
+        );
+        let section = Section { mid: "0", kind: "audio", direction: "sendonly", msid: Some("MIC") };
+        stage.forget();
+        stage.request(1, Request::Offer(offer(&[section])));
+        stage.answer_all();
+        let heard = stage.heard(1);
+        let Some(Response::Answer(answer)) = heard.first() else { panic!("{heard:?}") };
+        assert_eq!(answer.sdp.contains("a=fmtp:111 usedtx=1\r\n"), expected, "{}", answer.sdp);
+    }
+}
