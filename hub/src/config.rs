@@ -1,6 +1,7 @@
 //! `zegohub.toml`.
 
 mod rooms;
+mod tls;
 mod webhooks;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -10,6 +11,8 @@ use std::time::Duration;
 use log::LevelFilter;
 use serde::Deserialize;
 use zego_protocol::token::App;
+
+pub use tls::{CertificateSource, TlsConfig};
 
 use crate::rooms::RoomSettings;
 use crate::webhooks::WebhookConfig;
@@ -42,6 +45,8 @@ pub struct Config {
     pub webhooks: Vec<WebhookConfig>,
     /// Whoever shows this token may read `/metrics`; without one, whoever is on the same machine.
     pub metrics_token: Option<String>,
+    /// How TLS is spoken, if it is.
+    pub tls: Option<TlsConfig>,
     /// What is logged.
     pub log_level: LevelFilter,
 }
@@ -57,6 +62,7 @@ impl Default for Config {
             room: RoomSettings::default(),
             webhooks: Vec::new(),
             metrics_token: None,
+            tls: None,
             log_level: LevelFilter::Info,
         }
     }
@@ -100,7 +106,7 @@ struct File {
     #[serde(default)]
     webhook: Vec<webhooks::Webhook>,
     metrics: Option<Metrics>,
-    tls: Option<toml::Spanned<Tls>>,
+    tls: Option<toml::Spanned<tls::Tls>>,
     log: Option<Log>,
 }
 
@@ -131,14 +137,6 @@ impl AppId {
 #[serde(deny_unknown_fields)]
 struct Metrics {
     token: toml::Spanned<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-#[allow(dead_code)] // Checked, but not used before the hub speaks TLS itself.
-struct Tls {
-    certificate: PathBuf,
-    key: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -214,8 +212,8 @@ impl Config {
             config.metrics_token = Some(metrics.token.into_inner());
         }
         if let Some(tls) = parsed.tls {
-            let problem = "this version does not speak TLS; put a reverse proxy in front of it and remove [tls]";
-            return Err(bad(tls.span().start, problem.to_owned()));
+            let at = tls.span().start;
+            config.tls = Some(tls.into_inner().read(at, &bad)?);
         }
         if let Some(level) = parsed.log.and_then(|log| log.level) {
             let problem = |_| {

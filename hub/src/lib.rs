@@ -1,6 +1,7 @@
 //! The room server: rooms, their signalling, and the forwarding unit for their media.
 
 mod apps;
+mod certificate;
 mod config;
 mod core;
 mod http;

@@ -1,20 +1,24 @@
 //! The hub as a whole: starts the parts, hands them to each other, and ends them.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
 
-use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio_rustls::rustls::ServerConfig;
 
 use crate::apps::{self, AppsError};
-use crate::config::{Config, ConfigError};
+use crate::certificate::{self, CertificateError};
+use crate::config::{CertificateSource, Config, ConfigError, TlsConfig};
 use crate::core::Core;
+use crate::http::{Caller, Listener, Policy};
 use crate::rooms::Settings;
 use crate::sfu::{Sfu, SfuConfig, SfuError};
 use crate::webhooks::Webhooks;
-use crate::{http, service};
+use crate::{http, service, sfu};
 
 /// Why the hub cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +38,9 @@ pub enum Failure {
     /// The client that webhooks need.
     #[error("cannot send webhooks: {0}")]
     Webhooks(#[from] reqwest::Error),
+    /// The certificate.
+    #[error("[tls]: {0}")]
+    Certificate(#[from] CertificateError),
     /// The system refuses.
     #[error("cannot start: {0}")]
     Start(#[from] std::io::Error),
@@ -58,14 +65,35 @@ pub fn run(config: Option<&Path>, listen: Option<SocketAddr>) -> Result<(), Fail
 }
 
 fn own_app() -> Result<zego_protocol::token::App, Failure> {
-    let is_root = rustix::process::geteuid().is_root();
-    let directory = apps::state_directory(|name| std::env::var(name).ok(), is_root);
-    let own = apps::own(&directory)?;
+    let own = apps::own(&state_directory())?;
     // A journal is read by more people than a terminal.
     let secret = if service::is_journal() { "(in the file)" } else { &own.app.secret };
     let made = if own.is_new { "made" } else { "found" };
     eprintln!("zegohub: AppID {} ServerSecret {secret} ({made} in {})", own.app.id, own.path.display());
     Ok(own.app)
+}
+
+/// What is spoken and asked for, by the configuration.
+fn secure(config: Option<&TlsConfig>) -> Result<(Option<Arc<ServerConfig>>, Policy), Failure> {
+    let Some(config) = config else { return Ok((None, Policy::default())) };
+    let (certificate, key, authority) = match &config.certificate {
+        CertificateSource::Files { certificate, key } => (certificate.clone(), key.clone(), None),
+        CertificateSource::Own { names } => {
+            let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
+            let names = certificate::names(&hostname, names);
+            let directory = state_directory().join("tls");
+            let own = certificate::own(&directory, &names, &sfu::addresses::local()?, SystemTime::now())?;
+            let file = own.authority.display();
+            log::info!("TLS for {}; whoever trusts {file}, also at /authority.pem, trusts this hub", names.join(", "));
+            (own.certificate, own.key, Some(std::fs::read_to_string(own.authority)?))
+        }
+    };
+    let tls = certificate::server_config(&certificate, &key)?;
+    Ok((Some(tls), Policy { required: !config.plain, authority }))
+}
+
+fn state_directory() -> PathBuf {
+    apps::state_directory(|name| std::env::var(name).ok(), rustix::process::geteuid().is_root())
 }
 
 async fn serve(config: Config) -> Result<(), Failure> {
@@ -85,16 +113,12 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let webhooks = Webhooks::start(&config.webhooks, &config.apps)?;
     let watched = http::Watched::new(sfu.counters(), webhooks.totals(), config.metrics_token);
     let (core, inbox) = Core::new(settings, sfu, received, webhooks);
-    let router = http::router(config.apps, inbox, watched).into_make_service_with_connect_info::<SocketAddr>();
-    // A join and its answer are two small writes: held together until the first is acknowledged, the second would be
-    // 40 ms late.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            log::debug!("a connection sends late: {error}");
-        }
-    });
+    let (tls, policy) = secure(config.tls.as_ref())?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let listener = Listener::new(listener, tls);
+    let router = http::router(config.apps, inbox, watched, policy).into_make_service_with_connect_info::<Caller>();
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
-    eprintln!("zegohub: ready on http://{address}");
+    eprintln!("zegohub: ready on {scheme}://{address}");
     service::notify_ready();
     core.run(async move {
         tokio::select! {

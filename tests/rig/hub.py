@@ -51,5 +51,5 @@ def start_hub(
         namespace=namespace,
     )
     if wait:
-        hub.wait_for_line(r"zegohub: ready on http://\S+")
+        hub.wait_for_line(r"zegohub: ready on https?://\S+")
     return Hub(hub, f"http://{address}:{port}", f"ws://{address}:{port}")

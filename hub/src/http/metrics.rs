@@ -16,6 +16,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::oneshot;
 
+use super::listener::Caller;
 use super::process::Process;
 use super::{Door, bearer};
 use crate::core::{Errand, Input};
@@ -76,10 +77,10 @@ pub(super) async fn health(door: State<Door>) -> Response {
 /// `GET /metrics`.
 pub(super) async fn serve(
     door: State<Door>,
-    address: Option<Extension<ConnectInfo<SocketAddr>>>,
+    address: Option<Extension<ConnectInfo<Caller>>>,
     headers: HeaderMap,
 ) -> Response {
-    if !door.watched.admits(address.map(|Extension(ConnectInfo(address))| address), &headers) {
+    if !door.watched.admits(address.map(|Extension(ConnectInfo(caller))| caller.address), &headers) {
         let why = "Metrics are for this machine, or for whoever shows the token of [metrics] in zegohub.toml\n";
         return (StatusCode::FORBIDDEN, why).into_response();
     }

@@ -3,11 +3,13 @@
 mod admission;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod listener;
 mod metrics;
 mod page;
 mod process;
 mod query;
 mod room_service;
+mod secure;
 mod socket;
 mod twirp;
 
@@ -28,8 +30,10 @@ use zego_protocol::token::App;
 use crate::core::{Inbox, Input};
 use crate::rooms::{Join, Path};
 use admission::Refusal;
+pub use listener::{Caller, Listener};
 pub use metrics::Watched;
 use query::Parameters;
+pub use secure::Policy;
 
 /// Largest message of a client: a session description of a large room, or tracks' subscriptions.
 const MESSAGE_LIMIT: usize = 1 << 20;
@@ -44,7 +48,7 @@ struct Door {
 }
 
 /// All routes.
-pub fn router(apps: Vec<App>, inbox: Inbox, watched: Watched) -> Router {
+pub fn router(apps: Vec<App>, inbox: Inbox, watched: Watched, policy: Policy) -> Router {
     let door =
         Door { apps: Arc::new(apps), inbox, connections: Arc::new(AtomicU64::new(1)), watched: Arc::new(watched) };
     Router::new()
@@ -57,6 +61,7 @@ pub fn router(apps: Vec<App>, inbox: Inbox, watched: Watched) -> Router {
         .route("/metrics", get(metrics::serve))
         .fallback(get(page::serve))
         .with_state(door)
+        .layer(axum::middleware::from_fn_with_state(Arc::new(policy), secure::guard))
 }
 
 type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;

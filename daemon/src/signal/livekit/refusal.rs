@@ -53,14 +53,16 @@ pub(super) fn join(server: &str, token: &str, error: WireError) -> SignalError {
         WireError::Client(status, body) | WireError::Server(status, body) => {
             if code_of(&body).is_some() || status == 401 || status == 403 {
                 refused(&body)
-            } else if status == 404 {
+            } else if is_final(status.as_u16()) {
                 SignalError::Protocol(format!("{server} answers {status}: {}", shown(body.trim())))
             } else {
                 unreachable(format!("it answers {status}: {}", shown(body.trim())))
             }
         }
         WireError::Handshake { status } if status == 401 || status == 403 => refused(""),
-        WireError::Handshake { status } if status == 404 => SignalError::Protocol(format!("{server} answers {status}")),
+        WireError::Handshake { status } if is_final(status.as_u16()) => {
+            SignalError::Protocol(format!("{server} answers {status}"))
+        }
         WireError::Handshake { status } => unreachable(format!("it answers {status}")),
         WireError::Timeout(_) => SignalError::Timeout("joining"),
         WireError::LeaveRequest { reason: proto::DisconnectReason::DuplicateIdentity, .. } => SignalError::Refused {
@@ -75,6 +77,11 @@ pub(super) fn join(server: &str, token: &str, error: WireError) -> SignalError {
         WireError::Connection(reason) => unreachable(reason),
         other => SignalError::Protocol(other.to_string()),
     }
+}
+
+/// Whether asking again changes nothing: there is no room server, or it wants TLS.
+const fn is_final(status: u16) -> bool {
+    matches!(status, 404 | 426)
 }
 
 /// Why a request was refused; `None` when it was not.
