@@ -258,7 +258,8 @@ mod tests {
             "listen = \"127.0.0.1:9000\"\nudp_port = 9001\nheartbeat_timeout_s = 5\nexpire_sessions = true\n\
              [[app]]\nid = 1234567890\nsecret = \"s1\"\n[[app]]\nid = \"devkey\"\nsecret = \"s2\"\n[log]\nlevel = \"debug\"\n\
              [room]\nauto_create = false\nremote_unmute = true\nempty_timeout_s = 7\ndeparture_timeout_s = 0\n\
-             max_participants = 3\n[metrics]\ntoken = \"t\"\n[[webhook]]\nurl = \"http://a/b\"\napp = 1234567890\n",
+             max_participants = 3\n[metrics]\ntoken = \"t\"\n[[webhook]]\nurl = \"http://a/b\"\napp = 1234567890\n\
+             [tls]\nown = true\nnames = [\"door.example\"]\nplain = true\n",
         )
         .expect("good");
         assert_eq!(config.listen.to_string(), "127.0.0.1:9000");
@@ -273,6 +274,8 @@ mod tests {
         };
         assert_eq!(config.room, RoomSettings { auto_create: false, remote_unmute: true, options });
         assert_eq!(config.metrics_token.as_deref(), Some("t"));
+        let certificate = CertificateSource::Own { names: vec!["door.example".to_owned()] };
+        assert_eq!(config.tls, Some(TlsConfig { certificate, plain: true }));
         let [webhook] = config.webhooks.as_slice() else { panic!("{:?}", config.webhooks) };
         assert_eq!((webhook.url.as_str(), webhook.app.as_deref()), ("http://a/b", Some("1234567890")));
     }
@@ -284,7 +287,7 @@ mod tests {
         assert_eq!(config.udp_port, 7882);
         assert_eq!(config.heartbeat_timeout, Duration::from_secs(90));
         assert!(config.apps.is_empty() && !config.expire_sessions && config.webhooks.is_empty());
-        assert_eq!((config.room, config.metrics_token), (RoomSettings::default(), None));
+        assert_eq!((config.room, config.metrics_token, config.tls), (RoomSettings::default(), None, None));
     }
 
     #[test]
@@ -303,7 +306,8 @@ mod tests {
                 "[[app]]\nid = 7\nsecret = \"s\"\n[[app]]\nid = \"7\"\nsecret = \"s\"\n",
                 "zegohub.toml:5: app.id: AppID 7 is there twice",
             ),
-            ("[tls]\ncertificate = \"a\"\nkey = \"b\"\n", "zegohub.toml:1: tls: this version does not speak TLS"),
+            ("[tls]\ncertificate = \"a\"\n", "zegohub.toml:1: tls: set either certificate and key"),
+            ("[tls]\nown = true\nnames = [\"a b\"]\n", "zegohub.toml:1: tls: \"a b\" is not a host name"),
             ("[room]\nempty_timeout_s = -1\n", "zegohub.toml:2: room.empty_timeout_s: -1 is not a time"),
             ("[room]\nmax_participants = -1\n", "zegohub.toml:2: room.max_participants: -1 is not a number of people"),
             ("[metrics]\ntoken = \"\"\n", "zegohub.toml:2: metrics.token: a token is not empty"),
