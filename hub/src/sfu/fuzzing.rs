@@ -16,7 +16,7 @@ pub fn sdp(text: &str) {
         msid: Some(Some(("stream".to_owned(), "track".to_owned()))),
         direction: Some(sdp::Direction::SendOnly),
         prefer: vec!["96".to_owned()],
-        stereo: true,
+        opus: sdp::Opus { stereo: true, dtx: true },
         start_bitrates: vec![("96".to_owned(), "500".to_owned())],
     });
     assert_eq!(sdp::sections(&rewritten).len(), sections.len(), "sections come and go:\n{text}\n{rewritten}");
