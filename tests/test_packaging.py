@@ -202,15 +202,17 @@ def test_the_hub_takes_every_key_of_its_example(stage: Stage, tmp_path: Path) ->
     text = (ROOT / "config/zegohub.toml").read_text()
     text = re.sub(r"(?m)^#(\[\[?[a-z]+\]\]?|[a-z_]+ = .*)$", r"\1", text)
     rooms = ("[room]", "auto_create", "empty_timeout_s", "departure_timeout_s", "max_participants", "remote_unmute")
-    others = ("[[app]]", "id", "secret", "[[webhook]]", "url", "app", "[metrics]", "token", "level")
+    others = ("[[app]]", "id", "secret", "[[webhook]]", "url", "app", "[metrics]", "token", "[tls]", "own", "names", "plain", "level")
     for key in ("listen", "udp_port", "heartbeat_timeout_s", *rooms, *others):
         assert re.search(rf"(?m)^{re.escape(key)}", text), f"{key} is not shown"
     # Not the addresses that it shows: somebody may be using them.
     text = text.replace('"0.0.0.0:7880"', '"127.0.0.1:0"').replace("udp_port = 7882", "udp_port = 0")
     file = tmp_path / "zegohub.toml"
     file.write_text(text)
-    hub = stage.start("hub", [program("zegohub"), "--config", str(file)])
-    hub.wait_for_line(r"zegohub: ready on http://")
+    # Its own certificate is kept there.
+    environment = {"ZEGOHUB_STATE_DIRECTORY": str(tmp_path)}
+    hub = stage.start("hub", [program("zegohub"), "--config", str(file)], environment=environment)
+    hub.wait_for_line(r"zegohub: ready on https://")
 
 
 # The bus policy, on a bus like the system's, with users that every Debian has in place of zegod's.
