@@ -94,7 +94,7 @@ def test_what_starts_during_a_telephone_call_waits_for_its_end(hub, device, stag
     modem.program.kill()
     wait_for(door, False, mark)
     wait_until(lambda: door.speaker.exists() and find_beeps(read_wav(door.speaker)), "a beep at this side")
-    wait_until(lambda: find_beeps(read_wav(desk.speaker)), "a beep at the other side")
+    wait_until(lambda: desk.speaker.exists() and find_beeps(read_wav(desk.speaker)), "a beep at the other side")
 
 
 def test_the_end_of_the_engine_is_not_the_end_of_the_call(device, stage):
