@@ -1,12 +1,12 @@
 //! The AppID that the hub makes for itself when none is configured.
 
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use zego_protocol::token::App;
+
+use crate::kept;
 
 /// Why there is no AppID.
 #[derive(Debug, thiserror::Error)]
@@ -95,18 +95,12 @@ fn make() -> Result<Kept, AppsError> {
     Ok(Kept { id, secret })
 }
 
-/// Complete or not at all, and readable for nobody else from its first moment on.
 fn write(path: &Path, kept: &Kept) -> std::io::Result<()> {
     let text = format!(
         "# The AppID that zegohub made for itself. Whoever knows the secret can enter every room.\nid = {}\nsecret = \"{}\"\n",
         kept.id, kept.secret
     );
-    let draft = path.with_extension("new");
-    let _ = fs::remove_file(&draft);
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&draft, path)
+    kept::write(path, &text, kept::SECRET)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod certificate;
 mod config;
 mod core;
 mod http;
+mod kept;
 mod rooms;
 mod sdp;
 mod server;

@@ -5,9 +5,7 @@
 //! The authority can vouch for nothing else (RFC 5280, section 4.2.1.10): whoever steals its key cannot pretend to be a bank.
 
 use std::fs;
-use std::io::{self, Write as _};
 use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,6 +16,7 @@ use rcgen::{
 use serde::{Deserialize, Serialize};
 
 use super::CertificateError;
+use crate::kept::{PUBLIC, SECRET, write};
 
 const DAY: u64 = 86_400;
 /// Phones accept no certificate of a longer life than 825 days.
@@ -99,8 +98,8 @@ pub fn own(
             let name = format!("zegohub {} {now:x}", names.first().map_or("", String::as_str));
             let key = KeyPair::generate()?;
             let certificate = authority_parameters(&name, names, now)?.self_signed(&key)?;
-            write(&at("authority-key.pem"), &key.serialize_pem(), 0o600).map_err(io(at("authority-key.pem")))?;
-            write(&found.authority, &certificate.pem(), 0o644).map_err(io(found.authority.clone()))?;
+            write(&at("authority-key.pem"), &key.serialize_pem(), SECRET).map_err(io(at("authority-key.pem")))?;
+            write(&found.authority, &certificate.pem(), PUBLIC).map_err(io(found.authority.clone()))?;
             (name, key.serialize_pem())
         }
     };
@@ -116,12 +115,12 @@ pub fn own(
     parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let chain = parameters.signed_by(&key, &issuer)?.pem()
         + &fs::read_to_string(&found.authority).map_err(io(found.authority.clone()))?;
-    write(&found.key, &key.serialize_pem(), 0o600).map_err(io(found.key.clone()))?;
-    write(&found.certificate, &chain, 0o644).map_err(io(found.certificate.clone()))?;
+    write(&found.key, &key.serialize_pem(), SECRET).map_err(io(found.key.clone()))?;
+    write(&found.certificate, &chain, PUBLIC).map_err(io(found.certificate.clone()))?;
     let made = Made { authority, names: names.to_vec(), addresses, until };
     // Its fields are plain.
     let text = toml::to_string(&made).unwrap_or_default();
-    write(&at("made.toml"), &text, 0o644).map_err(io(at("made.toml")))?;
+    write(&at("made.toml"), &text, PUBLIC).map_err(io(at("made.toml")))?;
     Ok(found)
 }
 
@@ -179,16 +178,6 @@ fn date(unix: u64) -> time::OffsetDateTime {
 
 fn read(file: &Path) -> Option<Made> {
     toml::from_str(&fs::read_to_string(file).ok()?).ok()
-}
-
-/// Complete or not at all.
-fn write(file: &Path, text: &str, mode: u32) -> io::Result<()> {
-    let draft = file.with_extension("new");
-    let _ = fs::remove_file(&draft);
-    let mut open = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&draft)?;
-    open.write_all(text.as_bytes())?;
-    open.sync_all()?;
-    fs::rename(&draft, file)
 }
 
 #[cfg(test)]

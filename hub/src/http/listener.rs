@@ -1,9 +1,10 @@
 //! Connections as they come in: plain, or, where the hub has a certificate, TLS on the same port. The first byte tells which.
 
+use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use axum::extract::connect_info::Connected;
 use axum::serve::{self, IncomingStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::server::TlsStream;
@@ -20,6 +21,8 @@ use tokio_rustls::server::TlsStream;
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// So many handshakes may be under way at once; more connections are closed.
 const HANDSHAKES: usize = 256;
+/// And so many of one address, so that nobody takes every place: a household behind one address needs fewer.
+const HANDSHAKES_OF_ONE: usize = 64;
 /// First byte of a TLS connection: a handshake record (RFC 8446, section 5.1). HTTP begins with a letter.
 const HANDSHAKE: u8 = 22;
 
@@ -48,7 +51,7 @@ pub struct Listener {
 
 struct Handshakes {
     acceptor: TlsAcceptor,
-    room: Arc<Semaphore>,
+    underway: Arc<Mutex<HashMap<IpAddr, usize>>>,
     done: mpsc::Sender<(Connection, Caller)>,
     ready: mpsc::Receiver<(Connection, Caller)>,
 }
@@ -58,7 +61,7 @@ impl Listener {
     pub fn new(tcp: TcpListener, tls: Option<Arc<ServerConfig>>) -> Listener {
         let tls = tls.map(|config| {
             let (done, ready) = mpsc::channel(HANDSHAKES);
-            Handshakes { acceptor: config.into(), room: Arc::new(Semaphore::new(HANDSHAKES)), done, ready }
+            Handshakes { acceptor: config.into(), underway: Arc::default(), done, ready }
         });
         Listener { tcp, tls }
     }
@@ -67,8 +70,8 @@ impl Listener {
 impl Handshakes {
     /// Finds out what a client speaks, beside everything else.
     fn begin(&self, stream: TcpStream, address: SocketAddr) {
-        let Ok(place) = Arc::clone(&self.room).try_acquire_owned() else {
-            log::warn!("{address} is not heard: {HANDSHAKES} others are still to say what they speak");
+        let Some(place) = Place::take(&self.underway, address.ip()) else {
+            log::debug!("{address} is not heard: too many others are still to say what they speak");
             return;
         };
         let (acceptor, done) = (self.acceptor.clone(), self.done.clone());
@@ -84,6 +87,36 @@ impl Handshakes {
             }
             drop(place);
         });
+    }
+}
+
+/// Room for one handshake, given back when it is dropped.
+struct Place {
+    underway: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    address: IpAddr,
+}
+
+impl Place {
+    fn take(underway: &Arc<Mutex<HashMap<IpAddr, usize>>>, address: IpAddr) -> Option<Place> {
+        let mut counts = underway.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_one = counts.get(&address).copied().unwrap_or(0);
+        if of_one >= HANDSHAKES_OF_ONE || counts.values().sum::<usize>() >= HANDSHAKES {
+            return None;
+        }
+        counts.insert(address, of_one + 1);
+        Some(Place { underway: Arc::clone(underway), address })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.underway.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.address);
+            }
+        }
     }
 }
 
@@ -162,5 +195,25 @@ impl AsyncWrite for Connection {
             Connection::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Connection::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_takes_only_its_share_of_the_places() {
+        let underway = Arc::default();
+        let take = |last: u8| Place::take(&underway, IpAddr::from([10, 0, 0, last]));
+        let mut first: Vec<Place> = std::iter::from_fn(|| take(1)).collect();
+        assert_eq!(first.len(), HANDSHAKES_OF_ONE);
+        let others: Vec<Place> = (2..=255).filter_map(take).collect();
+        assert_eq!(first.len() + others.len(), HANDSHAKES);
+        assert!(take(1).is_none());
+        first.pop();
+        assert!(take(1).is_some(), "one is over");
+        drop((first, others));
+        assert!(underway.lock().unwrap().is_empty(), "nothing is kept of those who went");
     }
 }

@@ -3,9 +3,8 @@
 use std::time::{Duration, Instant};
 
 use livekit_protocol::signal_request::Message as Request;
-use zego_protocol::token::{App, TokenRequest, generate_livekit, verify_any};
 
-use super::{ConnectionKey, Join, Moment, Output, Path, Rooms, Settings};
+use super::{ConnectionKey, Join, Moment, Output, Path, Rooms, Settings, visitor};
 use crate::sfu::{Command, Notice, PeerId, Side};
 
 /// A room with two people, and the forwarding unit's part: it answers every offer with the offer itself.
@@ -33,29 +32,8 @@ impl Stage {
     }
 
     fn join(&mut self, connection: ConnectionKey, user: &str) {
-        let secret = "0123456789abcdef0123456789abcdef";
-        let mut request = TokenRequest::new("123456789", secret, user);
-        request.room_id = Some("lobby".to_owned());
-        let token = generate_livekit(&request, 1_000).expect("good fields");
-        let claims = verify_any(&token, &[App::new("123456789", secret)], 1_000).expect("its own secret");
-        let join = Join {
-            claims,
-            room: "lobby".to_owned(),
-            name: String::new(),
-            metadata: String::new(),
-            attributes: Default::default(),
-            path: if connection == 1 { Path::One } else { Path::Two },
-            protocol: 17,
-            client_protocol: 2,
-            capabilities: Vec::new(),
-            stereo_by_offer: true,
-            auto_subscribe: true,
-            resume: None,
-            add_tracks: Vec::new(),
-            offer: None,
-            sync_state: None,
-            zego: Default::default(),
-        };
+        let path = if connection == 1 { Path::One } else { Path::Two };
+        let join = Join { path, stereo_by_offer: true, ..visitor::join(user) };
         self.rooms.join(connection, join, self.now);
         self.settle();
     }

@@ -23,6 +23,8 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod tokens;
+#[cfg(any(test, fuzzing))]
+mod visitor;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};

@@ -204,6 +204,10 @@ mod tests {
                 WireError::Handshake { status: status(404) },
                 "the server does not speak the protocol: ws://h answers 404 Not Found",
             ),
+            (
+                WireError::Client(status(426), "use wss://\n".to_owned()),
+                "the server does not speak the protocol: ws://h answers 426 Upgrade Required: use wss://",
+            ),
             (WireError::Timeout("x".to_owned()), "no answer in time: joining"),
             (WireError::Connection("refused".to_owned()), "ws://h cannot be reached: refused"),
             (WireError::UrlParse("x".to_owned()), "ws://h is not a ws:// or wss:// address"),

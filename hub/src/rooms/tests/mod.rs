@@ -13,21 +13,12 @@ use std::time::{Duration, Instant};
 use livekit_protocol as proto;
 use proto::signal_request::Message as Request;
 use proto::signal_response::Message as Response;
-use zego_protocol::token::{App, Claims, TokenRequest, generate_livekit, verify_any};
 
+use super::visitor::{self, claims};
 use super::{ConnectionKey, Join, Moment, News, Output, Path, Rooms, Settings};
 use crate::sfu::{Command, Notice, PeerId, Side};
 
 const HEARTBEAT: Duration = Duration::from_secs(90);
-
-/// What a real token of AppID `app` grants.
-fn claims(app: &str, user: &str, room: &str) -> Claims {
-    let secret = "0123456789abcdef0123456789abcdef";
-    let mut request = TokenRequest::new(app, secret, user);
-    request.room_id = Some(room.to_owned());
-    let token = generate_livekit(&request, 1_000).expect("a token");
-    verify_any(&token, &[App::new(app, secret)], 1_000).expect("a good token")
-}
 
 /// Rooms, a clock that stands still until it is moved, and everything that came out.
 struct Stage {
@@ -60,24 +51,7 @@ impl Stage {
     }
 
     fn join(&mut self, connection: ConnectionKey, user: &str, change: impl FnOnce(&mut Join)) {
-        let mut join = Join {
-            claims: claims("123456789", user, "lobby"),
-            room: "lobby".into(),
-            name: user.to_uppercase(),
-            metadata: String::new(),
-            attributes: Default::default(),
-            path: Path::One,
-            protocol: 17,
-            client_protocol: 2,
-            capabilities: Vec::new(),
-            stereo_by_offer: false,
-            auto_subscribe: true,
-            resume: None,
-            add_tracks: Vec::new(),
-            offer: None,
-            sync_state: None,
-            zego: Default::default(),
-        };
+        let mut join = visitor::join(user);
         change(&mut join);
         self.rooms.join(connection, join, self.now);
         self.collect();
