@@ -1,5 +1,9 @@
 """Rooms: the order of the news after a login, who sees whom, several rooms, switching, extra information, unique streams."""
 
+import os
+import signal
+import time
+
 import pytest
 
 from rig import tokens
@@ -311,3 +315,29 @@ def test_the_later_publisher_of_a_stream_id_fails(hub, device, room):
     assert door.objects("Publisher")["/org/zegod1/publisher/0"]["State"] == "publishing"
     door.call("StopPublishing", "shared")
     desk.publish("shared")
+
+
+def test_a_stream_id_is_free_for_others_when_stop_publishing_returns(hub, device):
+    one, other = device("door"), device("desk")
+    for d, room in ((one, "lobby"), (other, "cellar")):
+        d.login(room)
+    one.publish("shared")
+    for _ in range(25):
+        one.call("StopPublishing", "shared")
+        other.publish("shared")
+        one, other = other, one
+
+
+def test_stop_publishing_does_not_wait_for_a_server_that_hangs(hub, device):
+    door = device("door")
+    door.login("lobby")
+    door.publish("door")
+    os.kill(hub.program.pid, signal.SIGSTOP)
+    try:
+        begin = time.monotonic()
+        door.call("StopPublishing", "door")
+        took = time.monotonic() - begin
+        assert not door.objects("Publisher")
+    finally:
+        os.kill(hub.program.pid, signal.SIGCONT)
+    assert 0.9 < took < 3, f"{took:.2f} s"

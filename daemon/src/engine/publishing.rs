@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 use zego_protocol::id;
 use zego_protocol::state::ZegoPublisherState;
 
-use super::channel::{ChannelInput, ChannelSetup, PublishJob, Want, start};
+use super::channel::{ChannelInput, ChannelSetup, PublishJob, Until, Want, start};
 use super::core::{ChannelEntry, Core, Published};
 use super::error::EngineError;
 use super::handle::{Engine, Reply, Task};
@@ -126,7 +126,7 @@ impl Core {
         match found {
             Some((_, entry)) => {
                 entry.publishing = None;
-                entry.channel.tell(ChannelInput::Stop(reply));
+                entry.channel.tell(ChannelInput::Stop(Until::Told, reply));
             }
             None if stream_id.is_empty() || self.published_before.contains(stream_id) => {
                 let _ = reply.send(Ok(()));
@@ -144,7 +144,7 @@ impl Core {
             if entry.publishing.as_ref().is_some_and(|published| published.room == room) {
                 entry.publishing = None;
                 let (reply, wait) = oneshot::channel();
-                entry.channel.tell(ChannelInput::Stop(reply));
+                entry.channel.tell(ChannelInput::Stop(Until::Stopped, reply));
                 waits.push(wait);
             }
         }

@@ -14,6 +14,6 @@ pub use extra_info::RoomExtraInfo;
 #[cfg(fuzzing)]
 pub use livekit::fuzzing::data_packets;
 pub use livekit::{
-    DataMessage, JoinOptions, Joined, LayerWish, Membership, Publication, PublishRequest, Session, SessionEvent,
+    DataMessage, JoinOptions, Joined, LayerWish, Membership, Publication, PublishRequest, Session, SessionEvent, Told,
 };
 pub use room::{RemoteStream, User};

@@ -90,6 +90,15 @@ impl VideoSettings {
     }
 }
 
+/// When the end of a publisher is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Until {
+    /// It has stopped here.
+    Stopped,
+    /// The server knows it, too: the stream id is free for others.
+    Told,
+}
+
 /// What the task of a channel is told.
 pub(in crate::engine) enum ChannelInput {
     /// StartPreview: where to, if anywhere.
@@ -102,8 +111,8 @@ pub(in crate::engine) enum ChannelInput {
     Publish(Box<PublishJob>),
     /// SetStreamExtraInfo.
     ExtraInfo(String, Reply<()>),
-    /// StopPublishing; nothing published is fine.
-    Stop(Reply<()>),
+    /// StopPublishing, or the end of the room; nothing published is fine.
+    Stop(Until, Reply<()>),
     /// GetRoomStreamList: whether sound and pictures are published.
     Kinds(Reply<(bool, bool)>),
     /// Opening the camera ended.

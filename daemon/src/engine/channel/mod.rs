@@ -9,5 +9,5 @@ mod sending;
 mod state;
 mod task;
 
-pub(super) use inputs::{Channel, ChannelInput, PublishJob, VideoSettings, Want};
+pub(super) use inputs::{Channel, ChannelInput, PublishJob, Until, VideoSettings, Want};
 pub(super) use task::{ChannelSetup, start};

@@ -15,7 +15,7 @@ use crate::engine::quality::PublishReading;
 use crate::engine::room::{Follower, RoomInput, RoomNews};
 use crate::media::send::{AudioSend, VideoSend};
 use crate::rtc::MediaKind;
-use crate::signal::{Publication, PublishRequest, Session, SignalError};
+use crate::signal::{Publication, PublishRequest, Session, SignalError, Told};
 
 /// What a channel publishes.
 pub(super) struct Publisher {
@@ -119,8 +119,8 @@ impl ChannelTask {
         self.update_devices();
     }
 
-    /// Ends the publisher if there is one; the future is done when the others know.
-    pub(super) fn stop_publishing(&mut self) -> Option<impl Future<Output = ()> + Send + use<>> {
+    /// Ends the publisher if there is one; the future is done when the session has given it up.
+    pub(super) fn stop_publishing(&mut self) -> Option<impl Future<Output = Option<Told>> + Send + use<>> {
         self.publisher.as_ref()?;
         self.step(Input::Stop, "")
     }
@@ -308,8 +308,9 @@ impl ChannelTask {
         }
     }
 
-    /// Takes the state machine one step, and tells what that means. The future is there when the publisher has ended.
-    fn step(&mut self, input: Input, message: &str) -> Option<impl Future<Output = ()> + Send + use<>> {
+    /// Takes the state machine one step, and tells what that means. The future is there when the publisher has ended, and gives
+    /// what resolves when the server knows, if there is something to be told.
+    fn step(&mut self, input: Input, message: &str) -> Option<impl Future<Output = Option<Told>> + Send + use<>> {
         let publisher = self.publisher.as_mut()?;
         let (next, announced) = publisher.phase.next(input);
         publisher.phase = next;
@@ -358,11 +359,8 @@ impl ChannelTask {
         let was_announced = publisher.announcing || publisher.publication.is_some();
         let session = publisher.session.take().filter(|_| was_announced);
         Some(async move {
-            if let Some(session) = session
-                && let Err(error) = session.unpublish(&stream_id).await
-            {
-                log::debug!("unpublishing stream '{stream_id}': {error}");
-            }
+            let told = session?.unpublish(&stream_id).await;
+            told.inspect_err(|error| log::debug!("unpublishing stream '{stream_id}': {error}")).ok()
         })
     }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, WeakUnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 
-use super::inputs::{Channel, ChannelInput, Reply, VideoSettings};
+use super::inputs::{Channel, ChannelInput, Reply, Until, VideoSettings};
 use super::publishing::Publisher;
 use super::recording::Recorder;
 use crate::audio::Channels;
@@ -20,6 +20,8 @@ use crate::views::View;
 
 /// How often the quality of what runs is told.
 const QUALITY_TIME: Duration = Duration::from_secs(3);
+/// StopPublishing waits so long for the server to know.
+const TELL_TIME: Duration = Duration::from_secs(1);
 
 /// What a channel's task needs.
 pub(in crate::engine) struct ChannelSetup {
@@ -154,10 +156,13 @@ impl ChannelTask {
                 let _ = reply.send(Ok(()));
             }
             ChannelInput::Publish(job) => self.publish(*job),
-            ChannelInput::Stop(reply) => match self.stop_publishing() {
+            ChannelInput::Stop(until, reply) => match self.stop_publishing() {
                 Some(left) => {
                     tokio::spawn(async move {
-                        left.await;
+                        if let (Until::Told, Some(told)) = (until, left.await) {
+                            // A server that does not answer keeps nobody waiting.
+                            let _ = timeout(TELL_TIME, told).await;
+                        }
                         let _ = reply.send(Ok(()));
                     });
                 }

@@ -14,7 +14,7 @@ use super::super::extra_info::{ROOM_ATTRIBUTE, RoomExtraInfo};
 use super::super::room::EXTRA_INFO_ATTRIBUTE;
 use super::layer::LayerWish;
 use super::task::{ANSWER_TIME, End, Task};
-use super::{DataMessage, Publication, PublishRequest};
+use super::{DataMessage, Publication, PublishRequest, Told};
 use crate::audio::Channels;
 use crate::network::Network;
 use crate::rtc::{MediaKind, Peer};
@@ -27,7 +27,7 @@ pub(super) type Reply<T> = oneshot::Sender<T>;
 /// What the handle asks the task.
 pub(super) enum Command {
     Publish(PublishRequest, Reply<Result<Publication, SignalError>>),
-    Unpublish(String, Reply<Result<(), SignalError>>),
+    Unpublish(String, Reply<Result<Told, SignalError>>),
     ShowDevice(String, MediaKind, ZegoRemoteDeviceState),
     Subscribe(String, bool, bool, LayerWish, Reply<Result<(), SignalError>>),
     Unsubscribe(String, Reply<()>),
@@ -46,13 +46,18 @@ impl Task {
             Command::Publish(request, reply) => self.publish(request, reply).await,
             Command::Unpublish(stream_id, reply) => {
                 self.forget_device_states(&stream_id);
-                let cids = self.published.remove(&stream_id);
+                let early = self.published.unoffered(&stream_id);
+                let mut cids = self.published.remove(&stream_id);
                 let known = !cids.is_empty();
+                cids.retain(|cid| !early.contains(cid));
                 self.remove_senders(cids).await;
                 if self.extra_infos.remove(&stream_id).is_some() {
                     self.send_extra_info(&stream_id, "");
                 }
-                let _ = reply.send(if known { Ok(()) } else { Err(SignalError::UnknownStream(stream_id)) });
+                let told = if early.is_empty() { self.offers.next_id() } else { self.offers.next_id() + 1 };
+                self.leaving.extend(early);
+                let _ =
+                    reply.send(if known { Ok(self.told(told)) } else { Err(SignalError::UnknownStream(stream_id)) });
             }
             Command::ShowDevice(stream_id, kind, state) => self.show_device(&stream_id, kind, state),
             Command::Subscribe(stream_id, audio, video, layer, reply) => {
@@ -100,6 +105,16 @@ impl Task {
             Command::Leave(reply) => return Err(End::Left(Some(reply))),
         }
         Ok(())
+    }
+
+    /// Resolves when the server has answered that offer.
+    fn told(&mut self, offer: u32) -> Told {
+        let (tell, told) = oneshot::channel();
+        // While the connection is broken nobody can be told: the receiver hears at once that it is not.
+        if self.health.signal_up() {
+            self.to_tell.push((offer, tell));
+        }
+        told
     }
 
     async fn publish(&mut self, request: PublishRequest, reply: Reply<Result<Publication, SignalError>>) {

@@ -98,6 +98,11 @@ impl Task {
         }
         self.answer_deadline = None;
         self.section_tracks = answer.mid_to_track_id.clone();
+        let newest = self.offers.newest_id();
+        for (_, tell) in self.to_tell.extract_if(.., |(offer, _)| *offer <= newest) {
+            // Nobody may wait any more.
+            let _ = tell.send(());
+        }
         self.publisher.peer.accept_answer(&answer.sdp).await.map_err(lost)?;
         self.newest_answer = Some(answer);
         Ok(())

@@ -110,6 +110,9 @@ pub struct Publication {
     pub video: Option<MediaSender>,
 }
 
+/// Resolves when the server knows that something has ended; with an error when it cannot be told.
+pub type Told = oneshot::Receiver<()>;
+
 /// News of a session. In order: a stream is announced after its user and removed before it.
 pub enum SessionEvent {
     /// Somebody came.
@@ -202,11 +205,11 @@ impl Session {
         self.ask(|reply| Command::Publish(request, reply)).await?
     }
 
-    /// Stops publishing a stream.
+    /// Stops publishing a stream. What is returned resolves when the server knows it, or with an error when it cannot be told.
     ///
     /// # Errors
     /// [`SignalError::UnknownStream`], [`SignalError::Ended`].
-    pub async fn unpublish(&self, stream_id: &str) -> Result<(), SignalError> {
+    pub async fn unpublish(&self, stream_id: &str) -> Result<Told, SignalError> {
         self.ask(|reply| Command::Unpublish(stream_id.to_owned(), reply)).await?
     }
 

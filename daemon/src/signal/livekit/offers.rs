@@ -48,6 +48,16 @@ impl Offers {
         Some((self.id, std::mem::take(&mut self.restart)))
     }
 
+    /// Id of the offer that will carry what is asked for now.
+    pub(super) fn next_id(&self) -> u32 {
+        self.id + 1
+    }
+
+    /// Id of the newest offer.
+    pub(super) fn newest_id(&self) -> u32 {
+        self.id
+    }
+
     /// An answer came. Old servers send id 0.
     pub(super) fn answered(&mut self, id: u32) -> Answer {
         if !self.in_flight || (id != 0 && id != self.id) {
@@ -81,6 +91,7 @@ mod tests {
         assert_eq!(offers.answered(0), Answer::Take);
         assert_eq!(offers.next(), Some((1, false)));
         offers.request();
+        assert_eq!((offers.newest_id(), offers.next_id()), (1, 2), "the one in flight does not carry it");
         offers.request();
         offers.request_restart();
         assert_eq!(offers.next(), None);

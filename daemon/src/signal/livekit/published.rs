@@ -22,6 +22,8 @@ pub(super) struct OwnTrack {
     pub(super) state: ZegoRemoteDeviceState,
     /// What the server made of it; `None` until it answered.
     pub(super) info: Option<proto::TrackInfo>,
+    /// It was in an offer.
+    offered: bool,
 }
 
 impl OwnTrack {
@@ -69,6 +71,7 @@ impl Published {
             sender,
             state: ZegoRemoteDeviceState::Open,
             info: None,
+            offered: false,
         });
         add
     }
@@ -140,6 +143,19 @@ impl Published {
         for waiting in self.waiting.values_mut() {
             waiting.deadline = deadline;
         }
+    }
+
+    /// An offer was made, of everything that there is.
+    pub(super) fn offered(&mut self) {
+        for track in &mut self.tracks {
+            track.offered = true;
+        }
+    }
+
+    /// The cids of a stream's tracks that were in no offer yet.
+    pub(super) fn unoffered(&self, stream_id: &str) -> Vec<String> {
+        let unoffered = self.tracks.iter().filter(|track| track.stream_id == stream_id && !track.offered);
+        unoffered.map(|track| track.cid.clone()).collect()
     }
 
     /// When [`Self::expire`] is to be called.

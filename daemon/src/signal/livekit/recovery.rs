@@ -87,6 +87,7 @@ impl Task {
         log::info!("the session is taken up again: {reason}");
         self.offers.lost();
         self.answer_deadline = None;
+        self.to_tell.clear();
         self.link(Input::SignalLost);
         let reason = if self.health.media() == Media::Down {
             proto::ReconnectReason::RrPublisherFailed

@@ -93,6 +93,11 @@ pub(super) struct Task {
     pub(super) moved: bool,
     pub(super) resynchronise: bool,
     pub(super) answer_deadline: Option<Instant>,
+    /// Tracks that ended before they were in an offer. A server that accepted one only notices its end when it was offered once: they go
+    /// with the next offer, and are removed by the one after it.
+    pub(super) leaving: Vec<String>,
+    /// Who waits until the server has answered which offer.
+    pub(super) to_tell: Vec<(u32, Reply<()>)>,
     pub(super) resuming: Option<JoinHandle<Result<(), DisconnectReason>>>,
     /// Has [`Self::resuming`] try again at once.
     pub(super) hurry: Arc<Notify>,
@@ -168,6 +173,8 @@ impl Task {
             moved: false,
             resynchronise: false,
             answer_deadline: single.then_some(now + ANSWER_TIME),
+            leaving: Vec::new(),
+            to_tell: Vec::new(),
             resuming: None,
             hurry: Arc::default(),
             newest_offer: None,
@@ -286,6 +293,9 @@ impl Task {
         self.newest_offer = Some(offer.clone());
         self.answer_deadline = Some(Instant::now() + ANSWER_TIME);
         self.send(Request::Offer(offer));
+        self.published.offered();
+        let leaving = std::mem::take(&mut self.leaving);
+        self.remove_senders(leaving).await;
         Ok(())
     }
 
