@@ -4,7 +4,7 @@ use zego_protocol::error::with_code;
 use zego_protocol::id;
 use zego_protocol::token::{App, TokenError, TokenKind, verify_any};
 
-use super::query::Parameters;
+use super::query::{ClientWishes, Parameters};
 use crate::rooms::{Denial, Join, Path};
 
 /// LiveKit's limit for room names and identities, in bytes.
@@ -39,7 +39,8 @@ impl Refusal {
     pub fn room(denial: &Denial) -> Refusal {
         let status = match denial {
             Denial::NoRoom(_) => 404,
-            Denial::Room(_) => 403,
+            Denial::Room(_) | Denial::Full(_) | Denial::Forbidden(_) => 403,
+            Denial::StreamTaken(_) | Denial::NothingToWatch(_) => 409,
         };
         Refusal { status, message: denial.to_string() }
     }
@@ -81,6 +82,8 @@ pub fn admit(
     let wishes = match path {
         Path::One => parameters.one_connection(),
         Path::Two => parameters.two_connections(),
+        // It says everything in its offer.
+        Path::Once => Ok(ClientWishes::default()),
     };
     let wishes = wishes.map_err(|error| Refusal::request(400, &error.to_string()))?;
     Ok(Join {
@@ -100,6 +103,7 @@ pub fn admit(
         offer: wishes.offer,
         sync_state: wishes.sync_state,
         zego: parameters.zego(),
+        watches: None,
     })
 }
 

@@ -235,6 +235,7 @@ mod tests {
                 inbox,
                 connections: Default::default(),
                 watched: Arc::new(watched(None)),
+                sessions: Default::default(),
             };
             assert_eq!(health(State(door)).await.status(), expected);
             core.abort();

@@ -12,6 +12,7 @@ mod room_service;
 mod secure;
 mod socket;
 mod twirp;
+mod whip;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,18 +46,25 @@ struct Door {
     inbox: Inbox,
     connections: Arc<AtomicU64>,
     watched: Arc<Watched>,
+    sessions: whip::Sessions,
 }
 
 /// All routes.
 pub fn router(apps: Vec<App>, inbox: Inbox, watched: Watched, policy: Policy) -> Router {
-    let door =
-        Door { apps: Arc::new(apps), inbox, connections: Arc::new(AtomicU64::new(1)), watched: Arc::new(watched) };
+    let door = Door {
+        apps: Arc::new(apps),
+        inbox,
+        connections: Arc::new(AtomicU64::new(1)),
+        watched: Arc::new(watched),
+        sessions: whip::Sessions::default(),
+    };
     Router::new()
         .route("/rtc", get(rtc))
         .route("/rtc/v1", get(rtc_v1))
         .route("/rtc/validate", get(validate))
         .route("/rtc/v1/validate", get(validate_v1))
         .route("/twirp/livekit.RoomService/{method}", post(room_service::serve))
+        .merge(whip::routes())
         .route("/healthz", get(metrics::health))
         .route("/metrics", get(metrics::serve))
         .fallback(get(page::serve))

@@ -10,6 +10,7 @@ use zego_protocol::token::{Claims, RoomConfig};
 
 use super::life::Life;
 use super::participant::Participant;
+use super::viewer::Watch;
 use super::{ConnectionKey, Moment, Output, Room, Rooms, extra_info, message};
 use crate::sfu::{Command, Member, ParticipantKey, PeerId, RoomKey, Side};
 
@@ -44,6 +45,8 @@ pub enum Path {
     One,
     /// `/rtc`: one that the client offers and one that the hub offers.
     Two,
+    /// `/whip/v1` and `/whep/v1`: one, which the client offers once and for all.
+    Once,
 }
 
 /// A client at the door, its token verified.
@@ -82,6 +85,8 @@ pub struct Join {
     pub sync_state: Option<proto::SyncState>,
     /// What it says about its login.
     pub zego: ZegoClient,
+    /// Stream that it came to watch ([`Path::Once`] only); empty: the first that there is. `None`: it watches nothing.
+    pub watches: Option<String>,
 }
 
 /// Why a client with a good token may not come in. Each is a sentence with its code.
@@ -93,6 +98,18 @@ pub enum Denial {
     /// The room does not take it now.
     #[error("{0}")]
     Room(String),
+    /// The room holds no more people.
+    #[error("{0}")]
+    Full(String),
+    /// Its token does not grant what it came for.
+    #[error("{0}")]
+    Forbidden(String),
+    /// Somebody else publishes under the stream id that it came with.
+    #[error("{0}")]
+    StreamTaken(String),
+    /// Nobody publishes what it came to watch.
+    #[error("{0}")]
+    NothingToWatch(String),
 }
 
 impl Rooms {
@@ -119,7 +136,7 @@ impl Rooms {
             None => match most {
                 Some(most) if room.members.len() >= most as usize => {
                     let detail = format!("Room '{}' holds no more than {most} people", join.room);
-                    Err(Denial::Room(sentence(ROOM_FULL, &detail)))
+                    Err(Denial::Full(sentence(ROOM_FULL, &detail)))
                 }
                 _ => Ok(()),
             },
@@ -245,6 +262,7 @@ impl Rooms {
             offering: false,
             last_offer_id: 0,
             permission: None,
+            watch: join.watches.clone().map(Watch::new),
         };
         log::info!("{} joins as {sid}", person.identity);
         let member =

@@ -23,6 +23,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod viewer;
 #[cfg(any(test, fuzzing))]
 mod visitor;
 

@@ -8,7 +8,7 @@ use proto::signal_response::Message as Response;
 
 use super::participant::Publication;
 use super::subscribe::{Section, SectionState};
-use super::{Moment, Path, Rooms, stream};
+use super::{Moment, Path, Rooms, stream, viewer};
 use crate::sdp;
 use crate::sfu::{Command, ParticipantKey, PeerId, Side, TrackKey, Use};
 
@@ -32,8 +32,10 @@ impl Rooms {
         let bound = self.bind(key, &offered);
         let mut uses: Vec<(String, Use)> =
             bound.iter().map(|(mid, track)| (mid.clone(), Use::Publish(*track))).collect();
-        if self.people.get(&key).is_some_and(|p| p.path == Path::One) {
-            uses.extend(self.assign(key, &offered));
+        match self.people.get(&key).map(|p| p.path) {
+            Some(Path::One) => uses.extend(self.assign(key, &offered)),
+            Some(Path::Once) => uses.extend(self.reserve(key, &offered)),
+            Some(Path::Two) | None => {}
         }
         let (edits, delivered) = self.edits(key, &offered, &uses);
         let Some(person) = self.people.get_mut(&key) else { return };
@@ -55,15 +57,18 @@ impl Rooms {
     ) -> (HashMap<String, sdp::Edit>, HashMap<String, String>) {
         let mut edits = HashMap::new();
         let mut delivered = HashMap::new();
+        let watches = self.people.get(&key).is_some_and(|p| p.watch.is_some());
         for section in offered {
             let edit = match uses.iter().find(|(mid, _)| *mid == section.mid) {
                 Some((_, Use::Publish(track))) => self.publish_edit(key, *track, section),
+                // Whose track it is may change, and its viewer is not told.
+                Some((_, Use::Deliver(_) | Use::Await)) if watches => viewer::edit(section.kind),
                 Some((_, Use::Deliver(track))) => {
                     let Some((edit, sid)) = self.deliver_edit(*track) else { continue };
                     delivered.insert(section.mid.clone(), sid);
                     edit
                 }
-                None => sdp::Edit { msid: Some(None), ..Default::default() },
+                Some((_, Use::Await)) | None => sdp::Edit { msid: Some(None), ..Default::default() },
             };
             edits.insert(section.mid.clone(), edit);
         }

@@ -10,6 +10,7 @@ use zego_protocol::token::Claims;
 use super::layers::Taken;
 use super::negotiate::PendingAnswer;
 use super::subscribe::Section;
+use super::viewer::Watch;
 use super::{ConnectionKey, Path};
 use crate::sfu::{PeerId, RoomKey, Side, TrackKey, TrackKind, Wish};
 
@@ -125,6 +126,8 @@ pub struct Participant {
     pub last_offer_id: u32,
     /// What an administrator lets it do, in the place of what its token does.
     pub permission: Option<proto::ParticipantPermission>,
+    /// What it came to watch, if it is a viewer.
+    pub watch: Option<Watch>,
 }
 
 impl Participant {
@@ -182,8 +185,7 @@ impl Participant {
 
     /// Whether it may publish from this source.
     pub fn may_publish_from(&self, wanted: i32) -> bool {
-        let sources = &self.claims.publish_sources;
-        self.claims.can_publish && (sources.is_empty() || sources.iter().any(|word| source(word) as i32 == wanted))
+        may_publish_from(&self.claims, wanted)
     }
 
     /// Changes what is told about it: empty texts change nothing, an attribute with an empty value goes.
@@ -206,7 +208,7 @@ impl Participant {
     /// The peer connection that delivers tracks to it.
     pub fn delivering_peer(&self, key: u64) -> PeerId {
         let side = match self.path {
-            Path::One => Side::Publisher,
+            Path::One | Path::Once => Side::Publisher,
             Path::Two => Side::Subscriber,
         };
         PeerId { participant: key, side }
@@ -216,6 +218,12 @@ impl Participant {
     pub fn publication(&mut self, sid: &str) -> Option<&mut Publication> {
         self.published.iter_mut().find(|p| p.info.sid == sid)
     }
+}
+
+/// Whether a token lets its user publish from this source.
+pub fn may_publish_from(claims: &Claims, wanted: i32) -> bool {
+    let sources = &claims.publish_sources;
+    claims.can_publish && (sources.is_empty() || sources.iter().any(|word| source(word) as i32 == wanted))
 }
 
 fn kind(word: &str) -> Kind {

@@ -4,8 +4,9 @@ use livekit_protocol as proto;
 use proto::request_response::{Reason, Request};
 use proto::signal_response::Message as Response;
 use zego_protocol::error::sentence;
+use zego_protocol::token::Claims;
 
-use super::participant::Publication;
+use super::participant::{Publication, may_publish_from};
 use super::{Moment, Rooms, message, news, stream};
 use crate::sdp;
 use crate::sfu::{ParticipantKey, TrackKey};
@@ -50,17 +51,27 @@ impl Rooms {
 
     fn may_publish(&self, key: ParticipantKey, add: &proto::AddTrackRequest) -> Result<(), (Reason, String)> {
         let Some(person) = self.people.get(&key) else { return Ok(()) };
-        let stream_id = stream::stream_id(&person.identity, &add.name, &add.stream);
-        let allowed = person.claims.allow_publish(&stream_id);
+        self.may_publish_as(&person.claims, Some(key), add)
+    }
+
+    /// Whether somebody with these grants, who is `present` or not there yet, may publish a track.
+    pub(super) fn may_publish_as(
+        &self,
+        claims: &Claims,
+        present: Option<ParticipantKey>,
+        add: &proto::AddTrackRequest,
+    ) -> Result<(), (Reason, String)> {
+        let stream_id = stream::stream_id(&claims.user_id, &add.name, &add.stream);
+        let allowed = claims.allow_publish(&stream_id);
         allowed.map_err(|error| (Reason::NotAllowed, error.sentence()))?;
-        if !person.may_publish_from(add.source) {
+        if !may_publish_from(claims, add.source) {
             let message = sentence(PUBLISH_DENIED, "The token does not allow publishing from this source");
             return Err((Reason::NotAllowed, message));
         }
         let taken = stream::is_zego(&add.name, &add.stream)
             && self.people.iter().any(|(other, p)| {
-                *other != key
-                    && p.claims.app_id == person.claims.app_id
+                Some(*other) != present
+                    && p.claims.app_id == claims.app_id
                     && p.published.iter().any(|t| t.stream_id == stream_id)
             });
         if taken {

@@ -46,6 +46,7 @@ impl Rooms {
         match self.people.get(&key).map(|p| p.path) {
             Some(Path::One) => self.ask_for_offer(key),
             Some(Path::Two) => self.offer_changes(key, false),
+            Some(Path::Once) => self.exchange(key),
             None => {}
         }
         self.raise_layers(key);

@@ -32,5 +32,6 @@ pub fn join(user: &str) -> Join {
         offer: None,
         sync_state: None,
         zego: Default::default(),
+        watches: None,
     }
 }

@@ -44,6 +44,7 @@ impl Driver {
                 p.add_candidate(&line);
                 Ok(())
             })),
+            Command::Exchange { peer, mid, track } => self.exchange(peer, Mid::from(mid.as_str()), track, now),
             Command::Show { peer, track, wish } => {
                 let Some(slot) = self.slots.get(&peer).copied() else { return };
                 let Some(peer) = &mut self.peers[slot] else { return };
@@ -121,6 +122,22 @@ impl Driver {
         }
         self.subscribe(id);
         Ok(answer)
+    }
+
+    fn exchange(&mut self, id: PeerId, mid: Mid, track: Option<TrackKey>, now: Instant) {
+        let exchanged = self.with(id, |peer| {
+            peer.exchange(mid, track, now);
+            Ok(())
+        });
+        if exchanged.is_err() {
+            return;
+        }
+        self.subscribe(id);
+        let Some(slot) = self.slots.get(&id).copied() else { return };
+        self.allocate(slot, now);
+        if let Some(track) = track {
+            self.want_key_frame(slot, track, Want::First);
+        }
     }
 
     fn published(&self, id: PeerId) -> Vec<TrackKey> {

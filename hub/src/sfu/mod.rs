@@ -90,6 +90,8 @@ pub enum Use {
     Publish(TrackKey),
     /// The hub sends this track on it.
     Deliver(TrackKey),
+    /// The hub sends nothing on it yet; which track comes is said by [`Command::Exchange`].
+    Await,
 }
 
 /// How a subscriber shows a track.
@@ -138,6 +140,8 @@ pub enum Command {
     Answer { peer: PeerId, sdp: String },
     /// A client's ICE candidate, the candidate line itself (RFC 8839 section 5.1).
     Candidate(PeerId, String),
+    /// What a section carries from now on, without a negotiation: the subscriber sees one stream that goes on.
+    Exchange { peer: PeerId, mid: String, track: Option<TrackKey> },
     /// How a subscriber shows a track, without a negotiation.
     Show { peer: PeerId, track: TrackKey, wish: Wish },
     /// Whether the participant may send data packets, when that changes.

@@ -122,6 +122,8 @@ pub struct Peer {
     pub publishing: Vec<(Mid, TrackKey)>,
     /// Tracks that go to it.
     pub deliveries: Vec<Delivery>,
+    /// Sections whose track ended and may be followed by another.
+    resting: Vec<Delivery>,
     /// Its wall clock against ours.
     pub clock: PublisherClock,
     /// What its streams counted so far.
@@ -169,6 +171,7 @@ impl Peer {
             sought: (0, 0),
             publishing: Vec::new(),
             deliveries: Vec::new(),
+            resting: Vec::new(),
             clock: PublisherClock::default(),
             totals: StreamTotals::default(),
             pending: None,
@@ -193,7 +196,7 @@ impl Peer {
             .iter()
             .filter_map(|(mid, used)| match used {
                 Use::Deliver(track) => Some((Mid::from(mid.as_str()), *track)),
-                Use::Publish(_) => None,
+                Use::Publish(_) | Use::Await => None,
             })
             .collect();
         for (mid, track) in &deliveries {
@@ -204,7 +207,7 @@ impl Peer {
             .iter()
             .filter_map(|(mid, used)| match used {
                 Use::Publish(track) => Some((Mid::from(mid.as_str()), *track)),
-                Use::Deliver(_) => None,
+                Use::Deliver(_) | Use::Await => None,
             })
             .collect();
         self.deliver(&deliveries, now);
@@ -318,6 +321,40 @@ impl Peer {
                 rewrite: None,
                 payload_type: None,
             });
+        }
+    }
+
+    /// Sends another track on a section, or none for now. The stream goes on: its receiver cannot be told of another one.
+    pub fn exchange(&mut self, mid: Mid, track: Option<TrackKey>, now: Instant) {
+        let has = |delivery: &Delivery| delivery.mid == mid;
+        let known = match self.deliveries.iter().position(has) {
+            Some(index) => Some(self.deliveries.remove(index)),
+            None => self.resting.iter().position(has).map(|index| self.resting.remove(index)),
+        };
+        match (known, track) {
+            (Some(mut delivery), Some(track)) => {
+                delivery.stop();
+                (delivery.track, delivery.wish, delivery.payload_type) = (track, Wish::default(), None);
+                delivery.starts_at = now;
+                self.deliveries.push(delivery);
+            }
+            (Some(mut delivery), None) => {
+                delivery.stop();
+                self.resting.push(delivery);
+            }
+            (None, Some(track)) => {
+                let mut wanted: Vec<(Mid, TrackKey)> = self.deliveries.iter().map(|d| (d.mid, d.track)).collect();
+                wanted.push((mid, track));
+                self.deliver(&wanted, now);
+                // It was announced to the client long ago.
+                self.deliveries.iter_mut().filter(|d| d.mid == mid).for_each(|d| d.starts_at = now);
+            }
+            (None, None) => {}
+        }
+        if let Some(track) = track {
+            // Its source stays: a negotiation that restarts ICE must not take it for another stream's.
+            self.used.retain(|(used, _)| *used != mid);
+            self.used.push((mid, track));
         }
     }
 

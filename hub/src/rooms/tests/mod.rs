@@ -6,6 +6,7 @@ mod coming_and_going;
 mod news;
 mod publishing;
 mod receiving;
+mod viewers;
 mod zego;
 
 use std::time::{Duration, Instant};

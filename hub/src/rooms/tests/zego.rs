@@ -35,6 +35,7 @@ impl Stage {
             offer: None,
             sync_state: None,
             zego,
+            watches: None,
         }
     }
 
