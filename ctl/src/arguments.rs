@@ -252,6 +252,12 @@ pub struct Publish {
     /// The room; needed only with several.
     #[arg(long)]
     pub room: Option<String>,
+    /// A WHIP endpoint, http:// or https://, in the place of a room.
+    #[arg(long, value_name = "URL", conflicts_with = "room")]
+    pub whip_url: Option<String>,
+    /// The endpoint's token, or - to read it from standard input.
+    #[arg(long, value_name = "TOKEN", requires = "whip_url")]
+    pub whip_token: Option<String>,
     /// The publish channel.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(i32).range(0..=3))]
     pub channel: i32,
@@ -268,6 +274,12 @@ pub struct Publish {
 pub struct Play {
     /// The stream.
     pub stream: String,
+    /// A WHEP endpoint, http:// or https://, in the place of a room.
+    #[arg(long, value_name = "URL")]
+    pub whep_url: Option<String>,
+    /// The endpoint's token, or - to read it from standard input.
+    #[arg(long, value_name = "TOKEN", requires = "whep_url")]
+    pub whep_token: Option<String>,
     /// Where the picture goes. With none, only the sound is played.
     #[arg(long, value_name = VIEWS, default_value = "none", long_help = VIEWS_HELP)]
     pub view: ViewTarget,

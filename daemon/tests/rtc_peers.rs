@@ -82,6 +82,7 @@ fn serve(
                     let json = relay.map_or(json.clone(), |relay| moved(&json, relay));
                     other.add_candidate(&json).await.unwrap();
                 }
+                PeerEvent::Gathered => {}
                 PeerEvent::State(state) => log.lock().unwrap().states.push(state),
                 PeerEvent::Track { mid, stream_id, track_id, receiver } => {
                     log.lock().unwrap().tracks.push((mid, stream_id, track_id, receiver));

@@ -95,6 +95,10 @@ OPTIONS = {
     "preset": "i",
     "interval_ms": "u",
     "vad": "b",
+    "whip_url": "s",
+    "whip_token": "s",
+    "whep_url": "s",
+    "whep_token": "s",
 }
 """The type of each option in an `a{sv}`."""
 

@@ -10,6 +10,7 @@ use zego_protocol::proxy::PlayerProxy;
 use zego_protocol::state::ZegoPlayerState;
 
 use super::ended;
+use super::room::token;
 use super::view::{Prepared, reader_gone};
 use crate::arguments::{BusChoice, Layer, Play, Preview, ViewTarget};
 use crate::bus::{Daemon, Object};
@@ -22,12 +23,23 @@ const LASTING_KINDS: [&str; 3] = ["kms", "v4l2", "null"];
 /// Plays a stream. With a pipe it stays until it is ended or the reader is gone, because the view does not outlive it.
 pub async fn play(bus: &BusChoice, options: Play, output: Output) -> Result<(), Failure> {
     let prepared = Prepared::of(&options.view, output)?;
+    // A token for rooms is not for whoever else.
+    let whep_token = match &options.whep_token {
+        Some(given) => token(Some(given))?,
+        None => None,
+    };
     let daemon = Daemon::on(bus).await?;
     let mut changes = daemon.engine.receive_player_state_update().await?;
     let view = prepared.create(&daemon).await?;
     let mut config = HashMap::new();
     if let Some(view) = view {
         config.insert("view", Variant::new(view));
+    }
+    if let Some(url) = &options.whep_url {
+        config.insert("whep_url", Variant::new(url.as_str()));
+    }
+    if let Some(token) = &whep_token {
+        config.insert("whep_token", Variant::new(token.as_str()));
     }
     if prepared.is_pipe() {
         config.insert("bind_to_caller", Variant::new(true));

@@ -6,6 +6,7 @@ use serde_json::json;
 use zbus::Variant;
 use zego_protocol::state::ZegoPublisherState;
 
+use super::room::token;
 use crate::arguments::Publish;
 use crate::bus::Daemon;
 use crate::failure::Failure;
@@ -16,6 +17,17 @@ pub async fn publish(daemon: &Daemon, options: Publish, output: Output) -> Resul
     let mut config = HashMap::from([("channel", Variant::new(options.channel))]);
     if let Some(room) = &options.room {
         config.insert("room_id", Variant::new(room.as_str()));
+    }
+    // A token for rooms is not for whoever else.
+    let whip_token = match &options.whip_token {
+        Some(given) => token(Some(given))?,
+        None => None,
+    };
+    if let Some(url) = &options.whip_url {
+        config.insert("whip_url", Variant::new(url.as_str()));
+    }
+    if let Some(token) = &whip_token {
+        config.insert("whip_token", Variant::new(token.as_str()));
     }
     if options.audio_only {
         config.insert("video", Variant::new(false));

@@ -49,7 +49,8 @@ pub async fn login(daemon: &Daemon, options: Login, output: Output) -> Result<()
     })
 }
 
-fn token(given: Option<&str>) -> Result<Option<String>, Failure> {
+/// A token as it was given: in words, on standard input, or by the environment.
+pub(super) fn token(given: Option<&str>) -> Result<Option<String>, Failure> {
     match given {
         Some("-") => {
             let mut text = String::new();

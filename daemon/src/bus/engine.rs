@@ -170,9 +170,10 @@ impl EngineInterface {
     }
 
     /// Publishes camera and microphone. config: `room_id` s (needed with several rooms), `channel` i (0 to 3),
-    /// `audio` b, `video` b, `extra_info` s, `bind_to_caller` b. Returns the publisher's object and its state.
-    /// Errors: InvalidArgument, NotLoggedIn, RoomNotFound, ChannelBusy, StreamExists, Forbidden, DeviceNotFound,
-    /// DeviceBusy, DeviceFailed, Unsupported.
+    /// `audio` b, `video` b, `extra_info` s, `bind_to_caller` b; or, to a WHIP endpoint in the place of a room, `whip_url` s
+    /// (http:// or https://) and `whip_token` s. Returns the publisher's object and its state.
+    /// Errors: InvalidArgument, NotLoggedIn, RoomNotFound, ChannelBusy, StreamExists, Forbidden, AuthenticationFailed,
+    /// DeviceNotFound, DeviceBusy, DeviceFailed, Unsupported.
     #[zbus(out_args("publisher", "state"))]
     async fn start_publishing(
         &self,
@@ -208,8 +209,10 @@ impl EngineInterface {
 
     /// Plays a stream; one that is not there yet is waited for (state 1). config: `view` t (without it only the sound),
     /// `view_mode` i (0 fit, 1 fill, 2 stretch), `background_color` u (0xRRGGBB), `mirror` b, `room_id` s, `audio` b,
-    /// `video` b, `bind_to_caller` b. Playing a stream again changes its view. Returns the player's object and its state.
-    /// Errors: InvalidArgument, NotLoggedIn, RoomNotFound, ViewNotFound, TooManyStreams, Forbidden, Unsupported.
+    /// `video` b, `bind_to_caller` b; or, from a WHEP endpoint in the place of a room, `whep_url` s (http:// or https://) and
+    /// `whep_token` s. Playing a stream again changes its view. Returns the player's object and its state.
+    /// Errors: InvalidArgument, NotLoggedIn, RoomNotFound, ViewNotFound, TooManyStreams, Forbidden, AuthenticationFailed,
+    /// Unsupported.
     #[zbus(out_args("player", "state"))]
     async fn start_playing(
         &self,

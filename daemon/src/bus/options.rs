@@ -65,15 +65,6 @@ impl Options {
         T::read(value).map(Some).ok_or_else(wrong)
     }
 
-    /// Takes an option that this version cannot do: given as something else than `idle`, the call is refused.
-    pub(super) fn unsupported(&mut self, key: &'static str, why: &str) -> Result<(), EngineError> {
-        self.known.push(key);
-        match self.values.remove(key) {
-            None => Ok(()),
-            Some(_) => Err(EngineError::unsupported(&format!("{}: '{key}' {why}", self.call))),
-        }
-    }
-
     /// Refuses what is left.
     pub(super) fn finish(self) -> Result<(), EngineError> {
         let Some(unknown) = self.values.keys().min() else { return Ok(()) };
@@ -160,12 +151,5 @@ mod tests {
             let error = some.take::<i32>("channel").unwrap_err();
             assert!(error.message.contains("'channel'") && error.message.contains("'i'"), "{error}");
         }
-    }
-
-    #[test]
-    fn what_is_not_there_yet_says_so() {
-        let mut some = options(&[("whip_url", "http://x".into())]);
-        assert_eq!(some.unsupported("whip_url", "is not in this version").unwrap_err().code, 1_000_006);
-        assert!(options(&[]).unsupported("whip_url", "is not in this version").is_ok());
     }
 }

@@ -24,10 +24,11 @@ impl PlayerObject {
         look(&self.shared).info.stream_id.clone()
     }
 
-    /// The room that it plays from.
+    /// The room that it plays from; `/` = a WHEP endpoint.
     #[zbus(property(emits_changed_signal = "const"))]
     fn room(&self) -> OwnedObjectPath {
-        values::path(Some(names::room_path(look(&self.shared).info.room)))
+        // Rooms are counted from 1.
+        values::path(Some(look(&self.shared).info.room).filter(|room| *room != 0).map(names::room_path))
     }
 
     /// `no_play`, `play_requesting` or `playing`.

@@ -29,10 +29,11 @@ impl PublisherObject {
         look(&self.shared).info.channel
     }
 
-    /// The room that it publishes to.
+    /// The room that it publishes to; `/` = a WHIP endpoint.
     #[zbus(property(emits_changed_signal = "const"))]
     fn room(&self) -> OwnedObjectPath {
-        values::path(Some(names::room_path(look(&self.shared).info.room)))
+        // Rooms are counted from 1.
+        values::path(Some(look(&self.shared).info.room).filter(|room| *room != 0).map(names::room_path))
     }
 
     /// `no_publish`, `publish_requesting` or `publishing`.

@@ -12,8 +12,8 @@ use super::options::Options;
 use super::values::Dictionary;
 use crate::audio::Channels;
 use crate::engine::{
-    AudioChoice, CanvasRequest, Diagnostic, EngineError, Login, PlatformTarget, Play, Profile, Publish, Record,
-    VideoChoice,
+    AudioChoice, CanvasRequest, Diagnostic, Endpoint, EngineError, Login, PlatformTarget, Play, Profile, Publish,
+    Record, VideoChoice,
 };
 use crate::media::snapshot::ImageFormat;
 use crate::views::{Layout, TextureFormat};
@@ -67,12 +67,28 @@ pub(super) fn publish(stream_id: String, given: Given) -> Result<(Publish, bool)
         audio: options.take("audio")?,
         video: options.take("video")?,
         extra_info: options.take("extra_info")?.unwrap_or_default(),
+        endpoint: endpoint(&mut options, "whip_url", "whip_token")?,
     };
     let bind = options.take("bind_to_caller")?.unwrap_or(false);
-    options.unsupported("whip_url", "(publishing to a WHIP endpoint) is not in this version; publish to a room")?;
-    options.unsupported("whip_token", "(publishing to a WHIP endpoint) is not in this version; publish to a room")?;
     options.finish()?;
     Ok((publish, bind))
+}
+
+/// An endpoint in the place of a room.
+fn endpoint(
+    options: &mut Options,
+    url_key: &'static str,
+    token_key: &'static str,
+) -> Result<Option<Endpoint>, EngineError> {
+    let url: Option<String> = options.take(url_key)?;
+    let token: Option<String> = options.take(token_key)?;
+    match (url, token) {
+        (Some(url), token) => Ok(Some(Endpoint { url, token: token.unwrap_or_default() })),
+        (None, None) => Ok(None),
+        (None, Some(_)) => {
+            Err(EngineError::argument(&format!("'{token_key}' is for an endpoint; give '{url_key}', too")))
+        }
+    }
 }
 
 fn canvas(options: &mut Options) -> Result<CanvasRequest, EngineError> {
@@ -102,10 +118,9 @@ pub(super) fn play(stream_id: String, given: Given) -> Result<(Play, bool), Engi
         canvas: canvas(&mut options)?,
         audio: options.take("audio")?,
         video: options.take("video")?,
+        endpoint: endpoint(&mut options, "whep_url", "whep_token")?,
     };
     let bind = options.take("bind_to_caller")?.unwrap_or(false);
-    options.unsupported("whep_url", "(playing from a WHEP endpoint) is not in this version; play from a room")?;
-    options.unsupported("whep_token", "(playing from a WHEP endpoint) is not in this version; play from a room")?;
     options.finish()?;
     Ok((play, bind))
 }
@@ -385,10 +400,16 @@ mod tests {
     }
 
     #[test]
-    fn whip_is_refused_and_not_ignored() {
-        let error = publish("door".to_owned(), given(&[("whip_url", "http://x".into())])).unwrap_err();
-        assert_eq!(error.code, 1_000_006);
-        let (publish, bind) = publish("door".to_owned(), given(&[("bind_to_caller", true.into())])).unwrap();
-        assert!(bind && publish.audio.is_none() && publish.channel == 0);
+    fn a_stream_goes_to_a_room_or_to_an_endpoint() {
+        let values = [("whip_url", "http://x".into()), ("whip_token", "t".into())];
+        let (to_endpoint, _) = publish("door".to_owned(), given(&values)).unwrap();
+        let endpoint = to_endpoint.endpoint.unwrap();
+        assert_eq!((endpoint.url.as_str(), endpoint.token.as_str()), ("http://x", "t"));
+        assert!(!format!("{endpoint:?}").contains("\"t\""), "a token is not for logs");
+        let (to_room, bind) = publish("door".to_owned(), given(&[("bind_to_caller", true.into())])).unwrap();
+        assert!(bind && to_room.audio.is_none() && to_room.channel == 0 && to_room.endpoint.is_none());
+        let error = play("door".to_owned(), given(&[("whep_token", "t".into())])).unwrap_err();
+        assert_eq!(error.code, 1_000_017);
+        assert!(error.message.contains("whep_url"), "{error}");
     }
 }

@@ -87,6 +87,8 @@ pub struct Core {
     pub(super) scenario: i32,
     pub(super) several_rooms: bool,
     pub(super) rooms: BTreeMap<String, RoomEntry>,
+    /// Endpoints that are published to and played from.
+    pub(super) endpoints: Vec<Room>,
     /// Rooms that are being left.
     pub(super) leaving: Vec<Leaving>,
     pub(super) channels: BTreeMap<i32, ChannelEntry>,
@@ -146,6 +148,7 @@ impl Core {
             scenario,
             several_rooms: false,
             rooms: BTreeMap::new(),
+            endpoints: Vec::new(),
             leaving: Vec::new(),
             channels: BTreeMap::new(),
             players: BTreeMap::new(),

@@ -13,6 +13,7 @@ mod device_watch;
 mod devices;
 mod diagnostics;
 mod encoding;
+mod endpoint;
 mod error;
 mod event;
 mod handle;
@@ -46,6 +47,6 @@ pub use event::{
 pub use handle::Engine;
 pub use levels::{LevelListener, SoundLevels};
 pub use request::{
-    AudioChoice, CanvasRequest, Login, MessageKind, PlatformTarget, Play, Profile, Publish, Record, StreamLists,
-    VideoChoice,
+    AudioChoice, CanvasRequest, Endpoint, Login, MessageKind, PlatformTarget, Play, Profile, Publish, Record,
+    StreamLists, VideoChoice,
 };

@@ -38,8 +38,8 @@ impl Core {
         }
         let gained = network.gained(&before);
         let network = Arc::new(network);
-        for entry in self.rooms.values() {
-            entry.room.tell(RoomInput::Network { network: network.clone(), gained });
+        for room in self.rooms.values().map(|entry| &entry.room).chain(&self.endpoints) {
+            room.tell(RoomInput::Network { network: network.clone(), gained });
         }
     }
 }

@@ -5,6 +5,7 @@ use zego_protocol::id;
 use zego_protocol::state::ZegoPlayerState;
 
 use super::core::{Core, PlayerEntry};
+use super::endpoint;
 use super::error::EngineError;
 use super::event::VideoLayer;
 use super::handle::{Engine, Reply};
@@ -13,6 +14,7 @@ use super::request::Play;
 use super::rooms::PATIENCE;
 use crate::media::meter::SoundMeter;
 use crate::rtc::MediaKind;
+use crate::signal::Direction;
 
 /// A player on its way: its number, and its outcome when it is known.
 type Starting = (u64, oneshot::Receiver<Result<ZegoPlayerState, EngineError>>);
@@ -23,14 +25,18 @@ impl Core {
         if play.audio == Some(false) && play.video == Some(false) {
             return Err(EngineError::argument("A player needs sound or pictures; leave out audio or video"));
         }
-        let room = self.room_entry(&play.room_id, 1_004_070)?.room.clone();
+        let url = play.endpoint.as_ref().map(|given| endpoint::check(given, &play.room_id)).transpose()?;
+        let room = match &url {
+            Some(_) => None,
+            None => Some(self.room_entry(&play.room_id, 1_004_070)?.room.clone()),
+        };
         // Before anything is changed: a refused call takes nobody's view.
         if !self.players.contains_key(&play.stream_id) && self.players.len() >= id::PLAYER_MAX {
             let detail = format!("Stream '{}' is one too many: {} are played", play.stream_id, id::PLAYER_MAX);
             return Err(EngineError::new(1_004_010, &detail));
         }
         let published = self.channels.values().filter_map(|entry| entry.publishing.as_ref());
-        if published.into_iter().any(|published| published.stream_id == play.stream_id) {
+        if room.is_some() && published.into_iter().any(|published| published.stream_id == play.stream_id) {
             // A server sends nobody his own stream: it would be waited for in vain.
             let detail = format!("Stream '{}' is published here; StartPreview shows it", play.stream_id);
             return Err(EngineError::unsupported(&detail));
@@ -53,6 +59,14 @@ impl Core {
             return Ok((number, outcome_is));
         }
         self.played_before.insert(&play.stream_id);
+        let room = match (room, url, play.endpoint) {
+            (None, Some(url), Some(endpoint)) => {
+                self.ensure_created();
+                self.start_endpoint(url, endpoint, Direction::Play, &play.stream_id)
+            }
+            (Some(room), ..) => room,
+            (None, ..) => return Err(EngineError::internal("A stream without a place")),
+        };
         let number = self.next_number();
         let stream_id = play.stream_id.clone();
         let ended = self.later(move |core| {

@@ -6,6 +6,7 @@ use zego_protocol::state::ZegoPublisherState;
 
 use super::channel::{ChannelInput, ChannelSetup, PublishJob, Until, Want, start};
 use super::core::{ChannelEntry, Core, Published};
+use super::endpoint;
 use super::error::EngineError;
 use super::handle::{Engine, Reply, Task};
 use super::player::PlayerInput;
@@ -14,6 +15,7 @@ use super::rooms::PATIENCE;
 use super::scenario::ScenarioDefaults;
 use super::token;
 use crate::devices::registry::DeviceSource;
+use crate::signal::Direction;
 
 /// A call whose outcome is not known yet.
 pub(super) type Outcome<T> = oneshot::Receiver<Result<T, EngineError>>;
@@ -47,9 +49,19 @@ impl Core {
         if publish.audio == Some(false) && publish.video == Some(false) {
             return Err(EngineError::argument("A stream needs sound or pictures; leave out audio or video"));
         }
-        let entry = self.room_entry(&publish.room_id, 1_003_070)?;
-        token::check_publish(&entry.options.token, &publish.stream_id)?;
-        let room = entry.room.clone();
+        let endpoint = publish.endpoint.as_ref();
+        let url = endpoint.map(|given| endpoint::check(given, &publish.room_id)).transpose()?;
+        let room = if url.is_some() {
+            if !publish.extra_info.is_empty() {
+                let message = "A stream at a WHIP endpoint has no extra information; leave out extra_info";
+                return Err(EngineError::argument(message));
+            }
+            None
+        } else {
+            let entry = self.room_entry(&publish.room_id, 1_003_070)?;
+            token::check_publish(&entry.options.token, &publish.stream_id)?;
+            Some(entry.room.clone())
+        };
         if let Some(other) = self.channels.get(&publish.channel).and_then(|entry| entry.publishing.as_ref()) {
             let detail = format!("Channel {} publishes stream '{}'", publish.channel, other.stream_id);
             return Err(EngineError::new(1_003_023, &detail));
@@ -70,6 +82,14 @@ impl Core {
             }
         });
         self.published_before.insert(&publish.stream_id);
+        let room = match (room, url, publish.endpoint) {
+            (None, Some(url), Some(endpoint)) => {
+                self.ensure_created();
+                self.start_endpoint(url, endpoint, Direction::Publish, &publish.stream_id)
+            }
+            (Some(room), ..) => room,
+            (None, ..) => return Err(EngineError::internal("A stream without a place")),
+        };
         let (outcome, outcome_is) = oneshot::channel();
         let room_number = room.number;
         let entry = self.channel(channel)?;

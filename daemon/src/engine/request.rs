@@ -37,6 +37,21 @@ pub struct Login {
     pub wait: bool,
 }
 
+/// A WHIP or WHEP endpoint, in the place of a room.
+#[derive(Clone, Default)]
+pub struct Endpoint {
+    /// An http:// or https:// URL.
+    pub url: String,
+    /// Shown to it; empty = none.
+    pub token: String,
+}
+
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoint").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
 /// StartPublishing.
 #[derive(Clone, Debug, Default)]
 pub struct Publish {
@@ -52,6 +67,8 @@ pub struct Publish {
     pub video: Option<bool>,
     /// A text for everybody in the room.
     pub extra_info: String,
+    /// Where to, if not to a room.
+    pub endpoint: Option<Endpoint>,
 }
 
 /// Where and how pictures are shown.
@@ -80,6 +97,8 @@ pub struct Play {
     pub audio: Option<bool>,
     /// Receive pictures.
     pub video: Option<bool>,
+    /// Where from, if not from a room.
+    pub endpoint: Option<Endpoint>,
 }
 
 /// CreatePlatformView.

@@ -74,7 +74,7 @@ impl Core {
                 quiet: !login.user_notices,
                 max_members: login.max_members,
             },
-            network: self.network(),
+            network: self.network_config(),
         };
         let setup = RoomSetup {
             number,
@@ -141,7 +141,7 @@ impl Core {
         })
     }
 
-    fn network(&self) -> NetworkConfig {
+    pub(super) fn network_config(&self) -> NetworkConfig {
         let network = &self.config.network;
         let server = |entry: &crate::config::IceServerEntry| IceServer {
             urls: entry.urls.clone(),

@@ -17,8 +17,8 @@ use webrtc::data_channel::{DataChannel, RTCDataChannelInit};
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::peer_connection::{
     PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder, RTCIceCandidateInit,
-    RTCIceServer, RTCPeerConnectionIceEvent, RTCPeerConnectionState, RTCSessionDescription, Registry,
-    SettingEngineBuilder, StatsSelector,
+    RTCIceGatheringState, RTCIceServer, RTCPeerConnectionIceEvent, RTCPeerConnectionState, RTCSessionDescription,
+    Registry, SettingEngineBuilder, StatsSelector,
 };
 use webrtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit, RtpSender};
 
@@ -83,6 +83,8 @@ pub enum PeerState {
 pub enum PeerEvent {
     /// An ICE candidate of ours for the other side: JSON of an RTCIceCandidateInit.
     LocalCandidate(String),
+    /// There are no more candidates of ours until the next ICE restart.
+    Gathered,
     /// The state changed.
     State(PeerState),
     /// Media of the other side can arrive on this section.
@@ -151,6 +153,12 @@ impl PeerConnectionEventHandler for Handler {
             },
             Ok(_) => {}
             Err(error) => log::warn!("an ICE candidate cannot be written: {error}"),
+        }
+    }
+
+    async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
+        if state == RTCIceGatheringState::Complete {
+            self.tell(PeerEvent::Gathered);
         }
     }
 

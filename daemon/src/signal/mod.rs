@@ -7,6 +7,8 @@ mod extra_info;
 pub mod fuzzing;
 mod livekit;
 pub mod room;
+mod sentence;
+mod whip;
 
 pub use device_state::seen as seen_device_state;
 pub use error::{DisconnectReason, SignalError};
@@ -17,3 +19,4 @@ pub use livekit::{
     DataMessage, JoinOptions, Joined, LayerWish, Membership, Publication, PublishRequest, Session, SessionEvent, Told,
 };
 pub use room::{RemoteStream, User};
+pub use whip::{Direction, End, EndpointEvent, EndpointOptions, Lessons, endpoint_url};

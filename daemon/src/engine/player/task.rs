@@ -13,6 +13,7 @@ use super::inputs::{Player, PlayerInput, Reply};
 use super::receiving::percent;
 use super::recording::Recorder;
 use super::state::{Input, Phase};
+use crate::engine::endpoint::NO_ROOM;
 use crate::engine::error::EngineError;
 use crate::engine::event::{Change, EngineEvent, FirstFrame, News, PlayerInfo, VideoLayer};
 use crate::engine::quality::PlayReading;
@@ -230,6 +231,10 @@ impl PlayerTask {
                 self.subscribe();
                 self.tell_info();
                 let _ = reply.send(Ok(()));
+            }
+            PlayerInput::Layer(_, reply) if self.info.room == NO_ROOM => {
+                let message = "The layer of a stream cannot be chosen at a WHEP endpoint; play it from a room";
+                let _ = reply.send(Err(EngineError::unsupported(message)));
             }
             PlayerInput::Layer(layer, reply) => {
                 self.info.video_layer = layer;

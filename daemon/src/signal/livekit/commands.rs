@@ -22,10 +22,10 @@ use crate::rtc::{MediaKind, Peer};
 /// Somebody else has a stream of that id.
 const STREAM_EXISTS: i32 = 1_003_028;
 
-pub(super) type Reply<T> = oneshot::Sender<T>;
+pub(in crate::signal) type Reply<T> = oneshot::Sender<T>;
 
 /// What the handle asks the task.
-pub(super) enum Command {
+pub(in crate::signal) enum Command {
     Publish(PublishRequest, Reply<Result<Publication, SignalError>>),
     Unpublish(String, Reply<Result<Told, SignalError>>),
     ShowDevice(String, MediaKind, ZegoRemoteDeviceState),

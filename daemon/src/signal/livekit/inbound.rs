@@ -233,6 +233,7 @@ impl Task {
                     r#final: false,
                 }));
             }
+            PeerEvent::Gathered => {}
             PeerEvent::State(state) => self.media_state(state, target),
             PeerEvent::Track { mid, stream_id, track_id, receiver } => {
                 let sid = self.section_tracks.get(&mid).cloned().unwrap_or_else(|| sid_of(&stream_id, &track_id));

@@ -36,7 +36,7 @@ use super::room::{RemoteStream, User};
 use crate::audio::Channels;
 use crate::network::Network;
 use crate::rtc::{MediaKind, MediaReceiver, MediaSender, NetworkConfig, PeerStatistics};
-use commands::Command;
+pub(in crate::signal) use commands::Command;
 pub use layer::LayerWish;
 pub use packets::DataMessage;
 use task::Task;
@@ -174,6 +174,11 @@ pub struct Session {
 }
 
 impl Session {
+    /// A handle of a task that takes these commands.
+    pub(in crate::signal) const fn new(commands: UnboundedSender<Command>) -> Self {
+        Self { commands }
+    }
+
     /// Joins a room: returns when the server has taken us in. The peer connection comes up behind it.
     ///
     /// # Errors

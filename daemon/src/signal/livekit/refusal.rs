@@ -6,6 +6,7 @@ use proto::request_response::Reason;
 use zego_protocol::error::code_of;
 
 use super::super::error::{DisconnectReason, SignalError};
+use super::super::sentence::split;
 
 /// A refusal without a code of its own.
 const AUTHENTICATION_FAILED: i32 = 1_002_033;
@@ -26,18 +27,6 @@ const NOT_SUPPORTED: i32 = 1_000_006;
 const ROOM_ERROR: i32 = 1_002_099;
 /// ZEGO's codes begin here; LiveKit's reasons are far below.
 const FIRST_CODE: i32 = 1_000_000;
-
-/// A sentence with its code taken off the end.
-fn split(sentence: &str, otherwise: i32) -> (i32, String) {
-    let sentence = sentence.trim();
-    match code_of(sentence) {
-        Some(code) => {
-            let text = sentence.rsplit_once(" [").map_or(sentence, |(text, _)| text);
-            (code, text.to_owned())
-        }
-        None => (otherwise, sentence.to_owned()),
-    }
-}
 
 /// Why joining `server` (without its query) failed. Some servers repeat the token in their answer: it goes no further.
 pub(super) fn join(server: &str, token: &str, error: WireError) -> SignalError {
