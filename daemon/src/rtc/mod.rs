@@ -33,6 +33,7 @@ mod sender;
 mod socket;
 mod statistics;
 mod stereo;
+mod tcp;
 
 pub use config::{IceServer, NetworkConfig};
 pub use error::RtcError;

@@ -40,6 +40,7 @@ use super::sender::{MediaSender, Outlet};
 use super::socket::Gate;
 use super::statistics::PeerStatistics;
 use super::stereo;
+use super::tcp::{UDP_TIME, is_tcp};
 
 /// Packets of one source that may be overtaken: repairs on the media's own source come late (RFC 3711 §3.3.2).
 const REPLAY_WINDOW: usize = 2048;
@@ -142,6 +143,8 @@ impl Handler {
 impl PeerConnectionEventHandler for Handler {
     async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
         match event.candidate.to_json() {
+            // Nobody can connect to us, and where we connect from is seen then.
+            Ok(candidate) if is_tcp(&candidate.candidate) => {}
             Ok(candidate) if !candidate.candidate.is_empty() => match serde_json::to_string(&candidate) {
                 Ok(json) => {
                     let is_new = self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(json.clone());
@@ -262,6 +265,7 @@ impl Peer {
             .with_runtime(Arc::new(runtime))
             .with_handler(Arc::new(handler))
             .with_udp_addrs(vec![LocalAddresses(config.interfaces.clone())])
+            .with_tcp_addrs(vec![LocalAddresses(config.interfaces.clone())])
             // Only so does a connection that is dropped, not closed, stop its driver.
             .with_dedicated_reactor_pool_size(1)
             .with_data_channel_send_buffer_limit(DATA_BUFFER)
@@ -392,7 +396,7 @@ impl Peer {
         let options = RTCOfferOptions { ice_restart };
         let mut negotiation = self.inner.negotiation.lock().await;
         let offer = self.inner.connection.create_offer(Some(options)).await?;
-        let sdp = offer.sdp.clone();
+        let sdp = sdp::without_tcp(&offer.sdp);
         self.inner.connection.set_local_description(offer).await?;
         if ice_restart {
             self.inner.gate.close();
@@ -406,8 +410,8 @@ impl Peer {
     /// # Errors
     /// [`RtcError::Description`], [`RtcError::Closed`].
     pub async fn accept_answer(&self, sdp: &str) -> Result<(), RtcError> {
-        let answer =
-            RTCSessionDescription::answer(sdp.to_owned()).map_err(|error| RtcError::Description(error.to_string()))?;
+        let answer = RTCSessionDescription::answer(sdp::without_tcp(sdp))
+            .map_err(|error| RtcError::Description(error.to_string()))?;
         let mut negotiation = self.inner.negotiation.lock().await;
         self.inner.connection.set_remote_description(answer).await.map_err(description)?;
         self.inner.gate.open();
@@ -419,12 +423,12 @@ impl Peer {
     /// # Errors
     /// [`RtcError::Description`], [`RtcError::Closed`].
     pub async fn accept_offer(&self, sdp: &str) -> Result<String, RtcError> {
-        let offer =
-            RTCSessionDescription::offer(sdp.to_owned()).map_err(|error| RtcError::Description(error.to_string()))?;
+        let offer = RTCSessionDescription::offer(sdp::without_tcp(sdp))
+            .map_err(|error| RtcError::Description(error.to_string()))?;
         let mut negotiation = self.inner.negotiation.lock().await;
         self.inner.connection.set_remote_description(offer).await.map_err(description)?;
         let answer = self.inner.connection.create_answer(None).await?;
-        let ours = answer.sdp.clone();
+        let ours = sdp::without_tcp(&answer.sdp);
         self.inner.connection.set_local_description(answer).await?;
         self.inner.gate.open();
         self.negotiated(&mut negotiation, sdp).await?;
@@ -438,7 +442,10 @@ impl Peer {
         }
         // The crate overlooks candidates in inactive sections, where a server puts them that has nothing to send yet. Those that it
         // knows are not added again.
-        let written = sdp::candidates(remote)
+        let (streams, written): (Vec<&str>, Vec<&str>) = sdp::candidates(remote).partition(|line| is_tcp(line));
+        self.try_tcp_later(streams.into_iter().map(str::to_owned).collect());
+        let written = written
+            .into_iter()
             .map(|candidate| RTCIceCandidateInit { candidate: candidate.to_owned(), ..RTCIceCandidateInit::default() });
         let early = std::mem::take(&mut *self.inner.early_candidates.lock().await);
         for candidate in written.chain(early) {
@@ -463,6 +470,10 @@ impl Peer {
             // The end of the candidates says nothing that time does not.
             return Ok(());
         }
+        if is_tcp(&candidate.candidate) {
+            self.try_tcp_later(vec![candidate.candidate]);
+            return Ok(());
+        }
         let negotiation = self.inner.negotiation.lock().await;
         if !negotiation.has_remote {
             self.inner.early_candidates.lock().await.push(candidate);
@@ -474,6 +485,36 @@ impl Peer {
         })?;
         self.inner.plane.wake.wake();
         Ok(())
+    }
+
+    /// Connects to a server by TCP, unless UDP connects before.
+    fn try_tcp_later(&self, candidates: Vec<String>) {
+        if candidates.is_empty() || self.inner.plane.is_connected() {
+            return;
+        }
+        let inner = Arc::downgrade(&self.inner);
+        tokio::spawn(async move {
+            tokio::time::sleep(UDP_TIME).await;
+            let Some(inner) = inner.upgrade().filter(|inner| !inner.plane.is_connected()) else { return };
+            log::info!("media is tried over TCP: by UDP the server does not answer");
+            for candidate in candidates {
+                let candidate = RTCIceCandidateInit { candidate, ..RTCIceCandidateInit::default() };
+                if let Err(error) = inner.connection.add_ice_candidate(candidate).await {
+                    log::debug!("a candidate is not used: {error}");
+                }
+            }
+            inner.plane.wake.wake();
+        });
+    }
+
+    /// Uses these STUN and TURN servers from the next offer on.
+    ///
+    /// # Errors
+    /// [`RtcError::Closed`], [`RtcError::Engine`].
+    pub async fn set_ice_servers(&self, servers: &[IceServer]) -> Result<(), RtcError> {
+        let servers = servers.iter().cloned().map(ice_server).collect();
+        let configuration = RTCConfigurationBuilder::new().with_ice_servers(servers).build();
+        Ok(self.inner.connection.set_configuration(configuration).await?)
     }
 
     /// Says what the server's clock shows: capture times are told and understood by it.

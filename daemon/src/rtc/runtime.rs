@@ -20,6 +20,7 @@ use webrtc::runtime::{
 };
 
 use super::socket::{Gate, PeerSocket};
+use super::tcp::{NoListener, PeerStream};
 
 /// Bytes the kernel holds for a socket until the driver thread gets the processor: half a second of 8 Mbit/s. The kernel
 /// counts its own overhead too and may grant less (`net.core.rmem_max`).
@@ -141,14 +142,19 @@ impl Runtime for PeerRuntime {
     }
 
     fn wrap_tcp_listener(&self, listener: std::net::TcpListener) -> io::Result<Arc<dyn AsyncTcpListener>> {
-        TokioRuntime.wrap_tcp_listener(listener)
+        // Dropping it closes its port.
+        Ok(Arc::new(NoListener(listener.local_addr()?)))
     }
 
     fn connect_tcp<'a>(
         &'a self,
         remote: SocketAddr,
     ) -> Pin<Box<dyn Future<Output = io::Result<Arc<dyn AsyncTcpStream>>> + Send + 'a>> {
-        TokioRuntime::connect_tcp(&TokioRuntime, remote)
+        let wake = self.wake.clone();
+        Box::pin(async move {
+            let stream: Arc<dyn AsyncTcpStream> = Arc::new(PeerStream::connect(remote, wake).await?);
+            Ok(stream)
+        })
     }
 
     fn resolve_host<'a>(

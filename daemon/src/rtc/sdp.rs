@@ -2,6 +2,7 @@
 //! extensions and sources. The `webrtc` crate negotiates; this only reads the result.
 
 use super::packet::{MediaKind, Mime};
+use super::tcp::is_tcp;
 
 /// Which way media flows in a section, as seen by who wrote the description.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +101,12 @@ pub(super) fn candidates(sdp: &str) -> impl Iterator<Item = &str> {
         .filter_map(|line| line.strip_prefix("a="))
         .filter(|value| value.starts_with("candidate:"))
         .map(str::trim_end)
+}
+
+/// A description without its TCP candidates.
+pub(super) fn without_tcp(sdp: &str) -> String {
+    let stays = |line: &&str| !line.strip_prefix("a=candidate:").is_some_and(is_tcp);
+    sdp.split_inclusive('\n').filter(stays).collect()
 }
 
 fn direction(word: &str) -> Option<Direction> {
@@ -357,6 +364,15 @@ mod tests {
             m=application 9 X d\r\na=candidate:2 1 udp 4 ::1 7882 typ host\r\na=end-of-candidates\r\n";
         let found: Vec<&str> = candidates(sdp).collect();
         assert_eq!(found, ["candidate:1 1 udp 5 127.0.0.1 7882 typ host", "candidate:2 1 udp 4 ::1 7882 typ host"]);
+    }
+
+    #[test]
+    fn candidates_of_tcp_are_taken_out() {
+        let sdp = "v=0\r\na=candidate:1 1 udp 5 127.0.0.1 7882 typ host\r\n\
+            a=candidate:2 1 tcp 4 127.0.0.1 7882 typ host tcptype passive\r\na=end-of-candidates\r\n";
+        let kept = "v=0\r\na=candidate:1 1 udp 5 127.0.0.1 7882 typ host\r\na=end-of-candidates\r\n";
+        assert_eq!(without_tcp(sdp), kept);
+        assert_eq!(without_tcp(kept), kept);
     }
 
     #[test]

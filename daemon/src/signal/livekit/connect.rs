@@ -11,7 +11,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use super::super::error::SignalError;
 use super::{JoinOptions, address, refusal};
 use crate::network::Path;
-use crate::rtc::{Peer, PeerEvent};
+use crate::rtc::{IceServer, NetworkConfig, Peer, PeerEvent};
 
 /// Sections for other people's media in the first offer: as many tracks can be played without a further round trip.
 const FIRST_RECEIVERS: usize = 3;
@@ -32,10 +32,20 @@ pub(super) struct Link {
 }
 
 impl Link {
-    async fn new(options: &JoinOptions) -> Result<Self, SignalError> {
+    async fn new(network: &NetworkConfig) -> Result<Self, SignalError> {
         let (tell, events) = unbounded_channel();
-        Ok(Self { peer: Peer::new(&options.network, tell).await?, events })
+        Ok(Self { peer: Peer::new(network, tell).await?, events })
     }
+}
+
+/// STUN and TURN servers that a server names.
+pub(super) fn ice_servers(named: &[proto::IceServer]) -> Vec<IceServer> {
+    let server = |named: &proto::IceServer| IceServer {
+        urls: named.urls.clone(),
+        username: named.username.clone(),
+        credential: named.credential.clone(),
+    };
+    named.iter().map(server).collect()
 }
 
 /// A room that we are in.
@@ -57,7 +67,7 @@ pub(super) struct Connected {
 /// As [`super::Session::join`].
 pub(super) async fn connect(options: &JoinOptions) -> Result<Connected, SignalError> {
     let (server, url) = address::urls(options)?;
-    let publisher = Link::new(options).await?;
+    let publisher = Link::new(&options.network).await?;
     publisher.peer.open_data_channels().await?;
     publisher.peer.add_receivers(FIRST_RECEIVERS, FIRST_RECEIVERS).await?;
     let sdp = publisher.peer.create_offer(false).await?;
@@ -115,14 +125,17 @@ async fn accept(
         publisher.peer.close().await;
         return Err(error);
     }
+    let mut network = options.network.clone();
+    network.ice_servers.extend(ice_servers(&join.ice_servers));
     if client.is_single_pc_mode_active() {
+        publisher.peer.set_ice_servers(&network.ice_servers).await?;
         return Ok((publisher, None));
     }
     // An old server: the first offer was not seen by anybody.
     publisher.peer.close().await;
-    let publisher = Link::new(options).await?;
+    let publisher = Link::new(&network).await?;
     publisher.peer.open_data_channels().await?;
-    let subscriber = Link::new(options).await?;
+    let subscriber = Link::new(&network).await?;
     Ok((publisher, Some(subscriber)))
 }
 

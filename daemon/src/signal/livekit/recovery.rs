@@ -155,12 +155,13 @@ impl Task {
 }
 
 /// Takes the session up again: attempts until one succeeds or none ever can. Whoever started it sets the limit. A `hurry` begins
-/// another attempt at once, and gives up one that is on its way: it began in a network that is no more.
+/// another attempt at once, and gives up one that is on its way: it began in a network that is no more. Gives the relays that
+/// the server names now.
 async fn resume(
     client: Arc<SignalClient>,
     reason: proto::ReconnectReason,
     hurry: Arc<Notify>,
-) -> Result<(), DisconnectReason> {
+) -> Result<Vec<proto::IceServer>, DisconnectReason> {
     // Closing must not be interrupted: the client would take it to go on for ever.
     client.close().await;
     let mut retry = Retry::new(Monotonic::now(), Duration::MAX);
@@ -170,7 +171,7 @@ async fn resume(
             () = hurry.notified() => None,
         };
         match attempt.map(|attempt| attempt.map_err(refusal::resume)) {
-            Some(Ok(_)) => return Ok(()),
+            Some(Ok(answer)) => return Ok(answer.ice_servers),
             Some(Err(Resume::Over(reason))) => return Err(reason),
             Some(Err(Resume::Again(error))) => log::debug!("not reconnected yet: {error}"),
             None => {

@@ -18,8 +18,8 @@ use super::super::extra_info::RoomExtraInfo;
 use super::super::room::Room;
 use super::attributes::Changes;
 use super::commands::{Command, Reply};
-use super::connect::{Connected, Link};
-use super::health::Health;
+use super::connect::{Connected, Link, ice_servers};
+use super::health::{Health, Media};
 use super::offers::Offers;
 use super::published::Published;
 use super::server_clock::ServerClock;
@@ -27,10 +27,12 @@ use super::text_streams::TextStreams;
 use super::wants::Wants;
 use super::{JoinOptions, Joined, SessionEvent};
 use crate::network::Path;
-use crate::rtc::{MediaKind, MediaReceiver};
+use crate::rtc::{IceServer, MediaKind, MediaReceiver};
 
 /// For an answer to a request or an offer.
 pub(super) const ANSWER_TIME: Duration = Duration::from_secs(10);
+/// For media to get through by itself, before it is relayed.
+const RELAY_TIME: Duration = Duration::from_millis(2500);
 /// How our own server calls itself.
 const OUR_NODE: &str = "zegohub";
 /// For the server to hear that we leave.
@@ -98,7 +100,11 @@ pub(super) struct Task {
     pub(super) leaving: Vec<String>,
     /// Who waits until the server has answered which offer.
     pub(super) to_tell: Vec<(u32, Reply<()>)>,
-    pub(super) resuming: Option<JoinHandle<Result<(), DisconnectReason>>>,
+    /// STUN and TURN servers of the configuration.
+    pub(super) own_servers: Vec<IceServer>,
+    /// When ICE starts anew with the relays that the server named: its first offer was made before they were known.
+    pub(super) relay_at: Option<Instant>,
+    pub(super) resuming: Option<JoinHandle<Result<Vec<proto::IceServer>, DisconnectReason>>>,
     /// Has [`Self::resuming`] try again at once.
     pub(super) hurry: Arc<Notify>,
     pub(super) newest_offer: Option<proto::SessionDescription>,
@@ -119,6 +125,7 @@ impl Task {
         let server_is_ours = join.server_info.as_ref().is_some_and(|server| server.node_id == OUR_NODE);
         let own = join.participant.as_ref().and_then(|person| person.permission.as_ref());
         let may_change_attributes = own.is_none_or(|may| may.can_update_metadata);
+        let has_relays = join.ice_servers.iter().flat_map(|server| &server.urls).any(|url| url.starts_with("turn"));
         let metadata = join.room.as_ref().map(|room| room.metadata.clone()).unwrap_or_default();
         let joined = Joined {
             room_sid: join.room.map(|room| room.sid).unwrap_or_default(),
@@ -175,6 +182,8 @@ impl Task {
             answer_deadline: single.then_some(now + ANSWER_TIME),
             leaving: Vec::new(),
             to_tell: Vec::new(),
+            own_servers: options.network.ice_servers.clone(),
+            relay_at: (single && has_relays).then_some(now + RELAY_TIME),
             resuming: None,
             hurry: Arc::default(),
             newest_offer: None,
@@ -238,14 +247,17 @@ impl Task {
     async fn step(&mut self) -> Result<(), End> {
         // Nobody can answer while the link is broken.
         let answers = self.published.deadline().filter(|_| self.health.signal_up());
-        let deadlines = [self.health.deadline(), self.answer_deadline, answers, self.changes.deadline()];
+        let deadlines = [self.health.deadline(), self.answer_deadline, self.relay_at, answers, self.changes.deadline()];
         let next = deadlines.into_iter().flatten().min();
         tokio::select! {
             biased;
             resumed = async { self.resuming.as_mut().expect("checked").await }, if self.resuming.is_some() => {
                 self.resuming = None;
                 match resumed {
-                    Ok(Ok(())) => self.resumed(),
+                    Ok(Ok(named)) => {
+                        self.renew_relays(&named).await;
+                        self.resumed();
+                    }
                     Ok(Err(reason)) => return Err(End::Ended(reason)),
                     Err(error) => return Err(End::Ended(DisconnectReason::ConnectionLost(error.to_string()))),
                 }
@@ -309,12 +321,32 @@ impl Task {
                 self.signal_lost("the server does not answer an offer");
             }
         }
+        if self.relay_at.is_some_and(|at| at <= now) {
+            self.relay_at = None;
+            if self.health.media() != Media::Up {
+                log::info!("media does not get through: it is to be relayed");
+                self.offers.request_restart();
+            }
+        }
         self.changes.expire(now);
         if self.health.signal_up() {
             let cids = self.published.expire(now);
             self.remove_senders(cids).await;
         }
         Ok(())
+    }
+
+    /// Their credentials end: a server names them anew when it takes us back.
+    async fn renew_relays(&self, named: &[proto::IceServer]) {
+        if named.is_empty() {
+            return;
+        }
+        let servers: Vec<IceServer> = self.own_servers.iter().cloned().chain(ice_servers(named)).collect();
+        for link in std::iter::once(&self.publisher).chain(&self.subscriber) {
+            if let Err(error) = link.peer.set_ice_servers(&servers).await {
+                log::debug!("the relays stay as they were: {error}");
+            }
+        }
     }
 
     pub(super) async fn remove_senders(&mut self, cids: Vec<String>) {
