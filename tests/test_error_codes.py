@@ -24,6 +24,8 @@ ELSEWHERE = {
     1003028: "tests/test_refusals.py",
     1003072: "tests/test_refusals.py",
     1006002: "tests/test_refusals.py",
+    1002073: "tests/test_hub_limits.py",
+    1003025: "tests/test_hub_limits.py",
     1002051: "tests/test_comeback.py",
     1002053: "tests/test_comeback.py",
     1003020: "tests/test_comeback.py",
@@ -65,7 +67,6 @@ NOT_PRODUCED = {
     1002057: "a server that deletes a room: only other servers do that",
     1002074: "the system has no random numbers: cannot be brought about",
     1002099: "a server that has trouble of its own with an attribute",
-    1003025: "only other servers count publishers: there is no such limit in zegohub",
     1003053: "a link that goes in the very moment of the call: without a link the text is kept and announced later",
 }
 """Codes that no test produces: why."""

@@ -8,46 +8,11 @@ from dbus_fast import Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 
 from rig.device import ENGINE, METHODS, PROPERTIES, ROOT, SERVICE, options, wait_until
-from rig.flow import judge
+from rig.running_call import RunningCall
 
 MEGABYTE = 1 << 20
 MEMORY_KIB = 60 * 1024
 """What a flood may add to the daemon's peak: some megabytes of messages on their way, but no pile of them."""
-
-
-class RunningCall:
-    """Two devices in a call, of which one is recorded: the judge of what the nonsense did to it."""
-
-    def __init__(self, device):
-        self.door, self.desk = device("door"), device("desk")
-        for d in (self.door, self.desk):
-            d.login("lobby")
-            d.publish(d.name)
-        view = self.desk.texture()
-        self.recorder = self.desk.record(view)
-        self.desk.play("door", view=view.view)
-        self.recorder.wait_for_frames(30)
-        self.mark, self.begin = self.desk.mark(), time.monotonic()
-
-    def assert_undisturbed(self, measured) -> None:
-        # Long enough to be judged, also when the nonsense was over at once.
-        time.sleep(max(0.0, self.begin + 4 - time.monotonic()))
-        end = time.monotonic()
-        time.sleep(0.5)
-        flow = judge(self.recorder.stop(), begin=self.begin, end=end)
-        measured(f"the call meanwhile: {flow}")
-        assert flow.corrupt == 0 and flow.in_order and flow.share >= 0.99, flow
-        assert flow.made >= 28 * flow.seconds, f"the picture stood still: {flow}"
-        disturbed = [
-            s.member
-            for s in self.desk.bus.signals[self.mark :]
-            if s.member in ("RoomStateUpdate", "PlayerStateUpdate", "PublisherStateUpdate")
-            and s.args[0] in ("lobby", "door", "desk")
-        ]
-        assert not disturbed, disturbed
-        assert self.desk.program.process.poll() is None
-        assert "panicked" not in self.desk.program.output()
-        assert self.desk.call("GetDiagnostics")
 
 
 def message(method: str, signature: str = "", body: list | None = None, interface: str = ENGINE, path: str = ROOT):

@@ -203,10 +203,14 @@ def test_the_hub_takes_every_key_of_its_example(stage: Stage, tmp_path: Path) ->
     text = re.sub(r"(?m)^#(\[\[?[a-z]+\]\]?|[a-z_]+ = .*)$", r"\1", text)
     rooms = ("[room]", "auto_create", "empty_timeout_s", "departure_timeout_s", "max_participants", "remote_unmute")
     others = ("[[app]]", "id", "secret", "[[webhook]]", "url", "app", "[metrics]", "token", "[tls]", "own", "names", "plain", "level")
-    for key in ("listen", "udp_port", "heartbeat_timeout_s", *rooms, *others):
+    limits = ("[limits]", "connections_per_address", "requests_per_address", "joins_per_user", "messages_per_client")
+    turn = ("tcp_port", "[turn]", "urls", "secret", "ttl_s")
+    limits += ("data_kib_per_participant", "tracks_per_participant", "participants_per_app")
+    for key in ("listen", "udp_port", "heartbeat_timeout_s", *rooms, *others, *limits, *turn):
         assert re.search(rf"(?m)^{re.escape(key)}", text), f"{key} is not shown"
     # Not the addresses that it shows: somebody may be using them.
     text = text.replace('"0.0.0.0:7880"', '"127.0.0.1:0"').replace("udp_port = 7882", "udp_port = 0")
+    text = text.replace("tcp_port = 7882", "tcp_port = 0")
     file = tmp_path / "zegohub.toml"
     file.write_text(text)
     # Its own certificate is kept there.

@@ -1,7 +1,9 @@
 //! `zegohub.toml`.
 
+mod limits;
 mod rooms;
 mod tls;
+mod turn;
 mod webhooks;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,7 +16,9 @@ use zego_protocol::token::App;
 
 pub use tls::{CertificateSource, TlsConfig};
 
+use crate::limits::Limits;
 use crate::rooms::RoomSettings;
+use crate::turn::TurnServer;
 use crate::webhooks::WebhookConfig;
 
 /// Where the hub looks when no file is named.
@@ -26,6 +30,28 @@ const UDP_PORT: u16 = 7882;
 /// A silent participant stays so long, unless configured.
 const HEARTBEAT_TIMEOUT_S: u64 = 90;
 
+/// Where media over TCP comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TcpPort {
+    /// At the number of the UDP port, unless HTTP has it.
+    LikeUdp,
+    /// At this one.
+    Given(u16),
+    /// Nowhere.
+    None,
+}
+
+impl TcpPort {
+    /// Its number (0: any), beside the UDP port `udp` and HTTP's `http`.
+    pub fn number(self, udp: u16, http: u16) -> Option<u16> {
+        match self {
+            TcpPort::LikeUdp => Some(udp).filter(|udp| *udp != http),
+            TcpPort::Given(port) => Some(port),
+            TcpPort::None => None,
+        }
+    }
+}
+
 /// The whole configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -33,6 +59,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// UDP port of all media.
     pub udp_port: u16,
+    /// TCP port of media for networks without UDP.
+    pub tcp_port: TcpPort,
     /// How long a participant that is not heard stays in its room.
     pub heartbeat_timeout: Duration,
     /// Whoever's token expires in a room is put out; otherwise it stays until it leaves.
@@ -47,6 +75,10 @@ pub struct Config {
     pub metrics_token: Option<String>,
     /// How TLS is spoken, if it is.
     pub tls: Option<TlsConfig>,
+    /// How much one client may ask for.
+    pub limits: Limits,
+    /// Where clients may have their media relayed.
+    pub turn: Option<TurnServer>,
     /// What is logged.
     pub log_level: LevelFilter,
 }
@@ -56,6 +88,7 @@ impl Default for Config {
         Config {
             listen: LISTEN,
             udp_port: UDP_PORT,
+            tcp_port: TcpPort::LikeUdp,
             heartbeat_timeout: Duration::from_secs(HEARTBEAT_TIMEOUT_S),
             expire_sessions: false,
             apps: Vec::new(),
@@ -63,6 +96,8 @@ impl Default for Config {
             webhooks: Vec::new(),
             metrics_token: None,
             tls: None,
+            limits: Limits::default(),
+            turn: None,
             log_level: LevelFilter::Info,
         }
     }
@@ -98,6 +133,7 @@ pub enum ConfigError {
 struct File {
     listen: Option<toml::Spanned<String>>,
     udp_port: Option<toml::Spanned<i64>>,
+    tcp_port: Option<toml::Spanned<i64>>,
     heartbeat_timeout_s: Option<toml::Spanned<i64>>,
     expire_sessions: Option<bool>,
     #[serde(default)]
@@ -107,6 +143,8 @@ struct File {
     webhook: Vec<webhooks::Webhook>,
     metrics: Option<Metrics>,
     tls: Option<toml::Spanned<tls::Tls>>,
+    limits: Option<limits::LimitsTable>,
+    turn: Option<toml::Spanned<turn::Turn>>,
     log: Option<Log>,
 }
 
@@ -178,6 +216,14 @@ impl Config {
             let problem = |_| bad(port.span().start, format!("{} is not a port (0 to 65535)", port.get_ref()));
             config.udp_port = u16::try_from(*port.get_ref()).map_err(problem)?;
         }
+        if let Some(port) = parsed.tcp_port {
+            let problem =
+                |_| bad(port.span().start, format!("{} is not a port (1 to 65535, 0 = none)", port.get_ref()));
+            config.tcp_port = match u16::try_from(*port.get_ref()).map_err(problem)? {
+                0 => TcpPort::None,
+                given => TcpPort::Given(given),
+            };
+        }
         if let Some(seconds) = parsed.heartbeat_timeout_s {
             let given = *seconds.get_ref();
             if !(1..=86_400).contains(&given) {
@@ -215,6 +261,13 @@ impl Config {
             let at = tls.span().start;
             config.tls = Some(tls.into_inner().read(at, &bad)?);
         }
+        if let Some(limits) = parsed.limits {
+            config.limits = limits.read(&bad)?;
+        }
+        if let Some(turn) = parsed.turn {
+            let at = turn.span().start;
+            config.turn = Some(turn.into_inner().read(at, &bad)?);
+        }
         if let Some(level) = parsed.log.and_then(|log| log.level) {
             let problem = |_| {
                 let words = "off, error, warn, info, debug or trace";
@@ -247,6 +300,7 @@ fn key_at(text: &str, at: usize) -> String {
 mod tests {
     use super::*;
     use crate::rooms::RoomOptions;
+    use crate::turn::Credentials;
 
     fn parse(text: &str) -> Result<Config, String> {
         Config::parse(Path::new("zegohub.toml"), text).map_err(|error| error.to_string())
@@ -255,15 +309,18 @@ mod tests {
     #[test]
     fn everything_can_be_set() {
         let config = parse(
-            "listen = \"127.0.0.1:9000\"\nudp_port = 9001\nheartbeat_timeout_s = 5\nexpire_sessions = true\n\
+            "listen = \"127.0.0.1:9000\"\nudp_port = 9001\ntcp_port = 9002\nheartbeat_timeout_s = 5\nexpire_sessions = true\n\
              [[app]]\nid = 1234567890\nsecret = \"s1\"\n[[app]]\nid = \"devkey\"\nsecret = \"s2\"\n[log]\nlevel = \"debug\"\n\
              [room]\nauto_create = false\nremote_unmute = true\nempty_timeout_s = 7\ndeparture_timeout_s = 0\n\
              max_participants = 3\n[metrics]\ntoken = \"t\"\n[[webhook]]\nurl = \"http://a/b\"\napp = 1234567890\n\
-             [tls]\nown = true\nnames = [\"door.example\"]\nplain = true\n",
+             [tls]\nown = true\nnames = [\"door.example\"]\nplain = true\n\
+             [limits]\nconnections_per_address = 1\nrequests_per_address = 2\njoins_per_user = 3\nmessages_per_client = 4\n\
+             data_kib_per_participant = 5\ntracks_per_participant = 6\nparticipants_per_app = 7\n",
         )
         .expect("good");
         assert_eq!(config.listen.to_string(), "127.0.0.1:9000");
         assert_eq!((config.udp_port, config.heartbeat_timeout), (9001, Duration::from_secs(5)));
+        assert_eq!(config.tcp_port, TcpPort::Given(9002));
         assert!(config.expire_sessions);
         assert_eq!(config.apps, [App::new("1234567890", "s1"), App::new("devkey", "s2")]);
         assert_eq!(config.log_level, LevelFilter::Debug);
@@ -276,6 +333,16 @@ mod tests {
         assert_eq!(config.metrics_token.as_deref(), Some("t"));
         let certificate = CertificateSource::Own { names: vec!["door.example".to_owned()] };
         assert_eq!(config.tls, Some(TlsConfig { certificate, plain: true }));
+        let limits = Limits {
+            connections_per_address: 1,
+            requests_per_address: 2,
+            joins_per_user: 3,
+            messages_per_client: 4,
+            data_kib_per_participant: 5,
+            tracks_per_participant: 6,
+            participants_per_app: 7,
+        };
+        assert_eq!(config.limits, limits);
         let [webhook] = config.webhooks.as_slice() else { panic!("{:?}", config.webhooks) };
         assert_eq!((webhook.url.as_str(), webhook.app.as_deref()), ("http://a/b", Some("1234567890")));
     }
@@ -288,6 +355,7 @@ mod tests {
         assert_eq!(config.heartbeat_timeout, Duration::from_secs(90));
         assert!(config.apps.is_empty() && !config.expire_sessions && config.webhooks.is_empty());
         assert_eq!((config.room, config.metrics_token, config.tls), (RoomSettings::default(), None, None));
+        assert_eq!((config.limits, config.turn), (Limits::default(), None));
     }
 
     #[test]
@@ -296,6 +364,7 @@ mod tests {
             ("# x\nlisten_on = \"1\"\n", "zegohub.toml:2: listen_on: unknown field `listen_on`"),
             ("listen = \"localhost\"\n", "zegohub.toml:1: listen: \"localhost\" is not \"IP:PORT\""),
             ("udp_port = 70000\n", "zegohub.toml:1: udp_port: 70000 is not a port"),
+            ("tcp_port = -1\n", "zegohub.toml:1: tcp_port: -1 is not a port"),
             ("heartbeat_timeout_s = 0\n", "zegohub.toml:1: heartbeat_timeout_s: 0 is not a time"),
             ("udp_port = \"x\"\n", "zegohub.toml:1: udp_port: invalid type"),
             ("[log]\n\nlevel = \"loud\"\n", "zegohub.toml:3: log.level: \"loud\" is not a level"),
@@ -310,6 +379,14 @@ mod tests {
             ("[tls]\nown = true\nnames = [\"a b\"]\n", "zegohub.toml:1: tls: \"a b\" is not a host name"),
             ("[room]\nempty_timeout_s = -1\n", "zegohub.toml:2: room.empty_timeout_s: -1 is not a time"),
             ("[room]\nmax_participants = -1\n", "zegohub.toml:2: room.max_participants: -1 is not a number of people"),
+            (
+                "[limits]\njoins_per_user = 0\n",
+                "zegohub.toml:2: limits.joins_per_user: 0 is not a number from 1 to 1000000",
+            ),
+            (
+                "[limits]\nparticipants_per_app = -1\n",
+                "zegohub.toml:2: limits.participants_per_app: -1 is not a number",
+            ),
             ("[metrics]\ntoken = \"\"\n", "zegohub.toml:2: metrics.token: a token is not empty"),
             ("[[webhook]]\nurl = \"ftp://a\"\n", "zegohub.toml:2: webhook.url: \"ftp://a\" is not an http:// or"),
             (
@@ -326,6 +403,37 @@ mod tests {
             let error = parse(text).expect_err(text);
             assert!(error.starts_with(expected), "{text:?}: {error}");
         }
+    }
+
+    #[test]
+    fn a_turn_server_has_a_secret_or_a_password() {
+        let turn =
+            |text: &str| parse(&format!("[turn]\n{text}")).map(|config| config.turn.map(|turn| turn.credentials));
+        let secret = Credentials::Secret { secret: "s".into(), ttl: Duration::from_secs(600) };
+        assert_eq!(turn("urls = [\"turn:a\", \"stun:a\"]\nsecret = \"s\"\nttl_s = 600"), Ok(Some(secret)));
+        let fixed = Credentials::Fixed { username: "u".into(), password: "p".into() };
+        assert_eq!(turn("urls = [\"turns:a:443\"]\nusername = \"u\"\npassword = \"p\""), Ok(Some(fixed)));
+        assert_eq!(turn("urls = [\"stun:a\"]"), Ok(Some(Credentials::None)));
+        for (text, expected) in [
+            ("urls = [\"turn:a\"]", "zegohub.toml:1: turn: set urls, and for turn:"),
+            ("urls = [\"turn:a\"]\nsecret = \"s\"\nusername = \"u\"", "zegohub.toml:1: turn: set urls"),
+            ("urls = [\"http://a\"]\nsecret = \"s\"", "zegohub.toml:2: turn.urls: \"http://a\" is not an address"),
+            ("urls = [\"turn:a\"]\nsecret = \"s\"\nttl_s = 5", "zegohub.toml:4: turn.ttl_s: 5 is not a time"),
+            ("urls = []\n", "zegohub.toml:1: turn: set urls"),
+        ] {
+            let error = turn(text).expect_err(text);
+            assert!(error.starts_with(expected), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn media_over_tcp_has_the_number_of_the_udp_port_unless_it_is_https() {
+        let port = |text: &str, http| parse(text).map(|config| config.tcp_port.number(config.udp_port, http));
+        assert_eq!(port("", 7880), Ok(Some(7882)));
+        assert_eq!(port("udp_port = 7880", 7880), Ok(None));
+        assert_eq!(port("udp_port = 0", 7880), Ok(Some(0)), "any");
+        assert_eq!(port("tcp_port = 443", 7880), Ok(Some(443)));
+        assert_eq!(port("tcp_port = 0", 7880), Ok(None));
     }
 
     #[test]

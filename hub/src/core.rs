@@ -4,31 +4,19 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use livekit_protocol::signal_request::Message as Request;
-use livekit_protocol::signal_response::Message as Response;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::outbox::{Outbound, Outbox, Rejection};
 use crate::rooms::{ConnectionKey, Denial, Join, Moment, Output, Rooms, Settings};
 use crate::sfu::{Command, Notice, Sfu};
 use crate::webhooks::Webhooks;
 
-/// Messages that may wait for a client before its connection is given up.
-pub const OUTBOX: usize = 512;
 /// Reports that may wait for the rooms before connections are made to wait.
 const INBOX: usize = 256;
 /// How often silence is looked for.
 const TICK: Duration = Duration::from_secs(1);
 /// How long connections get to deliver their last message when the hub ends.
 const FAREWELL: Duration = Duration::from_millis(800);
-
-/// What a connection is to send.
-#[derive(Debug)]
-pub enum Outbound {
-    /// A message.
-    Message(Box<Response>),
-    /// Nothing more: close.
-    Close,
-}
 
 type Work = dyn FnOnce(&mut Rooms, Moment) + Send;
 
@@ -64,11 +52,15 @@ pub enum Input {
     /// Somebody wants to know whether the media thread answers.
     Probe(oneshot::Sender<()>),
     /// A client with a good token.
-    Join(ConnectionKey, Box<Join>, mpsc::Sender<Outbound>),
+    Join(ConnectionKey, Box<Join>, Outbox),
     /// A message from it.
     Request(ConnectionKey, Box<Request>),
+    /// It says more than it may, and does not stop.
+    Flood(ConnectionKey),
     /// The connection is gone.
     Lost(ConnectionKey),
+    /// Likewise, because the client did not read.
+    NotRead(ConnectionKey),
 }
 
 /// Where connections report to.
@@ -80,7 +72,7 @@ pub struct Core {
     sfu: Sfu,
     inputs: mpsc::Receiver<Input>,
     notices: mpsc::UnboundedReceiver<Notice>,
-    outboxes: HashMap<ConnectionKey, mpsc::Sender<Outbound>>,
+    outboxes: HashMap<ConnectionKey, Outbox>,
     webhooks: Webhooks,
 }
 
@@ -135,9 +127,14 @@ impl Core {
                 self.rooms.join(connection, *join, now());
             }
             Input::Request(connection, request) => self.rooms.request(connection, *request, now()),
+            Input::Flood(connection) => self.rooms.flooded(connection, now()),
             Input::Lost(connection) => {
                 self.outboxes.remove(&connection);
                 self.rooms.disconnected(connection, now());
+            }
+            Input::NotRead(connection) => {
+                self.outboxes.remove(&connection);
+                self.rooms.too_slow(connection, now());
             }
         }
     }
@@ -158,16 +155,16 @@ impl Core {
 
     fn post(&mut self, connection: ConnectionKey, message: Outbound) {
         let Some(outbox) = self.outboxes.get(&connection) else { return };
-        match outbox.try_send(message) {
+        match outbox.post(message) {
             Ok(()) => {}
-            Err(TrySendError::Full(_)) => {
+            Err(Rejection::Full) => {
                 // It does not read: it costs only itself. Dropping the outbox ends the connection's task.
                 log::warn!("a signalling connection is too slow and is closed");
                 self.outboxes.remove(&connection);
-                self.rooms.disconnected(connection, now());
+                self.rooms.too_slow(connection, now());
             }
             // Its task is ending and is about to report so.
-            Err(TrySendError::Closed(_)) => {}
+            Err(Rejection::Closed) => {}
         }
     }
 
@@ -178,7 +175,7 @@ impl Core {
         let deadline = tokio::time::Instant::now() + FAREWELL;
         while !open.is_empty() {
             match tokio::time::timeout_at(deadline, self.inputs.recv()).await {
-                Ok(Some(Input::Lost(connection))) => open.retain(|key| *key != connection),
+                Ok(Some(Input::Lost(connection) | Input::NotRead(connection))) => open.retain(|key| *key != connection),
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => break,
             }

@@ -6,11 +6,14 @@ mod config;
 mod core;
 mod http;
 mod kept;
+mod limits;
+mod outbox;
 mod rooms;
 mod sdp;
 mod server;
 mod service;
 mod sfu;
+mod turn;
 mod webhooks;
 
 pub use server::{Failure, run};

@@ -5,11 +5,13 @@
 //! (order of payload types in the `m=` line, RFC 3264 section 6.1). Unknown lines pass untouched.
 
 mod opus;
+mod size;
 
 use std::fmt::Write as _;
 
 pub use opus::Opus;
 use opus::has_parameter;
+pub use size::check_size;
 
 /// Media type of one `m=` section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -14,11 +15,14 @@ use crate::apps::{self, AppsError};
 use crate::certificate::{self, CertificateError};
 use crate::config::{CertificateSource, Config, ConfigError, TlsConfig};
 use crate::core::Core;
-use crate::http::{Caller, Listener, Policy};
+use crate::http::{Gate, Listener, Policy};
 use crate::rooms::Settings;
 use crate::sfu::{Sfu, SfuConfig, SfuError};
 use crate::webhooks::Webhooks;
 use crate::{http, service, sfu};
+
+/// Descriptors that are not for clients' connections: sockets for media, files, webhooks, programs on this machine.
+const OWN_DESCRIPTORS: usize = 256;
 
 /// Why the hub cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +100,16 @@ fn state_directory() -> PathBuf {
     apps::state_directory(|name| std::env::var(name).ok(), rustix::process::geteuid().is_root())
 }
 
+/// How many connections of clients there may be: as many as the system gives descriptors for, but for some of our own.
+fn connections() -> usize {
+    let given = getrlimit(Resource::Nofile);
+    let most = Rlimit { current: given.maximum, ..given };
+    // Programs start with a low limit for the sake of an old system call that the hub does not use; it may be raised.
+    let limit = if setrlimit(Resource::Nofile, most).is_ok() { most } else { given };
+    let descriptors = limit.current.and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX);
+    descriptors.saturating_sub(OWN_DESCRIPTORS).max(OWN_DESCRIPTORS)
+}
+
 async fn serve(config: Config) -> Result<(), Failure> {
     // Before anything is started, so that an early signal is not lost.
     let mut terminate = signal(SignalKind::terminate())?;
@@ -103,21 +117,24 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let listener = TcpListener::bind(config.listen).await.map_err(|error| Failure::Listen(config.listen, error))?;
     let address = listener.local_addr()?;
     let (notices, received) = mpsc::unbounded_channel();
-    let media = SfuConfig { address: config.listen.ip(), port: config.udp_port };
+    let tcp_port = config.tcp_port.number(config.udp_port, address.port());
+    let media = SfuConfig { address: config.listen.ip(), port: config.udp_port, tcp_port, data: config.limits.data() };
     let sfu = Sfu::start(&media, notices)?;
+    let gate = Arc::new(Gate::new(&config.limits, connections()));
     let settings = Settings {
         heartbeat_timeout: config.heartbeat_timeout,
         expire_sessions: config.expire_sessions,
         room: config.room,
+        limits: config.limits,
+        turn: config.turn,
     };
     let webhooks = Webhooks::start(&config.webhooks, &config.apps)?;
-    let watched = http::Watched::new(sfu.counters(), webhooks.totals(), config.metrics_token);
+    let watched = http::Watched::new(sfu.counters(), webhooks.totals(), gate.refused(), config.metrics_token);
     let (core, inbox) = Core::new(settings, sfu, received, webhooks);
     let (tls, policy) = secure(config.tls.as_ref())?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let listener = Listener::new(listener, tls);
-    let router = http::router(config.apps, inbox, watched, policy).into_make_service_with_connect_info::<Caller>();
-    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let listener = Listener::new(listener, tls, gate.places(), gate.refused());
+    let server = tokio::spawn(http::serve(listener, http::router(config.apps, inbox, watched, policy, gate)));
     eprintln!("zegohub: ready on {scheme}://{address}");
     service::notify_ready();
     core.run(async move {

@@ -163,3 +163,9 @@ def make_link(
     )
     emulator.wait_for_line("^ready$")
     return Link(left, right, *addresses, emulator)
+
+
+def block_udp(namespace: str, port: int | None = None) -> None:
+    """Lets no UDP leave a namespace (or none to one port), as where a firewall knows nothing but the web."""
+    ports = ["dport", str(port)] if port else []
+    ip("-n", namespace, "rule", "add", "pref", "1", "ipproto", "udp", *ports, "blackhole")

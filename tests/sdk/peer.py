@@ -8,7 +8,7 @@ everything that it receives. A program of its own, because it has to run in the 
 Each line of its output is one JSON object with `event` (`connected`, `refused`, `published`, `track`, `ended`, `data`,
 `text`, `left`). Each line of its input is a command: `data TOPIC [TO] TEXT` sends a reliable packet (TO `*` = everybody),
 `text TOPIC [TO] TEXT` a text stream, `mute
-video|audio`, `unmute video|audio`, `unpublish`, `decoded STREAM` (answered by the event `decoded`), `packets` (of sound that it sent, answered by the event `packets`), `permit all|none` (to
+video|audio`, `unmute video|audio`, `unpublish`, `flood TOPIC COUNT SIZE` (reliable packets as fast as they go, answered by the event `flooded`), `decoded STREAM` (answered by the event `decoded`), `packets` (of sound that it sent, answered by the event `packets`), `permit all|none` (to
 receive what it publishes); its end ends the program. Of a received stream S it writes `DIR/S.frames` (monotonic
 seconds, bar's counter or -, width, height) and `DIR/S.wav`.
 """
@@ -202,6 +202,10 @@ class Peer:
             match line.split(" ", 3):
                 case ["data", topic, to, text]:
                     await me.publish_data(text, topic=topic, destination_identities=[] if to == "*" else [to])
+                case ["flood", topic, count, size]:
+                    for _ in range(int(count)):
+                        await me.publish_data("x" * int(size), topic=topic)
+                    tell("flooded")
                 case ["text", topic, to, text]:
                     info = await me.send_text(text, topic=topic, destination_identities=None if to == "*" else [to])
                     tell("sent", id=info.stream_id, time_ms=info.timestamp)

@@ -17,14 +17,20 @@ const BAD_PARAMETER: i32 = 1_000_017;
 pub struct Refusal {
     /// HTTP status.
     pub status: u16,
-    /// One sentence that ends with ZEGO's code in brackets.
+    /// One sentence that ends with ZEGO's code in brackets; without a code when waiting is all that it takes.
     pub message: String,
+    /// It may be asked again after so long.
+    pub retry_after_s: Option<u64>,
 }
 
 impl Refusal {
+    fn new(status: u16, message: String) -> Refusal {
+        Refusal { status, message, retry_after_s: None }
+    }
+
     /// The request itself is wrong.
     pub fn request(status: u16, problem: &str) -> Refusal {
-        Refusal { status, message: with_code(BAD_PARAMETER, problem) }
+        Refusal::new(status, with_code(BAD_PARAMETER, problem))
     }
 
     fn token(error: &TokenError) -> Refusal {
@@ -32,7 +38,13 @@ impl Refusal {
             TokenError::OtherRoom { .. } | TokenError::OtherUser { .. } | TokenError::LoginDenied { .. } => 403,
             _ => 401,
         };
-        Refusal { status, message: error.sentence() }
+        Refusal::new(status, error.sentence())
+    }
+
+    /// The user comes in too often.
+    pub fn too_often(user: &str, seconds: u64) -> Refusal {
+        let message = format!("User '{user}' joins too often: try again in {seconds} s");
+        Refusal { status: 429, message, retry_after_s: Some(seconds) }
     }
 
     /// The room does not take it now.
@@ -42,16 +54,16 @@ impl Refusal {
             Denial::Room(_) | Denial::Full(_) | Denial::Forbidden(_) => 403,
             Denial::StreamTaken(_) | Denial::NothingToWatch(_) => 409,
         };
-        Refusal { status, message: denial.to_string() }
+        Refusal::new(status, denial.to_string())
     }
 
     /// A new token is not taken; `sentence` says why, and ends with its code.
     pub fn renewal(sentence: String) -> Refusal {
-        Refusal { status: 403, message: sentence }
+        Refusal::new(403, sentence)
     }
 
     fn id(error: &id::IdError) -> Refusal {
-        Refusal { status: 400, message: error.sentence() }
+        Refusal::new(400, error.sentence())
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use super::listener::Caller;
 use super::process::Process;
+use super::tally::Refused;
 use super::{Door, bearer};
 use crate::core::{Errand, Input};
 use crate::rooms::{Census, JOIN_BOUNDS_MS};
@@ -34,15 +35,16 @@ const FORWARDED: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
 pub struct Watched {
     media: Arc<Counters>,
     webhooks: Arc<Totals>,
+    refused: Arc<Refused>,
     token: Option<String>,
     started_s: f64,
 }
 
 impl Watched {
     /// The counters, and the token that lets read them; without one, whoever is on this machine may.
-    pub fn new(media: Arc<Counters>, webhooks: Arc<Totals>, token: Option<String>) -> Watched {
+    pub fn new(media: Arc<Counters>, webhooks: Arc<Totals>, refused: Arc<Refused>, token: Option<String>) -> Watched {
         let started_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
-        Watched { media, webhooks, token, started_s }
+        Watched { media, webhooks, refused, token, started_s }
     }
 
     fn admits(&self, address: Option<SocketAddr>, headers: &HeaderMap) -> bool {
@@ -155,12 +157,33 @@ fn page(census: &Census, watched: &Watched, process: &Process) -> String {
     let events: [(&str, &dyn Display); 3] =
         [("outcome=\"delivered\"", &delivered), ("outcome=\"failed\"", &failed), ("outcome=\"dropped\"", &dropped)];
     page.metric("zegohub_webhook_events_total", "counter", "Webhook events, by what became of them.", &events);
+    limits(&mut page, census, watched);
     page.metric("process_resident_memory_bytes", "gauge", "Memory in use.", &[("", &process.resident_bytes)]);
     page.metric("process_open_fds", "gauge", "Open descriptors.", &[("", &process.open_fds)]);
     page.metric("process_max_fds", "gauge", "Most descriptors that may be open.", &[("", &process.max_fds)]);
     page.metric("process_cpu_seconds_total", "counter", "Processor time.", &[("", &process.cpu_s)]);
     page.metric("process_start_time_seconds", "gauge", "When it started, Unix time.", &[("", &watched.started_s)]);
     page.0
+}
+
+/// What met a limit, and which.
+fn limits(page: &mut Page, census: &Census, watched: &Watched) {
+    let (refused, limited) = (&watched.refused, &census.tally.limited);
+    let met = [
+        ("connections", refused.connections.get()),
+        ("requests", refused.requests.get()),
+        ("joins", refused.joins.get()),
+        ("messages", refused.messages.get()),
+        ("tracks", limited.tracks),
+        ("texts", limited.texts),
+        ("descriptions", limited.descriptions),
+        ("slow_readers", limited.slow_readers),
+        ("data", watched.media.data_dropped.get()),
+    ];
+    let labels = met.map(|(limit, _)| format!("limit=\"{limit}\""));
+    let values: Vec<(&str, &dyn Display)> =
+        labels.iter().zip(&met).map(|(label, (_, count))| (label.as_str(), count as &dyn Display)).collect();
+    page.metric("zegohub_limited_total", "counter", "What was refused or dropped because it was too much.", &values);
 }
 
 fn join_durations(page: &mut Page, census: &Census) {
@@ -179,9 +202,11 @@ fn join_durations(page: &mut Page, census: &Census) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::Gate;
+    use crate::limits::Limits;
 
     fn watched(token: Option<&str>) -> Watched {
-        Watched::new(Default::default(), Default::default(), token.map(str::to_owned))
+        Watched::new(Default::default(), Default::default(), Default::default(), token.map(str::to_owned))
     }
 
     #[test]
@@ -236,6 +261,7 @@ mod tests {
                 connections: Default::default(),
                 watched: Arc::new(watched(None)),
                 sessions: Default::default(),
+                gate: Arc::new(Gate::new(&Limits::default(), 1)),
             };
             assert_eq!(health(State(door)).await.status(), expected);
             core.abort();

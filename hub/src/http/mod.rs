@@ -3,25 +3,29 @@
 mod admission;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod gate;
 mod listener;
 mod metrics;
 mod page;
+mod patience;
 mod process;
 mod query;
 mod room_service;
 mod secure;
+mod serve;
 mod socket;
+mod tally;
 mod twirp;
 mod whip;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
 use axum::extract::{Query, State};
-use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE};
+use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -31,13 +35,18 @@ use zego_protocol::token::App;
 use crate::core::{Inbox, Input};
 use crate::rooms::{Join, Path};
 use admission::Refusal;
-pub use listener::{Caller, Listener};
+pub use gate::Gate;
+pub use listener::Listener;
 pub use metrics::Watched;
+use patience::Patience;
 use query::Parameters;
 pub use secure::Policy;
+pub use serve::serve;
 
 /// Largest message of a client: a session description of a large room, or tracks' subscriptions.
 const MESSAGE_LIMIT: usize = 1 << 20;
+/// Each WebSocket keeps so much for what comes in; most messages are far smaller.
+const READ_BUFFER: usize = 16 << 10;
 
 /// What the handlers need.
 #[derive(Clone)]
@@ -47,16 +56,18 @@ struct Door {
     connections: Arc<AtomicU64>,
     watched: Arc<Watched>,
     sessions: whip::Sessions,
+    gate: Arc<Gate>,
 }
 
 /// All routes.
-pub fn router(apps: Vec<App>, inbox: Inbox, watched: Watched, policy: Policy) -> Router {
+pub fn router(apps: Vec<App>, inbox: Inbox, watched: Watched, policy: Policy, gate: Arc<Gate>) -> Router {
     let door = Door {
         apps: Arc::new(apps),
         inbox,
         connections: Arc::new(AtomicU64::new(1)),
         watched: Arc::new(watched),
         sessions: whip::Sessions::default(),
+        gate: Arc::clone(&gate),
     };
     Router::new()
         .route("/rtc", get(rtc))
@@ -70,6 +81,7 @@ pub fn router(apps: Vec<App>, inbox: Inbox, watched: Watched, policy: Policy) ->
         .fallback(get(page::serve))
         .with_state(door)
         .layer(axum::middleware::from_fn_with_state(Arc::new(policy), secure::guard))
+        .layer(axum::middleware::from_fn_with_state(gate, gate::pass))
 }
 
 type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
@@ -100,7 +112,11 @@ fn answer_validation(outcome: Result<Join, Refusal>) -> Response {
 fn refuse(refusal: &Refusal) -> Response {
     let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::UNAUTHORIZED);
     let headers = [(ACCESS_CONTROL_ALLOW_ORIGIN, "*"), (CONTENT_TYPE, "text/plain; charset=utf-8")];
-    (status, headers, refusal.message.clone()).into_response()
+    let mut response = (status, headers, refusal.message.clone()).into_response();
+    if let Some(seconds) = refusal.retry_after_s {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    response
 }
 
 fn unix_now_s() -> u64 {
@@ -116,6 +132,8 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 /// Whether the token is good, and the room takes its user in; or, for a client that is in the room, takes the token.
 async fn ask(door: &Door, path: Path, headers: &HeaderMap, parameters: Parameters) -> Result<Join, Refusal> {
     let join = admission::admit(&door.apps, path, bearer(headers), &parameters, unix_now_s())?;
+    let allowed = door.gate.join(&join.claims.app_id, &join.room, &join.claims.user_id, Instant::now());
+    allowed.map_err(|wait| Refusal::too_often(&join.claims.user_id, gate::whole_seconds(wait)))?;
     let ending = || Refusal::request(503, "The hub is ending");
     let asked = Box::new(join.clone());
     if parameters.zego_renew == "1" {
@@ -144,9 +162,11 @@ async fn connect(door: &Door, path: Path, headers: &HeaderMap, parameters: Param
         return refuse(&Refusal::request(400, "This address is for WebSocket connections only"));
     };
     let connection = door.connections.fetch_add(1, Ordering::Relaxed);
-    let inbox = door.inbox.clone();
-    upgrade
-        .max_message_size(MESSAGE_LIMIT)
-        .max_frame_size(MESSAGE_LIMIT)
-        .on_upgrade(move |socket| socket::serve(socket, connection, join, inbox))
+    let (inbox, gate) = (door.inbox.clone(), Arc::clone(&door.gate));
+    upgrade.read_buffer_size(READ_BUFFER).max_message_size(MESSAGE_LIMIT).max_frame_size(MESSAGE_LIMIT).on_upgrade(
+        async move |socket| {
+            let patience = Patience::new(gate.messages(), gate.refused());
+            socket::serve(socket, connection, join, inbox, patience).await;
+        },
+    )
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
 use livekit_protocol as proto;
 use prost::Message as _;
-use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::core::{Inbox, Input, OUTBOX, Outbound};
+use super::patience::{Patience, Verdict};
+use crate::core::{Inbox, Input};
+use crate::outbox::{Messages, Outbound, outbox};
 use crate::rooms::{ConnectionKey, Join};
 
 /// A ping this often finds out whether the client's machine is still there, and keeps NATs open.
@@ -19,30 +20,62 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// For what lies in the socket of a client that closed.
 const DRAIN: Duration = Duration::from_secs(1);
 
+/// Whether a client is listened to. Meanwhile what it says waits on its side, and it is told everything all the same.
+enum Ear {
+    Open,
+    ShutUntil(Instant),
+    /// It said far too much, and is about to be put out.
+    Shut,
+}
+
+/// How a connection ended.
+enum End {
+    Closed,
+    /// The client did not take what it was sent.
+    NotRead,
+}
+
 /// Serves a client until either side closes.
-pub async fn serve(socket: WebSocket, connection: ConnectionKey, join: Join, inbox: Inbox) {
-    let (outbox, messages) = mpsc::channel(OUTBOX);
+pub async fn serve(socket: WebSocket, connection: ConnectionKey, join: Join, inbox: Inbox, patience: Patience) {
+    let (outbox, messages) = outbox();
     if inbox.send(Input::Join(connection, Box::new(join), outbox)).await.is_ok() {
-        exchange(socket, connection, messages, &inbox).await;
+        let end = match exchange(socket, connection, messages, &inbox, patience).await {
+            End::Closed => Input::Lost(connection),
+            End::NotRead => Input::NotRead(connection),
+        };
         // Nobody listens any more when the hub is ending.
-        let _ = inbox.send(Input::Lost(connection)).await;
+        let _ = inbox.send(end).await;
     }
 }
 
 async fn exchange(
     mut socket: WebSocket,
     connection: ConnectionKey,
-    mut messages: mpsc::Receiver<Outbound>,
+    mut messages: Messages,
     inbox: &Inbox,
-) {
+    mut patience: Patience,
+) -> End {
     let mut pings = tokio::time::interval_at(tokio::time::Instant::now() + PING, PING);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut json = false;
+    let mut ear = Ear::Open;
     loop {
+        let again_at = if let Ear::ShutUntil(at) = ear { Some(at) } else { None };
         let out = tokio::select! {
-            received = socket.recv() => match received {
+            received = socket.recv(), if matches!(ear, Ear::Open) => match received {
                 Some(Ok(message)) => {
                     json |= matches!(message, Message::Text(_));
+                    match patience.hear(size(&message), Instant::now().into_std()) {
+                        Verdict::Go => {}
+                        Verdict::Wait(time) => ear = Ear::ShutUntil(Instant::now() + time),
+                        Verdict::Over => {
+                            ear = Ear::Shut;
+                            if inbox.send(Input::Flood(connection)).await.is_err() {
+                                break;
+                            }
+                            continue;
+                        }
+                    }
                     let request = match request(&message) {
                         Some(Ok(request)) => request,
                         Some(Err(problem)) => {
@@ -58,6 +91,10 @@ async fn exchange(
                 }
                 Some(Err(_)) | None => break,
             },
+            () = tokio::time::sleep_until(again_at.unwrap_or_else(Instant::now)), if again_at.is_some() => {
+                ear = Ear::Open;
+                continue;
+            }
             message = messages.recv() => match message {
                 Some(Outbound::Message(response)) => frame(*response, json),
                 Some(Outbound::Close) | None => {
@@ -73,22 +110,35 @@ async fn exchange(
             Ok(Ok(())) => {}
             Ok(Err(_)) => {
                 // It closed its side; what it said before that, such as that it leaves, still counts.
-                let _ = tokio::time::timeout(DRAIN, drain(&mut socket, connection, inbox)).await;
+                let _ = tokio::time::timeout(DRAIN, drain(&mut socket, connection, inbox, &mut patience)).await;
                 break;
             }
-            Err(_) => break,
+            Err(_) => return End::NotRead,
         }
     }
+    End::Closed
 }
 
 /// Hands on what a client said before it closed.
-async fn drain(socket: &mut WebSocket, connection: ConnectionKey, inbox: &Inbox) {
+async fn drain(socket: &mut WebSocket, connection: ConnectionKey, inbox: &Inbox, patience: &mut Patience) {
     while let Some(Ok(message)) = socket.recv().await {
+        if !matches!(patience.hear(size(&message), Instant::now().into_std()), Verdict::Go) {
+            return;
+        }
         if let Some(Ok(request)) = request(&message)
             && inbox.send(Input::Request(connection, Box::new(request))).await.is_err()
         {
             return;
         }
+    }
+}
+
+/// Bytes that a client sent in a frame.
+fn size(message: &Message) -> usize {
+    match message {
+        Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
+        Message::Text(text) => text.len(),
+        Message::Close(_) => 0,
     }
 }
 
@@ -128,9 +178,10 @@ mod tests {
     use proto::signal_request::Message as Request;
     use proto::signal_response::Message as Response;
 
-    use tokio::sync::oneshot;
+    use tokio::sync::{mpsc, oneshot};
 
     use super::*;
+    use crate::limits::Limits;
 
     /// A client that says in one go that it leaves and goes, without reading what it was sent.
     fn leave_and_reset(address: SocketAddr, begun: oneshot::Sender<()>, go: &Receiver<()>) {
@@ -166,9 +217,10 @@ mod tests {
                 let (inbox, hand_over) = (inbox.clone(), hand_over.clone());
                 async move {
                     upgrade.on_upgrade(async move |socket| {
-                        let (outbox, messages) = mpsc::channel(OUTBOX);
+                        let (outbox, messages) = outbox();
                         hand_over.send(outbox).await.unwrap();
-                        exchange(socket, 1, messages, &inbox).await;
+                        let patience = Patience::new(Limits::default().messages(), Default::default());
+                        exchange(socket, 1, messages, &inbox, patience).await;
                     })
                 }
             }),
@@ -183,13 +235,13 @@ mod tests {
             let (go, may_go) = std::sync::mpsc::channel();
             let client = std::thread::spawn(move || leave_and_reset(address, begun, &may_go));
             let outbox = outboxes.recv().await.unwrap();
-            outbox.send(message()).await.unwrap();
+            outbox.post(message()).unwrap();
             has_begun.await.unwrap();
             go.send(()).unwrap();
             // The test's one thread waits here, so the exchange sees the client's last words and its end at once.
             client.join().unwrap();
             for _ in 0..3 {
-                outbox.try_send(message()).unwrap();
+                outbox.post(message()).unwrap();
             }
             assert!(
                 matches!(inputs.recv().await, Some(Input::Request(_, request)) if matches!(*request, Request::Leave(_)))

@@ -8,6 +8,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+/// Where its calls go.
+pub const PREFIX: &str = "/twirp/";
+
 /// A failure as Twirp writes it: a code of its list, and a sentence.
 #[derive(Debug)]
 pub struct Failure {
@@ -30,6 +33,7 @@ impl IntoResponse for Failure {
             "not_found" | "bad_route" => StatusCode::NOT_FOUND,
             "failed_precondition" => StatusCode::PRECONDITION_FAILED,
             "unimplemented" => StatusCode::NOT_IMPLEMENTED,
+            "resource_exhausted" => StatusCode::TOO_MANY_REQUESTS,
             "unavailable" => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };

@@ -6,16 +6,14 @@ use proto::signal_response::Message as Response;
 use zego_protocol::token::RoomConfig;
 
 use super::participant::Participant;
-use super::{Moment, Rooms};
+use super::{Moment, Rooms, bounds};
 use crate::sfu::{Command, ParticipantKey, PeerId, RoomKey, Side, TrackKey};
 
 /// A user was put out by an administrator.
 const REMOVED: i32 = 1_002_055;
 
-/// LiveKit's limit for names of rooms and participants, in bytes.
-const NAME_LIMIT: usize = 256;
-/// LiveKit's limit for metadata, and for all attributes together, in bytes.
-const METADATA_LIMIT: usize = 64_000;
+/// The longest message: clients take no larger data packet, and what carries it needs some room.
+const DATA_LIMIT: usize = 64_000;
 /// A number of a message, if there is one, has so many bytes.
 const NONCE_BYTES: usize = 16;
 /// Numbers of messages that a room remembers.
@@ -54,7 +52,7 @@ impl Rooms {
         if asked.name.is_empty() {
             return Err(AdministrationError::Invalid("no room name"));
         }
-        if asked.name.len() > NAME_LIMIT {
+        if asked.name.len() > bounds::NAME {
             return Err(AdministrationError::Invalid("room name length exceeds limits: 256 bytes"));
         }
         check_metadata(&asked.metadata)?;
@@ -141,11 +139,11 @@ impl Rooms {
         app: &str,
         asked: &proto::UpdateParticipantRequest,
     ) -> Result<proto::ParticipantInfo, AdministrationError> {
-        if asked.name.len() > NAME_LIMIT {
+        if asked.name.len() > bounds::NAME {
             return Err(AdministrationError::Invalid("name length exceeds limits: 256 bytes"));
         }
         check_metadata(&asked.metadata)?;
-        if asked.attributes.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > METADATA_LIMIT {
+        if asked.attributes.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > bounds::TEXT {
             return Err(AdministrationError::Invalid("attribute size exceeds limits: 64000 bytes"));
         }
         let key = self.member(app, &asked.room, &asked.identity)?;
@@ -193,6 +191,9 @@ impl Rooms {
     pub fn send_data(&mut self, app: &str, asked: proto::SendDataRequest) -> Result<(), AdministrationError> {
         if !matches!(asked.nonce.len(), 0 | NONCE_BYTES) {
             return Err(AdministrationError::Invalid("nonce should be 16-bytes or not present"));
+        }
+        if asked.data.len() > DATA_LIMIT {
+            return Err(AdministrationError::Invalid("data size exceeds limits: 64000 bytes"));
         }
         let key = self.room_named(app, &asked.room)?;
         let Some(room) = self.rooms.get_mut(&key) else { return Ok(()) };
@@ -259,7 +260,7 @@ impl Rooms {
 }
 
 fn check_metadata(metadata: &str) -> Result<(), AdministrationError> {
-    if metadata.len() > METADATA_LIMIT {
+    if metadata.len() > bounds::TEXT {
         return Err(AdministrationError::Invalid("metadata size exceeds limits: 64000 bytes"));
     }
     Ok(())

@@ -21,8 +21,13 @@ impl Stage {
             random += 1_000_003;
             random
         };
-        let settings =
-            Settings { heartbeat_timeout: Duration::from_secs(90), expire_sessions: false, room: Default::default() };
+        let settings = Settings {
+            heartbeat_timeout: Duration::from_secs(90),
+            expire_sessions: false,
+            room: Default::default(),
+            limits: Default::default(),
+            turn: None,
+        };
         let now = Moment { at: Instant::now(), unix_ms: 1_700_000_000_000 };
         let mut stage = Stage { rooms: Rooms::new(settings, Box::new(random)), now };
         for (connection, user) in [(1, "door"), (2, "desk")] {

@@ -8,6 +8,7 @@ use proto::signal_response::Message as Response;
 use zego_protocol::error::sentence;
 use zego_protocol::token::{Claims, RoomConfig};
 
+use super::bounds::{self, Excess};
 use super::life::Life;
 use super::participant::Participant;
 use super::viewer::Watch;
@@ -119,6 +120,7 @@ impl Rooms {
         if join.resume.is_some() {
             return Ok(());
         }
+        self.app_has_room(join)?;
         let Some((key, room)) = self.rooms.iter().find(|(_, room)| is_room_of(room, join)) else {
             if self.settings.room.auto_create || join.claims.room_create {
                 return Ok(());
@@ -144,6 +146,21 @@ impl Rooms {
         }
     }
 
+    /// Whether the AppID may have one more participant. Whoever is in the room already only takes its own place.
+    fn app_has_room(&self, join: &Join) -> Result<(), Denial> {
+        let (app, most) = (&join.claims.app_id, self.settings.limits.participants_per_app as usize);
+        if most == 0
+            || self.people.values().filter(|p| p.claims.app_id == *app).count() < most
+            || self.present(join).is_some()
+        {
+            return Ok(());
+        }
+        Err(Denial::Room(sentence(
+            ROOM_FULL,
+            &format!("AppID {app} has {most} users in its rooms, and no more at once"),
+        )))
+    }
+
     /// Whether a participant is the same login as a client at the door.
     pub(super) fn is_same_login(&self, key: ParticipantKey, join: &Join) -> bool {
         !join.zego.login.is_empty() && self.people.get(&key).is_some_and(|person| person.login == join.zego.login)
@@ -157,6 +174,15 @@ impl Rooms {
 
     /// Lets a client in.
     pub fn join(&mut self, connection: ConnectionKey, join: Join, now: Moment) {
+        if let Err(excess) = check(&join) {
+            self.turn_away(connection, &join, &excess.to_string());
+            return;
+        }
+        // When it asked there may have been room still: many come at once.
+        if let Err(denial) = self.may_join(&join) {
+            self.turn_away(connection, &join, &denial.to_string());
+            return;
+        }
         let present = self.present(&join);
         if let Some(sid) = &join.resume {
             self.resume(connection, present, &sid.clone(), join, now);
@@ -169,11 +195,18 @@ impl Rooms {
         let room = self.room(&join, now);
         let key = self.enter(connection, room, &join, now);
         for add in join.add_tracks {
-            self.add_track(key, add);
+            self.add_track(key, add, now);
         }
         if let Some(offer) = join.offer {
             self.client_offer(key, offer, now);
         }
+    }
+
+    fn turn_away(&mut self, connection: ConnectionKey, join: &Join, why: &str) {
+        log::info!("{} is turned away: {why}", join.claims.user_id);
+        let leave = message::leave(proto::DisconnectReason::JoinFailure, Action::Disconnect);
+        self.out.push_back(Output::Send(connection, Box::new(leave)));
+        self.out.push_back(Output::Close(connection));
     }
 
     fn room(&mut self, join: &Join, now: Moment) -> RoomKey {
@@ -261,6 +294,7 @@ impl Rooms {
             has_subscriber_peer: false,
             offering: false,
             last_offer_id: 0,
+            asked_to_relay: false,
             permission: None,
             watch: join.watches.clone().map(Watch::new),
         };
@@ -279,7 +313,7 @@ impl Rooms {
             room.members.push(key);
         }
         self.media(Command::Open(PeerId { participant: key, side: Side::Publisher }, member));
-        let response = self.join_response(key, others);
+        let response = self.join_response(key, others, now);
         self.send(key, response);
         self.announce_to_others(key);
         key
@@ -292,13 +326,14 @@ impl Rooms {
         visible.filter(|p| !p.claims.hidden).map(Participant::info).collect()
     }
 
-    fn join_response(&self, key: ParticipantKey, others: Vec<proto::ParticipantInfo>) -> Response {
+    fn join_response(&self, key: ParticipantKey, others: Vec<proto::ParticipantInfo>, now: Moment) -> Response {
         let person = self.people.get(&key);
         Response::Join(proto::JoinResponse {
             room: person.map(|p| self.room_info(p.room)),
             participant: person.map(Participant::info),
             other_participants: others,
             server_version: message::SERVER_VERSION.into(),
+            ice_servers: self.ice_servers(key, now),
             // With two connections the client's own is the first that must be up: the other one exists only when
             // there is something to receive.
             subscriber_primary: false,
@@ -388,6 +423,7 @@ impl Rooms {
         self.send(
             key,
             Response::Reconnect(proto::ReconnectResponse {
+                ice_servers: self.ice_servers(key, now),
                 server_info: Some(message::server_info()),
                 ..Default::default()
             }),
@@ -401,13 +437,22 @@ impl Rooms {
             self.sync_state(key, state);
         }
         for add in join.add_tracks {
-            self.add_track(key, add);
+            self.add_track(key, add, now);
         }
         match join.offer {
             Some(offer) => self.client_offer(key, offer, now),
             None => self.resume_delivery(key),
         }
     }
+}
+
+/// Whether what a client brings along may be looked at.
+fn check(join: &Join) -> Result<(), Excess> {
+    bounds::check_about("", &join.metadata)?;
+    bounds::check_attributes(&HashMap::new(), &join.attributes)?;
+    join.add_tracks.iter().try_for_each(bounds::check_track)?;
+    join.offer.iter().try_for_each(bounds::check_description)?;
+    join.sync_state.iter().try_for_each(bounds::check_state)
 }
 
 fn is_room_of(room: &Room, join: &Join) -> bool {

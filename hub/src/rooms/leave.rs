@@ -7,6 +7,7 @@ use proto::leave_request::Action;
 use proto::request_response::{Reason, Request as Refused};
 use proto::signal_request::Message as Request;
 
+use super::bounds::{self, Excess};
 use super::life::Life;
 use super::{ConnectionKey, Moment, Output, Rooms, extra_info, message, news};
 use crate::sfu::{Command, ParticipantKey, PeerId, RoomKey, Side};
@@ -17,6 +18,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 const MEDIA_ENDED_TIMEOUT: Duration = Duration::from_secs(5);
 /// A client that is heard on its signalling connection, but not on its media connection, is to connect anew after that.
 const MEDIA_SILENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A client says more than it may.
+const TOO_MANY_MESSAGES: i32 = 1_002_073;
 
 /// Attributes of participants that begin so are the API's own.
 const ZEGO_ATTRIBUTES: &str = "zego.";
@@ -48,6 +52,21 @@ impl Rooms {
         }
     }
 
+    /// A client does not read what it is sent: its connection is given up.
+    pub fn too_slow(&mut self, connection: ConnectionKey, now: Moment) {
+        self.tally.limited.slow_readers += 1;
+        self.disconnected(connection, now);
+    }
+
+    /// A client says more than it may, and does not stop.
+    pub fn flooded(&mut self, connection: ConnectionKey, now: Moment) {
+        let Some(&key) = self.connections.get(&connection) else { return };
+        if let Some(person) = self.people.get(&key) {
+            log::warn!("{} says too much and is put out", person.identity);
+        }
+        self.put_out(key, TOO_MANY_MESSAGES, now);
+    }
+
     /// A media connection ended: the client closed it, or it cannot go on.
     pub(super) fn media_closed(&mut self, peer: PeerId, now: Moment) {
         let Some(person) = self.people.get_mut(&peer.participant) else { return };
@@ -71,6 +90,7 @@ impl Rooms {
         let keys: Vec<ParticipantKey> = self.people.keys().copied().collect();
         for key in keys {
             self.check(key, now);
+            self.ask_to_relay(key, now);
         }
         self.close_empty_rooms(now);
         self.settle_layers(now.at);
@@ -231,6 +251,10 @@ impl Rooms {
             return;
         }
         let Some(person) = self.people.get_mut(&key) else { return };
+        if let Err(excess) = bounds::check_attributes(&person.attributes, &update.attributes) {
+            self.refuse_excess(key, Request::UpdateMetadata(update), &excess, now);
+            return;
+        }
         // The rights of ZEGO's users do not know of metadata: what is ZEGO's own, everybody may set.
         let is_zegos = |name: &String| name.starts_with(ZEGO_ATTRIBUTES);
         let only_zegos = update.name.is_empty() && update.metadata.is_empty() && update.attributes.keys().all(is_zegos);
@@ -252,6 +276,32 @@ impl Rooms {
         }
     }
 
+    /// A request that asks for too much. Nothing of it was done.
+    pub(super) fn refuse_excess(&mut self, key: ParticipantKey, request: Request, excess: &Excess, now: Moment) {
+        let Some(person) = self.people.get(&key) else { return };
+        log::info!("{}: {excess}", person.identity);
+        let limited = &mut self.tally.limited;
+        *match excess {
+            Excess::Text { .. } | Excess::List { .. } => &mut limited.texts,
+            Excess::Description(_) => &mut limited.descriptions,
+            Excess::Tracks(_) => &mut limited.tracks,
+        } += 1;
+        let (request_id, refused) = match request {
+            // Without an answer to its offer no client can go on.
+            Request::Offer(_) | Request::Answer(_) => {
+                self.expel(key, proto::DisconnectReason::MediaFailure, Action::Disconnect, now);
+                return;
+            }
+            // What is too long is not sent back.
+            Request::AddTrack(add) => {
+                (0, Refused::AddTrack(proto::AddTrackRequest { cid: short(add.cid), ..Default::default() }))
+            }
+            Request::UpdateMetadata(update) => (update.request_id, Refused::UpdateMetadata(Default::default())),
+            _ => return,
+        };
+        self.send(key, message::outcome(request_id, Reason::LimitExceeded, excess.to_string(), Some(refused)));
+    }
+
     /// A request that this hub does not serve.
     pub(super) fn refuse_unsupported(&mut self, key: ParticipantKey, request: Request) {
         let refused = match request {
@@ -262,4 +312,9 @@ impl Rooms {
         let message = "This server does not carry data tracks".to_owned();
         self.send(key, message::outcome(0, Reason::UnsupportedType, message, Some(refused)));
     }
+}
+
+/// A client's own name for a track, by which it knows what was refused; nothing, when it is too long to be one.
+fn short(cid: String) -> String {
+    if cid.len() > bounds::NAME { String::new() } else { cid }
 }

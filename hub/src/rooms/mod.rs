@@ -5,6 +5,7 @@
 
 mod administration;
 mod audience;
+mod bounds;
 mod extra_info;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -17,6 +18,7 @@ mod negotiate;
 mod news;
 mod participant;
 mod publish;
+mod relay;
 mod stream;
 mod subscribe;
 mod tally;
@@ -33,7 +35,9 @@ use std::time::{Duration, Instant};
 use livekit_protocol::signal_request::Message as Request;
 use livekit_protocol::signal_response::Message as Response;
 
+use crate::limits::Limits;
 use crate::sfu::{Command, Notice, ParticipantKey, PeerId, RoomKey, Side, TrackKey};
+use crate::turn::TurnServer;
 pub use administration::AdministrationError;
 pub use join::{Denial, Join, Path, ZegoClient};
 pub use life::{RoomOptions, RoomSettings};
@@ -75,6 +79,10 @@ pub struct Settings {
     pub expire_sessions: bool,
     /// What rooms are like.
     pub room: RoomSettings,
+    /// How much one may have.
+    pub limits: Limits,
+    /// Where clients may have their media relayed.
+    pub turn: Option<TurnServer>,
 }
 
 /// A room.
@@ -137,11 +145,15 @@ impl Rooms {
         if let Some(person) = self.people.get_mut(&key) {
             person.last_heard = now.at;
         }
+        if let Err(excess) = bounds::check(&request) {
+            self.refuse_excess(key, request, &excess, now);
+            return;
+        }
         match request {
             Request::Offer(offer) => self.client_offer(key, offer, now),
             Request::Answer(answer) => self.client_answer(key, answer, now),
             Request::Trickle(trickle) => self.trickle(key, &trickle),
-            Request::AddTrack(add) => self.add_track(key, add),
+            Request::AddTrack(add) => self.add_track(key, add, now),
             Request::Mute(mute) => self.mute(key, &mute.sid, mute.muted, now),
             Request::Subscription(update) => self.subscription(key, &update),
             Request::TrackSetting(settings) => self.track_settings(key, &settings),

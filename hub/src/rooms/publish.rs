@@ -2,27 +2,36 @@
 
 use livekit_protocol as proto;
 use proto::request_response::{Reason, Request};
+use proto::signal_request::Message as SignalRequest;
 use proto::signal_response::Message as Response;
 use zego_protocol::error::sentence;
 use zego_protocol::token::Claims;
 
 use super::participant::{Publication, may_publish_from};
+use super::bounds::{self, Excess};
 use super::{Moment, Rooms, message, news, stream};
 use crate::sdp;
 use crate::sfu::{ParticipantKey, TrackKey};
 
 /// The same stream id is already being published.
 const STREAM_EXISTS: i32 = 1_003_028;
+/// Names that a client may have for one track: one for each codec.
+const CIDS: usize = 16;
 /// Publishing is not allowed.
 const PUBLISH_DENIED: i32 = 1_003_072;
 
 impl Rooms {
     /// A client announces a track that its next offer will carry.
-    pub(super) fn add_track(&mut self, key: ParticipantKey, add: proto::AddTrackRequest) {
+    pub(super) fn add_track(&mut self, key: ParticipantKey, add: proto::AddTrackRequest, now: Moment) {
+        if let Err(excess) = bounds::check_track(&add) {
+            self.refuse_excess(key, SignalRequest::AddTrack(add), &excess, now);
+            return;
+        }
         let Some(person) = self.people.get_mut(&key) else { return };
         if let Some(known) = person.published.iter_mut().find(|p| !add.sid.is_empty() && p.info.sid == add.sid) {
             // A further codec of a published track: only one is forwarded, so its own name is all that counts.
-            known.cids.extend(add.simulcast_codecs.iter().map(|c| c.cid.clone()));
+            let more = add.simulcast_codecs.iter().map(|c| c.cid.clone());
+            known.cids.extend(more.take(CIDS.saturating_sub(known.cids.len())));
             let track = Some(known.info.clone());
             self.send(key, Response::TrackPublished(proto::TrackPublishedResponse { cid: add.cid, track }));
             return;
@@ -32,6 +41,11 @@ impl Rooms {
         if let Some(known) = person.published.iter().find(same) {
             let track = Some(known.info.clone());
             self.send(key, Response::TrackPublished(proto::TrackPublishedResponse { cid: add.cid, track }));
+            return;
+        }
+        if person.published.len() >= self.settings.limits.tracks_per_participant as usize {
+            let excess = Excess::Tracks(self.settings.limits.tracks_per_participant);
+            self.refuse_excess(key, SignalRequest::AddTrack(add), &excess, now);
             return;
         }
         if let Err((reason, message)) = self.may_publish(key, &add) {

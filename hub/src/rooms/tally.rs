@@ -21,6 +21,21 @@ pub struct Tally {
     pub join_classes: [u64; JOIN_BOUNDS_MS.len() + 1],
     /// The sum of these times.
     pub join_time: Duration,
+    /// What was too much.
+    pub limited: Limited,
+}
+
+/// How often each limit was met.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Limited {
+    /// A participant published too many tracks.
+    pub tracks: u64,
+    /// A text or a list was too long.
+    pub texts: u64,
+    /// A session description was too large.
+    pub descriptions: u64,
+    /// A client did not read what it was sent.
+    pub slow_readers: u64,
 }
 
 impl Tally {

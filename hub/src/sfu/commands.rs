@@ -88,7 +88,12 @@ impl Driver {
 
     fn open(&mut self, id: PeerId, member: Member, now: Instant) {
         self.sockets.refresh();
-        let peer = Peer::new(id, member, self.sockets.addresses(), now);
+        for address in self.sockets.addresses() {
+            if let Err((address, error)) = self.tcp.listen(address.ip()) {
+                log::warn!("no media over TCP on {address}: {error}");
+            }
+        }
+        let peer = Peer::new(id, member, self.sockets.addresses(), self.tcp.addresses(), now);
         let slot = match self.peers.iter().position(Option::is_none) {
             Some(free) => {
                 self.peers[free] = Some(peer);

@@ -50,6 +50,8 @@ pub struct Counters {
     pub received: Direction,
     /// What clients get.
     pub sent: Direction,
+    /// Data packets that went nowhere, because their sender sends too much.
+    pub data_dropped: Counter,
 }
 
 /// What a stream had counted when it was last looked at: str0m's numbers begin with each stream.

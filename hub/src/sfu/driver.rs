@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use str0m::format::Codec;
 use str0m::media::{KeyframeRequestKind, Mid};
-use str0m::net::{DatagramRecv, Protocol, Receive};
+use str0m::net::{DatagramRecv, Protocol, Receive, Transmit};
 use str0m::rtp::{RtpPacket, Ssrc};
 use str0m::{Event, IceConnectionState, Input, Output};
 use tokio::sync::mpsc::UnboundedSender;
@@ -24,9 +24,11 @@ use super::keyframes::Want;
 use super::layers::Choice;
 use super::peer::{ChannelKind, Peer};
 use super::sockets::Sockets;
+use super::tcp::TcpSockets;
 use super::timing::Report;
 use super::tracks::Tracks;
 use super::{Command, Notice, PeerId, TrackKey, TrackKind, codec, data};
+use crate::limits::Rate;
 
 /// Datagrams taken from one socket before the others and the timers get their turn.
 const BATCH: usize = 64;
@@ -36,17 +38,20 @@ const FOREVER: Duration = Duration::from_secs(3600);
 /// State of the media thread.
 pub struct Driver {
     pub(super) sockets: Sockets,
+    pub(super) tcp: TcpSockets,
     commands: Receiver<Command>,
     wake: Arc<OwnedFd>,
     pub(super) notices: UnboundedSender<Notice>,
     pub(super) peers: Vec<Option<Peer>>,
     pub(super) slots: HashMap<PeerId, usize>,
-    sources: HashMap<SocketAddr, usize>,
+    sources: HashMap<(Protocol, SocketAddr), usize>,
     pub(super) tracks: Tracks,
     /// Peers that were changed and whose output is to be taken.
     pub(super) changed: Vec<usize>,
     events: Vec<Event>,
     counters: Arc<Counters>,
+    /// How much data a participant may send.
+    data: Rate,
     /// When bandwidth is shared out anew.
     pub(super) next_allocation: Option<Instant>,
 }
@@ -54,14 +59,16 @@ pub struct Driver {
 impl Driver {
     /// A driver that has no peers yet.
     pub fn new(
-        sockets: Sockets,
+        (sockets, tcp): (Sockets, TcpSockets),
         commands: Receiver<Command>,
         wake: Arc<OwnedFd>,
         notices: UnboundedSender<Notice>,
         counters: Arc<Counters>,
+        data: Rate,
     ) -> Driver {
         Driver {
             sockets,
+            tcp,
             commands,
             wake,
             notices,
@@ -72,6 +79,7 @@ impl Driver {
             changed: Vec::new(),
             events: Vec::new(),
             counters,
+            data,
             next_allocation: None,
         }
     }
@@ -79,14 +87,23 @@ impl Driver {
     /// Runs until the commands' sender is gone, then closes all peers.
     pub fn run(mut self) {
         let mut buffer = vec![0u8; 2048];
+        let mut datagram = Vec::new();
         loop {
             if !self.take_commands() {
                 break;
             }
             let next = self.run_timers(Instant::now());
             let ready = self.wait(next);
-            for index in ready {
+            for index in ready.sockets {
                 self.take_datagrams(index, &mut buffer);
+            }
+            let now = Instant::now();
+            ready.listeners.into_iter().for_each(|listener| self.tcp.accept(listener, now));
+            for (number, may_write) in ready.connections {
+                if may_write {
+                    self.tcp.flush(number);
+                }
+                self.take_stream(number, &mut datagram);
             }
         }
         for slot in 0..self.peers.len() {
@@ -112,6 +129,7 @@ impl Driver {
         self.allocate_due(now);
         let mut next = self.tracks.due().unwrap_or(now + FOREVER);
         next = self.next_allocation.map_or(next, |at| next.min(at));
+        next = self.tcp.close_silent(now).map_or(next, |at| next.min(at));
         for slot in 0..self.peers.len() {
             let due = self.peers[slot].as_ref().is_some_and(|p| p.wake_at <= now);
             if due {
@@ -125,8 +143,8 @@ impl Driver {
         next
     }
 
-    /// Waits for datagrams or a command until `next`; returns the sockets that are readable.
-    fn wait(&self, next: Instant) -> Vec<usize> {
+    /// Waits for datagrams or a command until `next`.
+    fn wait(&self, next: Instant) -> Ready {
         let timeout = next.saturating_duration_since(Instant::now());
         let timeout = Timespec::try_from(timeout.min(FOREVER)).unwrap_or_default();
         let mut descriptors: Vec<PollFd<'_>> = Vec::with_capacity(self.sockets.len() + 1);
@@ -134,15 +152,41 @@ impl Driver {
         for (_, socket) in (0..self.sockets.len()).filter_map(|n| self.sockets.get(n)) {
             descriptors.push(PollFd::new(socket, PollFlags::IN));
         }
+        let streams = descriptors.len();
+        descriptors.extend(self.tcp.listeners().map(|listener| PollFd::new(listener, PollFlags::IN)));
+        let connections = descriptors.len();
+        let mut numbers = Vec::new();
+        for (number, stream, waits) in self.tcp.connections() {
+            let flags = if waits { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
+            descriptors.push(PollFd::new(stream, flags));
+            numbers.push(number);
+        }
         if poll(&mut descriptors, Some(&timeout)).is_err() {
-            return Vec::new();
+            return Ready::default();
         }
         if !descriptors[0].revents().is_empty() {
             let mut counter = [0u8; 8];
             // Only resets the counter; the commands themselves are in the queue.
             let _ = rustix::io::read(&*self.wake, &mut counter);
         }
-        (1..descriptors.len()).filter(|n| !descriptors[*n].revents().is_empty()).map(|n| n - 1).collect()
+        let is_ready = |n: &usize| !descriptors[*n].revents().is_empty();
+        let numbered = (connections..descriptors.len()).zip(numbers).filter(|(n, _)| is_ready(n));
+        Ready {
+            sockets: (1..streams).filter(is_ready).map(|n| n - 1).collect(),
+            listeners: (streams..connections).filter(is_ready).map(|n| n - streams).collect(),
+            connections: numbered.map(|(n, c)| (c, descriptors[n].revents().contains(PollFlags::OUT))).collect(),
+        }
+    }
+
+    /// Takes what came over TCP.
+    fn take_stream(&mut self, number: usize, datagram: &mut Vec<u8>) {
+        self.tcp.read(number, Instant::now());
+        while let Some((local, remote)) = self.tcp.next(number, datagram) {
+            self.counters.received.datagrams.add(1);
+            self.counters.received.bytes.add(datagram.len() as u64);
+            let is_known = self.datagram(Protocol::Tcp, remote, local, datagram);
+            self.tcp.judge(number, is_known);
+        }
     }
 
     fn take_datagrams(&mut self, index: usize, buffer: &mut [u8]) {
@@ -153,7 +197,7 @@ impl Driver {
                 Ok((length, source)) => {
                     self.counters.received.datagrams.add(1);
                     self.counters.received.bytes.add(length as u64);
-                    self.datagram(source, local, &buffer[..length]);
+                    self.datagram(Protocol::Udp, source, local, &buffer[..length]);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
                 // An ICMP message about an earlier datagram, for example.
@@ -162,21 +206,22 @@ impl Driver {
         }
     }
 
-    fn datagram(&mut self, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) {
+    /// Takes a datagram; whether it was somebody's.
+    fn datagram(&mut self, proto: Protocol, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> bool {
         let now = Instant::now();
-        let Ok(contents) = DatagramRecv::try_from(bytes) else { return };
-        let input = Input::Receive(now, Receive { proto: Protocol::Udp, source, destination, contents });
+        let Ok(contents) = DatagramRecv::try_from(bytes) else { return false };
+        let input = Input::Receive(now, Receive { proto, source, destination, contents });
         let accepts = |peers: &[Option<Peer>], slot: usize| {
             peers.get(slot).and_then(Option::as_ref).is_some_and(|peer| peer.rtc.accepts(&input))
         };
-        let known = self.sources.get(&source).copied().filter(|slot| accepts(&self.peers, *slot));
+        let known = self.sources.get(&(proto, source)).copied().filter(|slot| accepts(&self.peers, *slot));
         let Some(slot) = known.or_else(|| (0..self.peers.len()).find(|slot| accepts(&self.peers, *slot))) else {
-            return;
+            return false;
         };
         if known.is_none() {
-            self.sources.insert(source, slot);
+            self.sources.insert((proto, source), slot);
         }
-        let Some(peer) = &mut self.peers[slot] else { return };
+        let Some(peer) = &mut self.peers[slot] else { return false };
         match guarded(|| peer.rtc.handle_input(input)) {
             Some(Ok(())) => self.take_output(slot),
             Some(Err(error)) => {
@@ -186,6 +231,7 @@ impl Driver {
             None => self.fail(slot),
         }
         self.settle(now);
+        true
     }
 
     /// Drives all changed peers until nothing is left to do.
@@ -206,14 +252,14 @@ impl Driver {
     fn take_output(&mut self, slot: usize) {
         let mut events = std::mem::take(&mut self.events);
         let Some(peer) = &mut self.peers[slot] else { return };
-        let (sockets, counters) = (&self.sockets, &self.counters.sent);
+        let (sockets, tcp, counters) = (&self.sockets, &mut self.tcp, &self.counters.sent);
         let taken = guarded(|| {
             loop {
                 match peer.rtc.poll_output() {
                     Ok(Output::Transmit(t)) => {
                         counters.datagrams.add(1);
                         counters.bytes.add(t.contents.len() as u64);
-                        sockets.send(t.source, t.destination, &t.contents);
+                        send(sockets, tcp, &t);
                     }
                     Ok(Output::Event(event)) => events.push(event),
                     Ok(Output::Timeout(at)) => {
@@ -362,10 +408,14 @@ impl Driver {
     }
 
     fn relay(&mut self, slot: usize, kind: ChannelKind, bytes: &[u8]) {
-        let Some(peer) = &self.peers[slot] else { return };
+        let Some(peer) = &mut self.peers[slot] else { return };
         let sender = Arc::clone(&peer.member);
         let participant = peer.id.participant;
         if !sender.may_send_data {
+            return;
+        }
+        if !peer.may_send(bytes.len(), self.data, Instant::now()) {
+            self.counters.data_dropped.add(1);
             return;
         }
         let Some(packet) = data::relay(bytes, &sender.identity, &sender.sid) else {
@@ -397,11 +447,11 @@ impl Driver {
         // The client is told by DTLS, which costs one datagram; it does not have to be heard.
         let closed = guarded(|| peer.rtc.close());
         if let Some(Ok(())) = closed {
-            let sockets = &self.sockets;
+            let (sockets, tcp) = (&self.sockets, &mut self.tcp);
             let _ = guarded(|| {
                 while let Ok(output) = peer.rtc.poll_output() {
                     match output {
-                        Output::Transmit(t) => sockets.send(t.source, t.destination, &t.contents),
+                        Output::Transmit(t) => send(sockets, tcp, &t),
                         Output::Timeout(_) => return,
                         Output::Event(_) => {}
                     }
@@ -422,6 +472,24 @@ impl Driver {
     pub(super) fn notify(&self, notice: Notice) {
         // Nobody listens any more when the hub is ending.
         let _ = self.notices.send(notice);
+    }
+}
+
+/// What is ready after waiting.
+#[derive(Debug, Default)]
+struct Ready {
+    /// UDP sockets.
+    sockets: Vec<usize>,
+    /// Where TCP connections wait.
+    listeners: Vec<usize>,
+    /// TCP connections, and whether they take more.
+    connections: Vec<(usize, bool)>,
+}
+
+fn send(sockets: &Sockets, tcp: &mut TcpSockets, transmit: &Transmit) {
+    match transmit.proto {
+        Protocol::Udp => sockets.send(transmit.source, transmit.destination, &transmit.contents),
+        _ => tcp.send(transmit.source, transmit.destination, &transmit.contents, Instant::now()),
     }
 }
 

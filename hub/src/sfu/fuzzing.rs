@@ -23,7 +23,7 @@ pub fn sdp(text: &str) {
     let member = Member { room: 1, identity: "door".to_owned(), sid: "PA_1".to_owned(), may_send_data: true };
     let id = PeerId { participant: 1, side: Side::Publisher };
     let now = Instant::now();
-    let mut peer = Peer::new(id, member, std::iter::once(([127, 0, 0, 1], 7882).into()), now);
+    let mut peer = Peer::new(id, member, std::iter::once(([127, 0, 0, 1], 7882).into()), std::iter::empty(), now);
     let uses: Vec<(String, Use)> = sections
         .iter()
         .zip(1..)

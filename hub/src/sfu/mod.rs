@@ -12,12 +12,15 @@ mod counters;
 mod data;
 mod driver;
 mod forward;
+mod framing;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod keyframes;
 mod layers;
 mod peer;
 mod sockets;
+mod stream_queue;
+mod tcp;
 mod timing;
 mod tracks;
 mod vp8;
@@ -33,6 +36,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
+use crate::limits::Rate;
 pub use counters::Counters;
 pub use sockets::SocketError;
 
@@ -179,6 +183,10 @@ pub struct SfuConfig {
     pub address: IpAddr,
     /// UDP port.
     pub port: u16,
+    /// TCP port for networks without UDP (0: any), if there is to be one.
+    pub tcp_port: Option<u16>,
+    /// How much data a participant may send: tokens are KiB.
+    pub data: Rate,
 }
 
 /// The running forwarding unit. Dropping it ends its thread.
@@ -194,10 +202,15 @@ impl Sfu {
     /// Binds the UDP port and starts the thread. Notices go to `notices`.
     pub fn start(config: &SfuConfig, notices: UnboundedSender<Notice>) -> Result<Sfu, SfuError> {
         let sockets = sockets::Sockets::bind(config.address, config.port)?;
+        let mut tcp = tcp::TcpSockets::new(config.tcp_port);
+        for address in sockets.addresses() {
+            tcp.listen(address.ip()).map_err(|(address, source)| SocketError::BindTcp { address, source })?;
+        }
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(io::Error::from)?);
         let (commands, received) = mpsc::channel();
         let counters = Arc::new(Counters::default());
-        let driver = driver::Driver::new(sockets, received, Arc::clone(&wake), notices, Arc::clone(&counters));
+        let (waker, counted) = (Arc::clone(&wake), Arc::clone(&counters));
+        let driver = driver::Driver::new((sockets, tcp), received, waker, notices, counted, config.data);
         let thread = std::thread::Builder::new().name("sfu".into()).spawn(move || driver.run())?;
         Ok(Sfu { commands: Some(commands), wake, thread: Some(thread), counters })
     }

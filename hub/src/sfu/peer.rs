@@ -10,6 +10,7 @@ use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::ChannelId;
 use str0m::format::{Codec, PayloadParams};
 use str0m::media::{Direction, MediaKind, Mid, Pt};
+use str0m::net::{Protocol, TcpType};
 use str0m::rtp::{Extension, ExtensionValues, RtpPacket, RtpWrite};
 use str0m::{Candidate, Rtc, RtcError};
 
@@ -20,6 +21,7 @@ use super::layers::{Choice, Grant, Layer, Selection};
 use super::timing::PublisherClock;
 use super::vp8::Pictures;
 use super::{Member, PeerId, SectionChange, Side, TrackKey, TrackKind, Use, Wish};
+use crate::limits::{Bucket, Rate};
 use crate::sdp;
 
 /// Number of the header extension that says when a packet's content was captured, in our own offers.
@@ -44,6 +46,10 @@ const EARLY_BACKLOG: usize = 64 << 10;
 /// Time that a client gets, after its answer left, to prepare for what the answer announces. A key frame that arrives
 /// before is lost to it, and the next would come only when it asks.
 const SETTLE: Duration = Duration::from_millis(20);
+/// Largest data packet, with room for its sender's name: clients take no larger one.
+const DATA_SIZE: usize = 65_000;
+/// ICE candidates that a client may tell between two negotiations: a machine with all of its networks has about twenty.
+const CANDIDATES: usize = 128;
 /// What SCTP may hold unacknowledged.
 const SCTP_BUFFER: usize = 1 << 20;
 
@@ -136,11 +142,23 @@ pub struct Peer {
     lossy: Option<ChannelId>,
     backlog: VecDeque<Vec<u8>>,
     backlog_bytes: usize,
+    /// What it may send of data.
+    allowance: Bucket,
+    /// Some of its data was dropped, and that was said.
+    is_data_dropped: bool,
+    /// ICE candidates that it told since it last negotiated.
+    candidates: usize,
 }
 
 impl Peer {
-    /// A peer that can be reached at `addresses`.
-    pub fn new(id: PeerId, member: Member, addresses: impl Iterator<Item = SocketAddr>, now: Instant) -> Peer {
+    /// A peer that can be reached at the addresses `udp` and `tcp`.
+    pub fn new(
+        id: PeerId,
+        member: Member,
+        udp: impl Iterator<Item = SocketAddr>,
+        tcp: impl Iterator<Item = SocketAddr>,
+        now: Instant,
+    ) -> Peer {
         let mut rtc = Rtc::builder()
             .set_rtp_mode(true)
             .clear_codecs()
@@ -155,8 +173,10 @@ impl Peer {
             .set_stats_interval(Some(ESTIMATES))
             .set_sctp_max_buffered_amount(SCTP_BUFFER)
             .build(now);
-        for address in addresses {
-            match Candidate::host(address, "udp") {
+        let udp = udp.map(|address| (address, Candidate::host(address, "udp")));
+        let passive = |address| Candidate::builder().tcp().host(address).tcptype(TcpType::Passive).build();
+        for (address, candidate) in udp.chain(tcp.map(|address| (address, passive(address)))) {
+            match candidate {
                 Ok(candidate) => drop(rtc.add_local_candidate(candidate)),
                 Err(error) => log::warn!("{address} is no ICE candidate: {error}"),
             }
@@ -181,6 +201,9 @@ impl Peer {
             lossy: None,
             backlog: VecDeque::new(),
             backlog_bytes: 0,
+            allowance: Bucket::new(now),
+            is_data_dropped: false,
+            candidates: 0,
         }
     }
 
@@ -203,6 +226,7 @@ impl Peer {
             self.renew_source(*mid, *track);
         }
         let answer = self.rtc.sdp_api().accept_offer(offer)?;
+        self.candidates = 0;
         self.publishing = uses
             .iter()
             .filter_map(|(mid, used)| match used {
@@ -266,14 +290,21 @@ impl Peer {
         let pending = self.pending.take().ok_or(PeerError::NoOffer)?;
         let answer = SdpAnswer::from_sdp_string(answer).map_err(|e| PeerError::Unreadable(e.to_string()))?;
         self.rtc.sdp_api().accept_answer(pending, answer)?;
+        self.candidates = 0;
         let deliveries = std::mem::take(&mut self.pending_deliveries);
         self.deliver(&deliveries, now);
         Ok(())
     }
 
-    /// Adds a client's ICE candidate; names that only a resolver knows and TCP are left to other candidates.
+    /// Adds a client's ICE candidate. Names that only a resolver knows are left to other candidates. So is TCP: a client that uses it
+    /// connects to the hub, from a port that it does not know before.
     pub fn add_candidate(&mut self, line: &str) {
+        self.candidates += 1;
+        if self.candidates > CANDIDATES {
+            return;
+        }
         match Candidate::from_sdp_string(line) {
+            Ok(candidate) if candidate.proto() != Protocol::Udp => {}
             Ok(candidate) => self.rtc.add_remote_candidate(candidate),
             Err(error) => log::debug!("a candidate is not used: {error}"),
         }
@@ -476,6 +507,17 @@ impl Peer {
             _ if self.lossy == Some(id) => Some(ChannelKind::Lossy),
             _ => None,
         }
+    }
+
+    /// Whether a data packet of `bytes` goes on: not when it is too large, or when too many came before it.
+    pub fn may_send(&mut self, bytes: usize, rate: Rate, now: Instant) -> bool {
+        let cost = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).max(1);
+        let may = bytes <= DATA_SIZE && self.allowance.take(rate, cost, now).is_ok();
+        if !may && !self.is_data_dropped {
+            log::info!("{}: sends too much data, and some of it is dropped", self.member.identity);
+        }
+        self.is_data_dropped |= !may;
+        may
     }
 
     /// Whether data is sent here: the client opened its data channels, or is about to, and the packet can wait for that.

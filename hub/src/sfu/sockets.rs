@@ -27,6 +27,16 @@ pub enum SocketError {
         /// The kernel's reason.
         source: io::Error,
     },
+    /// Likewise, for media over TCP.
+    #[error(
+        "cannot listen on TCP {address} for media: {source}; another program uses this port: set tcp_port to another, or to 0 for none"
+    )]
+    BindTcp {
+        /// Address and port.
+        address: SocketAddr,
+        /// The kernel's reason.
+        source: io::Error,
+    },
     /// Reading the machine's addresses failed.
     #[error("cannot list this machine's addresses: {0}")]
     Addresses(io::Error),

@@ -3,10 +3,12 @@
 mod administration;
 mod audience;
 mod coming_and_going;
+mod limits;
 mod news;
 mod publishing;
 mod receiving;
 mod viewers;
+mod turn;
 mod zego;
 
 use std::time::{Duration, Instant};
@@ -40,7 +42,13 @@ impl Stage {
         };
         Stage {
             rooms: Rooms::new(
-                Settings { heartbeat_timeout: HEARTBEAT, expire_sessions: false, room: Default::default() },
+                Settings {
+                    heartbeat_timeout: HEARTBEAT,
+                    expire_sessions: false,
+                    room: Default::default(),
+                    limits: Default::default(),
+                    turn: None,
+                },
                 Box::new(random),
             ),
             now: Moment { at: Instant::now(), unix_ms: 1_700_000_000_000 },

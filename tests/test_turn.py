@@ -1,0 +1,92 @@
+"""Whoever cannot reach the hub's media has it relayed by a TURN server of its operator's, with credentials of the hub's."""
+
+import re
+import time
+
+import pytest
+from browser.chromium import HubPage, start_chromium
+from sdk.client import start_peer
+
+from rig.coturn import PORT, start_coturn
+from rig.device import start_device
+from rig.hub import start_hub
+from rig.island import Island
+from rig.network import block_udp, make_link
+
+pytestmark = [pytest.mark.root, pytest.mark.waits]
+
+ROOM = "lobby"
+SECRET = "north-and-south"
+
+
+@pytest.fixture
+def link(stage):
+    """Beside the hub there is a way to everything; on the other side everything but the hub's media."""
+    link = make_link(stage, delay_ms=5)
+    block_udp(link.right, 7882)
+    return link
+
+
+@pytest.fixture
+def coturn(stage, link):
+    return start_coturn(stage, link.left_address, namespace=link.left, secret=SECRET)
+
+
+@pytest.fixture
+def hub(stage, link, coturn):
+    turn = f'[turn]\nurls = ["turn:{link.left_address}:{PORT}"]\nsecret = "{SECRET}"\nttl_s = 600\n'
+    return start_hub(stage, address=link.left_address, namespace=link.left, extra=f"tcp_port = 0\n{turn}")
+
+
+@pytest.fixture
+def door(stage, link, hub):
+    """A device beside the hub."""
+    door = start_device(stage, "door", hub=hub, namespace=link.left)
+    door.login(ROOM)
+    door.publish("door-cam")
+    return door
+
+
+def check_relayed(hub, coturn, user: str) -> None:
+    """It made a relay for a user, whose name says when it ends."""
+    (sid,) = re.findall(rf"{user} joins as (PA_\w+)", hub.program.output())
+    ends = re.findall(rf"user <(\d+):{sid}>.*ALLOCATE processed, success", coturn.output())
+    assert ends, coturn.output()[-3000:]
+    assert all(500 < int(end) - time.time() < 700 for end in ends)
+
+
+def test_a_browser_is_relayed(stage, playwright, link, hub, coturn, door):
+    chromium = start_chromium(stage, playwright, Island(link.right, link.right_address), hub)
+    anna = HubPage(chromium, hub, "anna", ROOM)
+    anna.open()
+    anna.join()
+    anna.publish()
+    anna.wait_stream("door-cam")
+    texture = door.texture(640, 480, format="XR24")
+    door.play("anna-web", view=texture.view, timeout=20)
+    assert texture.next(timeout=15)
+    seen = [counter for _, counter, _, _ in anna.watch("door-cam", 5)]
+    assert len([counter for counter in seen if counter is not None]) > 50, seen
+    check_relayed(hub, coturn, "anna")
+
+
+def test_an_sdk_is_relayed(stage, link, hub, coturn, door):
+    anna = start_peer(stage, hub, "anna", ROOM, namespace=link.right, publish="anna-cam", sees="door-cam")
+    texture = door.texture()
+    door.play("anna-cam", view=texture.view, timeout=20)
+    assert texture.next(timeout=15)
+    assert len(anna.watch("door-cam", 4)) > 80
+    check_relayed(hub, coturn, "anna")
+
+
+def test_a_device_is_relayed(stage, link, hub, coturn, door, measured):
+    desk = start_device(stage, "desk", hub=hub, namespace=link.right)
+    begun = time.monotonic()
+    desk.login(ROOM)
+    desk.publish("desk-cam")
+    for device, stream in ((desk, "door-cam"), (door, "desk-cam")):
+        texture = device.texture()
+        device.play(stream, view=texture.view, timeout=20)
+        assert texture.next(timeout=15)
+    measured(f"in the room, publishing and playing after {time.monotonic() - begun:.1f} s")
+    check_relayed(hub, coturn, "desk")
