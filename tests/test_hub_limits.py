@@ -83,13 +83,15 @@ def met(stranger, limit: str) -> int:
 def administer(stranger, method: str, **fields: object) -> tuple[int, str]:
     """A call of RoomService from this machine: status and answer."""
     token = tokens.server_token(roomAdmin=True, room=fields.get("room", "lobby"))
-    status, _, text = stranger("127.0.0.1").request(
+    program = stranger("127.0.0.1")
+    status, _, text = program.request(
         f"/twirp/livekit.RoomService/{method}",
         method="POST",
         body=json.dumps(fields).encode(),
         Authorization=f"Bearer {token}",
         Content_Type="application/json",
     )
+    program.close()
     return status, text
 
 

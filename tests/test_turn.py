@@ -4,13 +4,11 @@ import re
 import time
 
 import pytest
-from browser.chromium import HubPage, start_chromium
 from sdk.client import start_peer
 
 from rig.coturn import PORT, start_coturn
 from rig.device import start_device
 from rig.hub import start_hub
-from rig.island import Island
 from rig.network import block_udp, make_link
 
 pytestmark = [pytest.mark.root, pytest.mark.waits]
@@ -53,21 +51,6 @@ def check_relayed(hub, coturn, user: str) -> None:
     ends = re.findall(rf"user <(\d+):{sid}>.*ALLOCATE processed, success", coturn.output())
     assert ends, coturn.output()[-3000:]
     assert all(500 < int(end) - time.time() < 700 for end in ends)
-
-
-def test_a_browser_is_relayed(stage, playwright, link, hub, coturn, door):
-    chromium = start_chromium(stage, playwright, Island(link.right, link.right_address), hub)
-    anna = HubPage(chromium, hub, "anna", ROOM)
-    anna.open()
-    anna.join()
-    anna.publish()
-    anna.wait_stream("door-cam")
-    texture = door.texture(640, 480, format="XR24")
-    door.play("anna-web", view=texture.view, timeout=20)
-    assert texture.next(timeout=15)
-    seen = [counter for _, counter, _, _ in anna.watch("door-cam", 5)]
-    assert len([counter for counter in seen if counter is not None]) > 50, seen
-    check_relayed(hub, coturn, "anna")
 
 
 def test_an_sdk_is_relayed(stage, link, hub, coturn, door):

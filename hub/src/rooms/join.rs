@@ -294,7 +294,6 @@ impl Rooms {
             has_subscriber_peer: false,
             offering: false,
             last_offer_id: 0,
-            asked_to_relay: false,
             permission: None,
             watch: join.watches.clone().map(Watch::new),
         };

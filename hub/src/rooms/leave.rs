@@ -90,7 +90,6 @@ impl Rooms {
         let keys: Vec<ParticipantKey> = self.people.keys().copied().collect();
         for key in keys {
             self.check(key, now);
-            self.ask_to_relay(key, now);
         }
         self.close_empty_rooms(now);
         self.settle_layers(now.at);

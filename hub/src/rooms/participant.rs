@@ -124,8 +124,6 @@ pub struct Participant {
     pub offering: bool,
     /// Numbers offers and answers.
     pub last_offer_id: u32,
-    /// It was asked for an offer, so that its media is relayed.
-    pub asked_to_relay: bool,
     /// What an administrator lets it do, in the place of what its token does.
     pub permission: Option<proto::ParticipantPermission>,
     /// What it came to watch, if it is a viewer.

@@ -32,32 +32,3 @@ fn without_a_server_nothing_is_told() {
     stage.enter(1, "door", 0, 0);
     assert!(names(&stage.heard(1)).is_empty());
 }
-
-#[test]
-fn who_does_not_get_through_is_asked_for_an_offer_once() {
-    let server = || TurnServer { urls: vec!["turn:a".into()], credentials: Credentials::None };
-    for (turn, path, connected, expected) in [
-        (Some(server()), Path::One, false, 1),
-        (Some(server()), Path::One, true, 0),
-        (Some(server()), Path::Two, false, 0),
-        (None, Path::One, false, 0),
-    ] {
-        let mut stage = Stage::new();
-        stage.rooms.settings.turn = turn.clone();
-        stage.join(1, "door", |join| {
-            join.path = path;
-            join.offer = Some(offer(&receiving(1, 1)));
-        });
-        stage.answer_all();
-        if connected {
-            let participant = stage.participant(1);
-            stage.notice(Notice::Connected(PeerId { participant, side: Side::Publisher }));
-        }
-        stage.tick_after(Duration::from_secs(1));
-        assert!(requirements(&stage.heard(1)).is_empty());
-        for _ in 0..5 {
-            stage.tick_after(Duration::from_secs(1));
-        }
-        assert_eq!(requirements(&stage.heard(1)), vec![(0, 0); expected], "{turn:?} {path:?} {connected}");
-    }
-}
