@@ -49,8 +49,9 @@ lab: deb $(STAMPS)/packages-lab ## installs the packages in a virtual device wit
 	@echo "== Testing in the virtual device"
 	@tests/lab/run
 
-bench: build $(STAMPS)/packages-run $(STAMPS)/packages-test $(STAMPS)/venv ## what a call costs beside the bare codecs; a table, and build/bench/*.json
+bench: build $(STAMPS)/packages-run $(STAMPS)/packages-test $(STAMPS)/venv livekit-server ## what a call costs beside the bare codecs, and the hub beside livekit-server; tables, and build/bench/*.json
 	@$(PYTHON) tests/bench/run.py
+	@$(PYTHON) tests/bench/load.py
 
 docs: build $(STAMPS)/packages-run $(STAMPS)/packages-test $(STAMPS)/venv ## what is made from the programs: docs/reference/dbus.md, errors.md, the manual pages
 	@$(PYTHON) docs/generator/dbus.py
