@@ -129,11 +129,17 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     value.strip_prefix("Bearer ").map(str::trim)
 }
 
-/// Whether the token is good, and the room takes its user in; or, for a client that is in the room, takes the token.
-async fn ask(door: &Door, path: Path, headers: &HeaderMap, parameters: Parameters) -> Result<Join, Refusal> {
-    let join = admission::admit(&door.apps, path, bearer(headers), &parameters, unix_now_s())?;
+/// Whether the token is good, and its user does not come too often.
+fn admit(door: &Door, path: Path, headers: &HeaderMap, parameters: &Parameters) -> Result<Join, Refusal> {
+    let join = admission::admit(&door.apps, path, bearer(headers), parameters, unix_now_s())?;
     let allowed = door.gate.join(&join.claims.app_id, &join.room, &join.claims.user_id, Instant::now());
     allowed.map_err(|wait| Refusal::too_often(&join.claims.user_id, gate::whole_seconds(wait)))?;
+    Ok(join)
+}
+
+/// Whether it is admitted, and the room takes its user in; or, for a client that is in the room, takes the token.
+async fn ask(door: &Door, path: Path, headers: &HeaderMap, parameters: Parameters) -> Result<Join, Refusal> {
+    let join = admit(door, path, headers, &parameters)?;
     let ending = || Refusal::request(503, "The hub is ending");
     let asked = Box::new(join.clone());
     if parameters.zego_renew == "1" {

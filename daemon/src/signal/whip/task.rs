@@ -121,7 +121,9 @@ impl Task {
             }
             Command::Unpublish(_, reply) => {
                 self.finish(client).await;
-                let _ = reply.send(Ok(()));
+                let (tell, told) = oneshot::channel();
+                let _ = tell.send(());
+                let _ = reply.send(Ok(told));
                 return Err(Over);
             }
             Command::Unsubscribe(_, reply) | Command::Leave(reply) => {

@@ -23,9 +23,9 @@ use axum::routing::{MethodRouter, get};
 use serde::Deserialize;
 use zego_protocol::id;
 
-use super::admission::{self, Refusal};
+use super::admission::Refusal;
 use super::query::Parameters;
-use super::{Door, bearer, unix_now_s};
+use super::{Door, admit};
 use crate::core::{Errand, Input};
 use crate::rooms::Path;
 use fragment::Fragment;
@@ -155,7 +155,7 @@ async fn create(
     stream: &str,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Opened, Problem> {
-    let mut join = admission::admit(&door.apps, Path::Once, bearer(headers), parameters, unix_now_s())?;
+    let mut join = admit(door, Path::Once, headers, parameters)?;
     if !stream.is_empty() {
         id::stream_id(stream).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.sentence()))?;
     }
@@ -223,6 +223,7 @@ fn created(protocol: Protocol, opened: Opened) -> Response {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Problem {
-        Problem::new(StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::UNAUTHORIZED), refusal.message)
+        let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::UNAUTHORIZED);
+        Problem::new(status, refusal.message).retry_after(refusal.retry_after_s)
     }
 }

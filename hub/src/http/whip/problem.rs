@@ -12,16 +12,16 @@ use crate::rooms::Denial;
 /// An argument is illegal.
 const BAD_REQUEST: i32 = 1_000_017;
 /// The hub or the room has no place now: whoever tries again soon only adds to it.
-const CROWDED_S: u32 = 10;
+const CROWDED_S: u64 = 10;
 /// A stream that is not there yet is worth asking for again so soon.
-const NOT_YET_S: u32 = 2;
+const NOT_YET_S: u64 = 2;
 
 /// A status and one sentence that ends with ZEGO's code in brackets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     status: StatusCode,
     detail: String,
-    retry_after_s: Option<u32>,
+    retry_after_s: Option<u64>,
 }
 
 impl Problem {
@@ -44,6 +44,11 @@ impl Problem {
     pub fn ending() -> Problem {
         let ending = Problem::request(StatusCode::SERVICE_UNAVAILABLE, "The hub is ending; try again when it is back");
         Problem { retry_after_s: Some(CROWDED_S), ..ending }
+    }
+
+    /// The same, which may be over after so many seconds.
+    pub fn retry_after(self, seconds: Option<u64>) -> Problem {
+        Problem { retry_after_s: seconds, ..self }
     }
 
     /// The HTTP status.

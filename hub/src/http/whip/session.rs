@@ -17,7 +17,8 @@ use zego_protocol::error::with_code;
 use super::fragment::{self, Change, Credentials, Fragment};
 use super::problem::Problem;
 use super::{Door, Protocol};
-use crate::core::{Inbox, Input, OUTBOX, Outbound, random};
+use crate::core::{Inbox, Input, random};
+use crate::outbox::{Messages, Outbound, outbox};
 use crate::rooms::{ConnectionKey, Join};
 
 /// The rooms hear of the session this often: it lives as long as its media does.
@@ -95,7 +96,7 @@ pub(super) async fn open(door: &Door, protocol: Protocol, join: Join) -> Result<
     let connection = door.connections.fetch_add(1, Ordering::Relaxed);
     let offer = join.offer.as_ref().map(|offer| offer.sdp.clone()).unwrap_or_default();
     let publishes = join.add_tracks.len();
-    let (outbox, messages) = mpsc::channel(OUTBOX);
+    let (outbox, messages) = outbox();
     let session = Session {
         connection,
         inbox: door.inbox.clone(),
@@ -118,7 +119,7 @@ pub(super) async fn open(door: &Door, protocol: Protocol, join: Join) -> Result<
 struct Session {
     connection: ConnectionKey,
     inbox: Inbox,
-    messages: mpsc::Receiver<Outbound>,
+    messages: Messages,
     sessions: Sessions,
     id: String,
     /// The client's description and its side of ICE.
