@@ -206,7 +206,7 @@ def test_the_hub_takes_every_key_of_its_example(stage: Stage, tmp_path: Path) ->
     limits = ("[limits]", "connections_per_address", "requests_per_address", "joins_per_user", "messages_per_client")
     turn = ("tcp_port", "[turn]", "urls", "secret", "ttl_s")
     limits += ("data_kib_per_participant", "tracks_per_participant", "participants_per_app")
-    for key in ("listen", "udp_port", "heartbeat_timeout_s", *rooms, *others, *limits, *turn):
+    for key in ("listen", "udp_port", "heartbeat_timeout_s", *rooms, *others, *limits, *turn, "[discovery]", "announce", "name"):
         assert re.search(rf"(?m)^{re.escape(key)}", text), f"{key} is not shown"
     # Not the addresses that it shows: somebody may be using them.
     text = text.replace('"0.0.0.0:7880"', '"127.0.0.1:0"').replace("udp_port = 7882", "udp_port = 0")

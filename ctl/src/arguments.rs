@@ -91,7 +91,7 @@ pub enum Command {
         /// The token for the new room, as for `login`.
         #[arg(long)]
         token: Option<String>,
-        /// The new room's server, ws:// or wss://; the old room's when left out.
+        /// The new room's server, ws:// or wss://, or auto; the old room's when left out.
         #[arg(long, value_name = "URL")]
         server: Option<String>,
     },
@@ -208,6 +208,12 @@ pub enum Command {
     Diagnostics,
     /// Find out why this device does not work.
     Doctor(Doctor),
+    /// List the room servers (zegohub) on this LAN. Needs no daemon.
+    Find {
+        /// Look for so long.
+        #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=60))]
+        seconds: u64,
+    },
     /// Make a token. Needs no daemon.
     Token(Token),
     /// Say what an error code means. Needs no daemon.
@@ -236,7 +242,7 @@ pub struct Login {
     /// The token, or - to read it from standard input. From ZEGO_TOKEN when left out; `zegoctl token` makes one.
     #[arg(long)]
     pub token: Option<String>,
-    /// The room server, ws:// or wss://; from zegod's configuration when left out.
+    /// The room server, ws:// or wss://, or auto: one on this LAN; from zegod's configuration when left out.
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
     /// Most people in the room, if nobody is there yet (zegohub); 0 = no limit.
@@ -362,7 +368,7 @@ pub struct Mute {
 /// `doctor`.
 #[derive(Debug, Args)]
 pub struct Doctor {
-    /// Look at this room server, ws:// or wss://, instead of the one that zegod uses.
+    /// Look at this room server, ws:// or wss://, or auto, instead of the one that zegod uses.
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
     /// Look at this token, too; from ZEGO_TOKEN when left out.

@@ -4,6 +4,7 @@ mod devices;
 mod doctor;
 mod engine;
 mod explain;
+mod find;
 mod levels;
 mod message;
 mod monitor;
@@ -36,6 +37,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Token(options) => token::make(options, output),
         Command::Explain { code } => explain::explain(&code, output),
         Command::Completions { shell } => completions(shell, output),
+        Command::Find { seconds } => find::find(seconds, output).await,
         Command::Play(options) => play::play(bus, options, output).await,
         Command::Preview(options) => play::preview(bus, options, output).await,
         Command::Doctor(options) => doctor::examine(bus, options, output).await,
@@ -79,6 +81,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
                 Command::Token(_)
                 | Command::Explain { .. }
                 | Command::Completions { .. }
+                | Command::Find { .. }
                 | Command::Doctor(_)
                 | Command::Play(_)
                 | Command::Preview(_) => unreachable!("done above"),

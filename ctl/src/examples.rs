@@ -5,7 +5,7 @@ use clap::{Command, CommandFactory};
 use crate::arguments::Arguments;
 
 /// Command and what can be typed.
-const EXAMPLES: [(&str, &str); 34] = [
+const EXAMPLES: [(&str, &str); 35] = [
     ("status", "zegoctl status"),
     ("create-engine", "zegoctl create-engine --scenario 4"),
     ("destroy-engine", "zegoctl destroy-engine"),
@@ -37,6 +37,7 @@ const EXAMPLES: [(&str, &str); 34] = [
     ("diagnostics", "zegoctl diagnostics"),
     ("monitor", "zegoctl monitor --json"),
     ("doctor", "zegoctl doctor --user door --room lobby --token TOKEN"),
+    ("find", "zegoctl find"),
     ("explain", "zegoctl explain 1002001"),
     ("token", "ZEGO_SECRET=SECRET zegoctl token --app-id 1234567890 --user door --room lobby"),
     ("completions", "zegoctl completions bash >~/.local/share/bash-completion/completions/zegoctl"),

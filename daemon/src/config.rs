@@ -10,6 +10,8 @@ mod words;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use zego_protocol::discovery::AUTO;
+use zego_protocol::fingerprint::Fingerprint;
 
 pub use file::ConfigError;
 pub use words::{CameraWord, IceServerEntry, LogLevel, MicrophoneWord, Scenario, SpeakerWord};
@@ -55,15 +57,26 @@ pub struct EngineSection {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RoomSection {
-    /// The room server, a `ws://` or `wss://` URL, for logins that name none; empty = every login names one.
+    /// The room server for logins that name none: a `ws://` or `wss://` URL, or `auto`, which finds one on the LAN; empty = every
+    /// login names one.
     pub server: String,
+    /// PEM file of the authorities that count for `wss://` servers; empty = the system's.
+    pub authority: PathBuf,
+    /// The certificate of a `wss://` server, or of its authority; an empty text is none.
+    #[serde(deserialize_with = "words::fingerprint_or_none")]
+    pub fingerprint: Option<Fingerprint>,
     /// How long a lost connection is tried again, in seconds.
     pub retry_time_s: u32,
 }
 
 impl Default for RoomSection {
     fn default() -> Self {
-        Self { server: "ws://127.0.0.1:7880".to_owned(), retry_time_s: 1200 }
+        Self {
+            server: "ws://127.0.0.1:7880".to_owned(),
+            authority: PathBuf::new(),
+            fingerprint: None,
+            retry_time_s: 1200,
+        }
     }
 }
 
@@ -216,16 +229,20 @@ impl Config {
         }
         // An empty one means that every login names its own.
         if !self.room.server.is_empty() && !is_room_server(&self.room.server) {
-            let text = format!("\"{}\" is not a room server; allowed is a ws:// or wss:// URL", self.room.server);
+            let text =
+                format!("\"{}\" is not a room server; allowed are a ws:// or wss:// URL and auto", self.room.server);
             faults.push(("room", "server", text));
         }
         faults
     }
 }
 
-/// Whether `url` may be a room server: `ws://HOST` or `wss://HOST`, maybe with port and path.
+/// Whether `url` may be a room server: `auto`, or `ws://HOST` or `wss://HOST`, maybe with port and path.
 #[must_use]
 pub fn is_room_server(url: &str) -> bool {
+    if url == AUTO {
+        return true;
+    }
     let rest = url.strip_prefix("ws://").or_else(|| url.strip_prefix("wss://"));
     rest.is_some_and(|rest| {
         let host = rest.split(['/', '?', '#']).next().unwrap_or("");
@@ -296,6 +313,8 @@ mod tests {
             scenario = "high_quality_video_call"
             [room]
             server = "wss://rooms.example.org/sub"
+            authority = "/etc/zegod/authority.pem"
+            fingerprint = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
             retry_time_s = 30
             [camera]
             source = "pattern"
@@ -330,6 +349,7 @@ mod tests {
         .unwrap();
         assert_eq!(config.engine.app_id, 1_234_567_890);
         assert_eq!(config.engine.scenario.number(), 5);
+        assert_eq!(config.room.fingerprint, Some(Fingerprint::of(b"")));
         assert_eq!(config.camera.more.len(), 4);
         assert_eq!(config.video.height, Some(360));
         assert_eq!(config.network.ice_servers[1].username, "u");
@@ -349,6 +369,7 @@ mod tests {
             ("[microphone]\nsource = \"pattern\"\n", &["zegod.toml:2", "[microphone] source", "alsa:NAME"]),
             ("[speaker]\nsink = \"alsa\"\n", &["zegod.toml:2", "[speaker] sink", "alsa:NAME"]),
             ("[room]\nserver = \"http://here\"\n", &["zegod.toml:2", "[room] server", "ws://"]),
+            ("[room]\nfingerprint = \"sha256:00\"\n", &["zegod.toml:2", "[room] fingerprint", "64 hexadecimal digits"]),
             ("[engine]\nscenario = \"party\"\n", &["zegod.toml:2", "[engine] scenario", "broadcast"]),
             ("[engine]\napp_id = -1\n", &["zegod.toml:2", "[engine] app_id"]),
             ("[log]\nlevel = \"loud\"\n", &["zegod.toml:2", "[log] level", "warn"]),

@@ -110,8 +110,10 @@ fn token(room: &str, user: &str, secret: &str, expired: bool) -> String {
 }
 
 fn options(address: &str, room: &str, user: &str) -> JoinOptions {
+    zegod::signal::install(zegod::signal::Trust::default());
     JoinOptions {
         server: format!("ws://{address}"),
+        search: Default::default(),
         token: token(room, user, SECRET, false),
         room_id: room.to_owned(),
         user_id: user.to_owned(),

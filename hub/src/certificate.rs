@@ -14,6 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio_rustls::rustls;
+use zego_protocol::fingerprint::Fingerprint;
 
 pub use own::{names, own};
 
@@ -60,6 +61,18 @@ pub enum CertificateError {
     /// What is to be offered cannot be.
     #[error("TLS cannot be offered: {0}")]
     Offer(#[from] rustls::Error),
+}
+
+/// The fingerprint of the first certificate in a PEM file.
+///
+/// # Errors
+/// [`CertificateError::Read`].
+pub fn fingerprint(file: &Path) -> Result<Fingerprint, CertificateError> {
+    let unreadable = |error: rustls::pki_types::pem::Error| CertificateError::Read {
+        file: file.to_owned(),
+        problem: error.to_string(),
+    };
+    CertificateDer::from_pem_file(file).map(|certificate| Fingerprint::of(&certificate)).map_err(unreadable)
 }
 
 /// Settings of TLS 1.2 and 1.3 with the certificate of two PEM files.

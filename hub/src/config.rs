@@ -1,5 +1,6 @@
 //! `zegohub.toml`.
 
+mod discovery;
 mod limits;
 mod rooms;
 mod tls;
@@ -14,6 +15,7 @@ use log::LevelFilter;
 use serde::Deserialize;
 use zego_protocol::token::App;
 
+pub use discovery::DiscoveryConfig;
 pub use tls::{CertificateSource, TlsConfig};
 
 use crate::limits::Limits;
@@ -79,6 +81,8 @@ pub struct Config {
     pub limits: Limits,
     /// Where clients may have their media relayed.
     pub turn: Option<TurnServer>,
+    /// How the hub is found on its LAN.
+    pub discovery: DiscoveryConfig,
     /// What is logged.
     pub log_level: LevelFilter,
 }
@@ -98,6 +102,7 @@ impl Default for Config {
             tls: None,
             limits: Limits::default(),
             turn: None,
+            discovery: DiscoveryConfig::default(),
             log_level: LevelFilter::Info,
         }
     }
@@ -145,6 +150,7 @@ struct File {
     tls: Option<toml::Spanned<tls::Tls>>,
     limits: Option<limits::LimitsTable>,
     turn: Option<toml::Spanned<turn::Turn>>,
+    discovery: Option<discovery::Discovery>,
     log: Option<Log>,
 }
 
@@ -268,6 +274,9 @@ impl Config {
             let at = turn.span().start;
             config.turn = Some(turn.into_inner().read(at, &bad)?);
         }
+        if let Some(discovery) = parsed.discovery {
+            config.discovery = discovery.read(&bad)?;
+        }
         if let Some(level) = parsed.log.and_then(|log| log.level) {
             let problem = |_| {
                 let words = "off, error, warn, info, debug or trace";
@@ -315,7 +324,7 @@ mod tests {
              max_participants = 3\n[metrics]\ntoken = \"t\"\n[[webhook]]\nurl = \"http://a/b\"\napp = 1234567890\n\
              [tls]\nown = true\nnames = [\"door.example\"]\nplain = true\n\
              [limits]\nconnections_per_address = 1\nrequests_per_address = 2\njoins_per_user = 3\nmessages_per_client = 4\n\
-             data_kib_per_participant = 5\ntracks_per_participant = 6\nparticipants_per_app = 7\n",
+             data_kib_per_participant = 5\ntracks_per_participant = 6\nparticipants_per_app = 7\n[discovery]\nannounce = false\nname = \"Front door\"\n",
         )
         .expect("good");
         assert_eq!(config.listen.to_string(), "127.0.0.1:9000");
@@ -343,6 +352,7 @@ mod tests {
             participants_per_app: 7,
         };
         assert_eq!(config.limits, limits);
+        assert_eq!(config.discovery, DiscoveryConfig { announce: false, name: Some("Front door".to_owned()) });
         let [webhook] = config.webhooks.as_slice() else { panic!("{:?}", config.webhooks) };
         assert_eq!((webhook.url.as_str(), webhook.app.as_deref()), ("http://a/b", Some("1234567890")));
     }
@@ -356,6 +366,7 @@ mod tests {
         assert!(config.apps.is_empty() && !config.expire_sessions && config.webhooks.is_empty());
         assert_eq!((config.room, config.metrics_token, config.tls), (RoomSettings::default(), None, None));
         assert_eq!((config.limits, config.turn), (Limits::default(), None));
+        assert_eq!(config.discovery, DiscoveryConfig { announce: true, name: None });
     }
 
     #[test]
@@ -377,6 +388,7 @@ mod tests {
             ),
             ("[tls]\ncertificate = \"a\"\n", "zegohub.toml:1: tls: set either certificate and key"),
             ("[tls]\nown = true\nnames = [\"a b\"]\n", "zegohub.toml:1: tls: \"a b\" is not a host name"),
+            ("[discovery]\nname = \"\"\n", "zegohub.toml:2: discovery.name: \"\" is not a name of 1 to 58 bytes"),
             ("[room]\nempty_timeout_s = -1\n", "zegohub.toml:2: room.empty_timeout_s: -1 is not a time"),
             ("[room]\nmax_participants = -1\n", "zegohub.toml:2: room.max_participants: -1 is not a number of people"),
             (

@@ -1,5 +1,6 @@
 //! The room server: rooms, their signalling, and the forwarding unit for their media.
 
+mod announce;
 mod apps;
 mod certificate;
 mod config;

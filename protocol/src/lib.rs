@@ -1,9 +1,11 @@
 //! What passes between the programs: names, types, errors, identifiers, tokens.
 //!
-//! Nothing here knows a socket, a device or a clock: times are passed in. The numbers, limits and words are ZEGO
-//! Express's, so that whoever knows its API knows zegod's.
+//! Nothing here knows a socket, a device or a clock: times are passed in. Only `discovery::browse`, where it is built in, asks the
+//! network. The numbers, limits and words are ZEGO Express's, so that whoever knows its API knows zegod's.
 
+pub mod discovery;
 pub mod error;
+pub mod fingerprint;
 pub mod id;
 pub mod names;
 #[cfg(feature = "proxy")]

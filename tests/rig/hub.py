@@ -33,21 +33,26 @@ def start_hub(
     extra: str = "",
     log_level: str = "info",
     wait: bool = True,
+    app_id: int = tokens.APP_ID,
+    state: str = "hub-state",
 ) -> Hub:
-    """Starts a hub that knows the tests' app, and waits until it is ready. `extra` is added to its configuration."""
+    """Starts a hub that knows the tests' app, and waits until it is ready. `extra` is added to its configuration.
+
+    `state` names its state directory, which another machine's hub does not share.
+    """
     # A namespace of our own has every port free.
     port = port or (7880 if namespace else free_port())
     file = stage.path("zegohub.toml")
     file.write_text(
         f'listen = "{address}:{port}"\nudp_port = {port + 2 if namespace else port}\n{extra}\n'
-        f'[[app]]\nid = {tokens.APP_ID}\nsecret = "{tokens.SECRET}"\n\n[log]\nlevel = "{log_level}"\n'
+        f'[[app]]\nid = {app_id}\nsecret = "{tokens.SECRET}"\n\n[log]\nlevel = "{log_level}"\n'
     )
-    state = stage.folder / "hub-state"
-    state.mkdir(exist_ok=True)
+    directory = stage.folder / state
+    directory.mkdir(exist_ok=True)
     hub = stage.start(
         "zegohub",
         [program("zegohub"), "--config", str(file)],
-        environment={"ZEGOHUB_STATE_DIRECTORY": str(state), "RUST_BACKTRACE": "1"},
+        environment={"ZEGOHUB_STATE_DIRECTORY": str(directory), "RUST_BACKTRACE": "1"},
         namespace=namespace,
     )
     if wait:

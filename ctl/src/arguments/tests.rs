@@ -39,6 +39,8 @@ fn wrong_usage_has_status_2() {
         "zegoctl layer s huge",
         "zegoctl levels --interval 99",
         "zegoctl levels --interval 3001",
+        "zegoctl find --seconds 0",
+        "zegoctl find here",
         "zegoctl snapshot",
         "zegoctl record -o x.mp4 --seconds 0",
         "zegoctl record -o x.mp4 --audio-only --video-only",

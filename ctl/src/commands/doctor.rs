@@ -1,16 +1,20 @@
 //! `doctor`: why does my device not work?
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
+use zego_protocol::discovery::{AUTO, browse};
 
 use crate::arguments::{BusChoice, Doctor};
 use crate::bus::{self, Daemon, Objects};
 use crate::doctor::server::{self, Visit};
-use crate::doctor::{Finding, Verdict, clock, devices, is_healthy, lines, token};
+use crate::doctor::{Finding, Verdict, clock, devices, discovery, is_healthy, lines, token};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::value;
+
+/// How long hubs are looked for.
+const FIND_TIME: Duration = Duration::from_secs(2);
 
 /// What the daemon says of itself.
 struct Seen {
@@ -123,7 +127,17 @@ async fn ask_server(
         findings.push(Finding::skipped("server", "No room server is known.", advice));
         return None;
     }
-    let (finding, answer) = server::look(&url, visit).await;
+    let (url, addresses) = if url == AUTO {
+        let hubs = browse::hubs(FIND_TIME, |_| false).await.unwrap_or_default();
+        let app_id = seen.map(|seen| value::text(&seen.diagnostics, "app_id")).unwrap_or_default();
+        let (finding, place) = discovery::check(&hubs, &app_id);
+        findings.push(finding);
+        let place = place?;
+        (place.url, place.addresses)
+    } else {
+        (url, Vec::new())
+    };
+    let (finding, answer) = server::look(&url, addresses, visit).await;
     findings.push(finding);
     answer
 }

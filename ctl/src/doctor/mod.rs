@@ -4,6 +4,7 @@
 
 pub mod clock;
 pub mod devices;
+pub mod discovery;
 pub mod server;
 pub mod token;
 

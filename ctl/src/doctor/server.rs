@@ -1,10 +1,12 @@
 //! Whether a room server can be reached, and what it says to a token.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use zego_protocol::discovery::browse;
 use zego_protocol::error;
 
 use crate::doctor::{Finding, clock};
@@ -65,8 +67,9 @@ pub struct Answer {
     pub text: String,
 }
 
-/// Looks whether the server at `url` is there; without encryption, also asks what it says to the token.
-pub async fn look(url: &str, visit: &Visit) -> (Finding, Option<Answer>) {
+/// Looks whether the server at `url` is there; without encryption, also asks what it says to the token. Where `addresses` are known, its
+/// name is not asked for.
+pub async fn look(url: &str, addresses: Vec<SocketAddr>, visit: &Visit) -> (Finding, Option<Answer>) {
     let Some(address) = Address::parse(url) else {
         let finding = Finding::problem(
             "server",
@@ -78,7 +81,7 @@ pub async fn look(url: &str, visit: &Visit) -> (Finding, Option<Answer>) {
     let unreachable = |why: &str, advice: &str| {
         Finding::problem("server", format!("The server {url} cannot be reached: {why}."), advice).with_code(1_002_031)
     };
-    let connected = timeout(PATIENCE, TcpStream::connect((address.host.as_str(), address.port))).await;
+    let connected = timeout(PATIENCE, connect(&address, addresses)).await;
     let mut stream = match connected {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
@@ -108,6 +111,18 @@ pub async fn look(url: &str, visit: &Visit) -> (Finding, Option<Answer>) {
             let message = format!("What listens at {url} does not answer as a room server does.");
             (Finding::problem("server", message, "check the port").with_code(1_002_031), None)
         }
+    }
+}
+
+/// Connects to one of the server's addresses.
+async fn connect(address: &Address, mut known: Vec<SocketAddr>) -> std::io::Result<TcpStream> {
+    if known.is_empty() && browse::is_local_name(&address.host) {
+        // The system may know the name by other means.
+        known = browse::addresses(&address.host, address.port, PATIENCE / 2).await.unwrap_or_default();
+    }
+    match known[..] {
+        [] => TcpStream::connect((address.host.as_str(), address.port)).await,
+        _ => TcpStream::connect(&known[..]).await,
     }
 }
 

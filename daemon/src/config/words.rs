@@ -3,6 +3,13 @@
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
+use zego_protocol::fingerprint::Fingerprint;
+
+/// Reads a fingerprint; an empty text is none.
+pub(super) fn fingerprint_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Fingerprint>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(de::Error::custom) }
+}
 
 /// One word of the grammar of sources: either a plain word or `word:REST`.
 struct Form {

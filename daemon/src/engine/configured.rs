@@ -1,4 +1,4 @@
-//! Which devices the configuration names.
+//! Which devices the configuration names, and which servers it trusts.
 
 use super::error::EngineError;
 use crate::config::Config;
@@ -6,6 +6,13 @@ use crate::devices::camera::CameraSource;
 use crate::devices::microphone::MicrophoneSource;
 use crate::devices::registry::ConfiguredDevices;
 use crate::devices::speaker::SpeakerSink;
+use crate::signal::Trust;
+
+/// Whom the configuration trusts.
+pub(super) fn trust(config: &Config) -> Trust {
+    let authority = Some(config.room.authority.clone()).filter(|file| !file.as_os_str().is_empty());
+    Trust { authority, fingerprint: config.room.fingerprint }
+}
 
 /// What the configuration says about devices, in the words of the devices themselves.
 #[derive(Clone, Debug)]

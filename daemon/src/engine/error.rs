@@ -66,9 +66,10 @@ impl EngineError {
         match failure {
             SignalError::Refused { code, message } => Self::told(*code, &format!("{what}: {message}")),
             SignalError::BadAddress(_) => Self::argument(&format!("{what}: {failure}")),
-            SignalError::Unreachable { .. } | SignalError::Timeout(_) | SignalError::Protocol(_) => {
-                Self::new(unreachable, &format!("{what}: {failure}"))
-            }
+            SignalError::Unreachable { .. }
+            | SignalError::NotFound(_)
+            | SignalError::Timeout(_)
+            | SignalError::Protocol(_) => Self::new(unreachable, &format!("{what}: {failure}")),
             SignalError::Ended => Self::new(unreachable, &format!("{what}: the connection was lost")),
             SignalError::UnknownStream(_) => Self::new(1_004_002, &format!("{what}: {failure}")),
             SignalError::Rtc(_) => Self::new(1_000_099, &format!("{what}: {failure}")),

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
+use super::configured::trust;
 use super::core::Core;
 use super::error::EngineError;
 use super::event::{EngineEvent, News};
 use crate::config::Config;
+use crate::signal::install;
 use crate::views::Views;
 
 /// What the engine's task is asked to do: it holds everything, so it does it at once and never waits.
@@ -30,6 +32,11 @@ impl Engine {
     /// # Errors
     /// A device of the configuration that cannot be.
     pub fn start(config: Config) -> Result<(Self, UnboundedReceiver<EngineEvent>), EngineError> {
+        let trust = trust(&config);
+        if trust.is_pinned() && config.room.server.starts_with("ws://") {
+            log::warn!("[room] server is without TLS: authority and fingerprint count for wss:// and auto only");
+        }
+        install(trust);
         let (news, events) = News::channel();
         let (tasks, receiver) = unbounded_channel();
         let views = Arc::new(Views::new());

@@ -5,8 +5,10 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use zego_protocol::id;
 use zego_protocol::state::ZegoRoomState;
+use zego_protocol::token::peek;
 
 use super::channel::ChannelInput;
+use super::configured::trust;
 use super::core::{Core, RoomEntry};
 use super::error::EngineError;
 use super::event::{RemoteStream, User};
@@ -17,7 +19,7 @@ use super::room::{RoomInput, RoomSetup, start};
 use super::token;
 use crate::config::is_room_server;
 use crate::rtc::{IceServer, NetworkConfig};
-use crate::signal::{JoinOptions, Membership, Session, SignalError};
+use crate::signal::{JoinOptions, Membership, Search, Session, SignalError};
 
 /// How long a call waits for its outcome; after it, the outcome is told by signals.
 pub(super) const PATIENCE: Duration = Duration::from_secs(14);
@@ -34,7 +36,7 @@ impl Core {
         id::user_name(&login.user_name)?;
         let server = if login.server.is_empty() { self.config.room.server.clone() } else { login.server.clone() };
         if server.is_empty() {
-            let message = "No room server is known; give 'server' a ws:// or wss:// URL, or set [room] server";
+            let message = "No room server is known; give 'server' a ws:// or wss:// URL or auto, or set [room] server";
             return Err(EngineError::argument(message));
         }
         if !is_room_server(&server) {
@@ -62,8 +64,13 @@ impl Core {
             }
             core.rest_if_idle();
         });
+        let app_id = match self.info.app_id {
+            0 => peek(&login.token).map(|claims| claims.app_id),
+            number => Some(number.to_string()),
+        };
         let options = JoinOptions {
             server,
+            search: Search::new(app_id, trust(&self.config).is_pinned()),
             token: login.token,
             room_id: login.room_id.clone(),
             user_id: login.user_id,
@@ -151,6 +158,7 @@ impl Core {
         NetworkConfig {
             ice_servers: network.ice_servers.iter().map(server).collect(),
             interfaces: network.interfaces.clone(),
+            link_local: None,
         }
     }
 
@@ -226,7 +234,7 @@ impl Core {
 }
 
 fn not_a_server(server: &str) -> EngineError {
-    EngineError::argument(&format!("'{server}' is not a room server; give a ws:// or wss:// URL"))
+    EngineError::argument(&format!("'{server}' is not a room server; give a ws:// or wss:// URL, or auto"))
 }
 
 impl Engine {
@@ -309,7 +317,7 @@ impl Engine {
         match Session::renew_token(&options).await {
             Ok(()) => {}
             // A server that is away, or has no such address, checks it when we come back.
-            Err(SignalError::Unreachable { .. } | SignalError::Timeout(_)) => {
+            Err(SignalError::Unreachable { .. } | SignalError::NotFound(_) | SignalError::Timeout(_)) => {
                 log::info!("{what}: the server could not be asked about the new token");
             }
             Err(error) => return Err(EngineError::from_signal(&error, &what, 1_002_030)),

@@ -15,7 +15,7 @@ use std::path::Path as FilePath;
 use rtc::shared::ifaces::{Kind, ifaces};
 use zego_protocol::state::NetworkMode;
 
-pub use path::{Path, PathChange};
+pub use path::{Path, PathChange, local_address};
 pub use watch::watch;
 
 /// Where the kernel describes its interfaces.

@@ -63,7 +63,8 @@ impl Path {
 }
 
 /// The address of ours that the kernel would send from. No packet is sent.
-fn local_address(server: SocketAddr) -> Option<IpAddr> {
+#[must_use]
+pub fn local_address(server: SocketAddr) -> Option<IpAddr> {
     let any: SocketAddr = if server.is_ipv4() { ([0; 4], 0).into() } else { ([0; 16], 0).into() };
     let socket = UdpSocket::bind(any).ok()?;
     socket.connect(server).ok()?;

@@ -1,5 +1,7 @@
 //! What a peer connection may use of the network.
 
+use std::net::SocketAddrV6;
+
 /// One STUN or TURN server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IceServer {
@@ -19,4 +21,6 @@ pub struct NetworkConfig {
     /// Names of the network interfaces to use, or addresses of them. Empty = every one except loopback, or loopback when there is
     /// no other. `lo` may be named.
     pub interfaces: Vec<String>,
+    /// Our address, with the number of its link, on the link of a server that can be reached there only.
+    pub link_local: Option<SocketAddrV6>,
 }

@@ -17,6 +17,7 @@ pub mod fuzzing;
 mod handshake;
 mod incoming;
 mod interfaces;
+mod link_local;
 mod negotiation;
 mod ntp;
 mod outgoing;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddrV6;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,7 @@ use super::data::{Channels, LOSSY, RELIABLE};
 use super::error::RtcError;
 use super::exchange::Exchange;
 use super::interfaces::{self, LocalAddresses};
+use super::link_local;
 use super::negotiation::{Negotiation, Sending};
 use super::ntp::NtpClock;
 use super::packet::MediaKind;
@@ -130,6 +132,7 @@ struct Handler {
     tasks: tokio::runtime::Handle,
     /// Candidates that were told: the crate gathers again with every offer.
     told: std::sync::Mutex<HashSet<String>>,
+    link_local: Option<SocketAddrV6>,
 }
 
 impl Handler {
@@ -142,7 +145,11 @@ impl Handler {
 #[async_trait::async_trait]
 impl PeerConnectionEventHandler for Handler {
     async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
-        match event.candidate.to_json() {
+        let candidate = event.candidate.to_json().map(|candidate| RTCIceCandidateInit {
+            candidate: link_local::told(&candidate.candidate, self.link_local),
+            ..candidate
+        });
+        match candidate {
             // Nobody can connect to us, and where we connect from is seen then.
             Ok(candidate) if is_tcp(&candidate.candidate) => {}
             Ok(candidate) if !candidate.candidate.is_empty() => match serde_json::to_string(&candidate) {
@@ -229,10 +236,10 @@ impl Peer {
     /// [`RtcError::NoInterface`], or [`RtcError::Engine`] when no socket could be opened.
     pub async fn new(config: &NetworkConfig, events: UnboundedSender<PeerEvent>) -> Result<Self, RtcError> {
         // The crate would say less clearly that there are none.
-        interfaces::addresses(&config.interfaces)?;
+        interfaces::addresses(config)?;
         let plane = Arc::new(Plane::default());
         let (tasks, gate) = (Tasks::default(), Gate::default());
-        let runtime = PeerRuntime::new(plane.wake.clone(), tasks.clone(), gate.clone())
+        let runtime = PeerRuntime::new(plane.wake.clone(), tasks.clone(), gate.clone(), config.link_local)
             .map_err(|error| RtcError::Engine(format!("no driver thread: {error}")))?;
         let channels = Arc::new(Channels::new(events.clone()));
         let handler = Handler {
@@ -241,6 +248,7 @@ impl Peer {
             channels: Arc::clone(&channels),
             tasks: tokio::runtime::Handle::current(),
             told: std::sync::Mutex::default(),
+            link_local: config.link_local,
         };
         let (reflexive, found, relayed) = PATIENCE;
         let settings = SettingEngineBuilder::new()
@@ -264,8 +272,8 @@ impl Peer {
             .with_interceptor_registry(registry)
             .with_runtime(Arc::new(runtime))
             .with_handler(Arc::new(handler))
-            .with_udp_addrs(vec![LocalAddresses(config.interfaces.clone())])
-            .with_tcp_addrs(vec![LocalAddresses(config.interfaces.clone())])
+            .with_udp_addrs(vec![LocalAddresses(config.clone())])
+            .with_tcp_addrs(vec![LocalAddresses(NetworkConfig { link_local: None, ..config.clone() })])
             // Only so does a connection that is dropped, not closed, stop its driver.
             .with_dedicated_reactor_pool_size(1)
             .with_data_channel_send_buffer_limit(DATA_BUFFER)

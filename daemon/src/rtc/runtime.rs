@@ -8,7 +8,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV6};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -19,6 +19,7 @@ use webrtc::runtime::{
     AsyncInterval, AsyncTcpListener, AsyncTcpStream, AsyncUdpSocket, JoinHandle, Runtime, TokioRuntime,
 };
 
+use super::link_local;
 use super::socket::{Gate, PeerSocket};
 use super::tcp::{NoListener, PeerStream};
 
@@ -70,13 +71,14 @@ pub(super) struct PeerRuntime {
     wake: Wake,
     tasks: Tasks,
     gate: Gate,
+    link_local: Option<SocketAddrV6>,
 }
 
 impl PeerRuntime {
     /// # Errors
     /// The driver thread cannot be started.
-    pub(super) fn new(wake: Wake, tasks: Tasks, gate: Gate) -> io::Result<Self> {
-        Ok(Self { driver: driver_thread()?, wake, tasks, gate })
+    pub(super) fn new(wake: Wake, tasks: Tasks, gate: Gate, link_local: Option<SocketAddrV6>) -> io::Result<Self> {
+        Ok(Self { driver: driver_thread()?, wake, tasks, gate, link_local })
     }
 }
 
@@ -130,6 +132,7 @@ impl Runtime for PeerRuntime {
     }
 
     fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+        let socket = link_local::replace(socket, self.link_local)?;
         // With the default of about 90 packets a burst is lost whenever the thread has to wait for the processor.
         if let Err(error) = rustix::net::sockopt::set_socket_recv_buffer_size(&socket, SOCKET_BUFFER) {
             log::debug!("the receive buffer of {:?} stays small: {error}", socket.local_addr());

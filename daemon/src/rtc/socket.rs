@@ -150,6 +150,8 @@ impl AsyncUdpSocket for PeerSocket {
         loop {
             // One at a time: what is behind a check that is kept stays in the kernel.
             let result = self.socket.poll_recv(cx, &mut bufs[..1], &mut meta[..1]);
+            // As candidates have it: without a scope.
+            meta[0].addr = SocketAddr::new(meta[0].addr.ip(), meta[0].addr.port());
             if let Poll::Ready(Ok(1..)) = &result {
                 if !is_open && self.keep(bufs, meta) || self.repeats(bufs, meta) {
                     continue;

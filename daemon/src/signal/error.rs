@@ -26,6 +26,9 @@ pub enum SignalError {
         /// What the network said.
         reason: String,
     },
+    /// No server of this LAN could be found, or none of those that were could be reached. The sentence says why, and what to do.
+    #[error("{0}")]
+    NotFound(String),
     /// The server did not answer in time.
     #[error("no answer in time: {0}")]
     Timeout(&'static str),

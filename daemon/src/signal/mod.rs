@@ -8,6 +8,7 @@ pub mod fuzzing;
 mod livekit;
 pub mod room;
 mod sentence;
+mod transport;
 mod whip;
 
 pub use device_state::seen as seen_device_state;
@@ -16,7 +17,9 @@ pub use extra_info::RoomExtraInfo;
 #[cfg(fuzzing)]
 pub use livekit::fuzzing::data_packets;
 pub use livekit::{
-    DataMessage, JoinOptions, Joined, LayerWish, Membership, Publication, PublishRequest, Session, SessionEvent, Told,
+    DataMessage, JoinOptions, Joined, LayerWish, Membership, Publication, PublishRequest, Search, Session,
+    SessionEvent, Told,
 };
 pub use room::{RemoteStream, User};
+pub use transport::{Trust, install};
 pub use whip::{Direction, End, EndpointEvent, EndpointOptions, Lessons, endpoint_url};

@@ -7,8 +7,8 @@ use proto::signal_response::Message as Response;
 use zego_protocol::error::sentence;
 use zego_protocol::token::Claims;
 
-use super::participant::{Publication, may_publish_from};
 use super::bounds::{self, Excess};
+use super::participant::{Publication, may_publish_from};
 use super::{Moment, Rooms, message, news, stream};
 use crate::sdp;
 use crate::sfu::{ParticipantKey, TrackKey};

@@ -108,6 +108,11 @@ impl Driver {
     }
 
     fn offer(&mut self, id: PeerId, sdp: &str, uses: &[(String, Use)], now: Instant) -> Result<String, PeerError> {
+        // A client that comes back may have found the machine at another address than before.
+        self.sockets.refresh();
+        if let Some(peer) = self.slots.get(&id).and_then(|slot| self.peers[*slot].as_mut()) {
+            peer.add_addresses(self.sockets.addresses(), self.tcp.addresses());
+        }
         let before: Vec<_> = self.published(id);
         let answer = self.with(id, |p| p.accept_offer(sdp, uses, now))?;
         let kinds = sdp::sections(sdp);

@@ -193,7 +193,7 @@ impl Driver {
         for _ in 0..BATCH {
             let Some((local, socket)) = self.sockets.get(index) else { return };
             let local = *local;
-            match socket.recv_from(buffer) {
+            match Sockets::receive(socket, buffer) {
                 Ok((length, source)) => {
                     self.counters.received.datagrams.add(1);
                     self.counters.received.bytes.add(length as u64);

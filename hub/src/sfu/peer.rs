@@ -159,7 +159,7 @@ impl Peer {
         tcp: impl Iterator<Item = SocketAddr>,
         now: Instant,
     ) -> Peer {
-        let mut rtc = Rtc::builder()
+        let rtc = Rtc::builder()
             .set_rtp_mode(true)
             .clear_codecs()
             .enable_opus(true, false)
@@ -173,15 +173,7 @@ impl Peer {
             .set_stats_interval(Some(ESTIMATES))
             .set_sctp_max_buffered_amount(SCTP_BUFFER)
             .build(now);
-        let udp = udp.map(|address| (address, Candidate::host(address, "udp")));
-        let passive = |address| Candidate::builder().tcp().host(address).tcptype(TcpType::Passive).build();
-        for (address, candidate) in udp.chain(tcp.map(|address| (address, passive(address)))) {
-            match candidate {
-                Ok(candidate) => drop(rtc.add_local_candidate(candidate)),
-                Err(error) => log::warn!("{address} is no ICE candidate: {error}"),
-            }
-        }
-        Peer {
+        let mut peer = Peer {
             id,
             member: Arc::new(member),
             rtc,
@@ -204,6 +196,20 @@ impl Peer {
             allowance: Bucket::new(now),
             is_data_dropped: false,
             candidates: 0,
+        };
+        peer.add_addresses(udp, tcp);
+        peer
+    }
+
+    /// Offers addresses to the client with the next description; those that it has been offered before change nothing.
+    pub fn add_addresses(&mut self, udp: impl Iterator<Item = SocketAddr>, tcp: impl Iterator<Item = SocketAddr>) {
+        let udp = udp.map(|address| (address, Candidate::host(address, "udp")));
+        let passive = |address| Candidate::builder().tcp().host(address).tcptype(TcpType::Passive).build();
+        for (address, candidate) in udp.chain(tcp.map(|address| (address, passive(address)))) {
+            match candidate {
+                Ok(candidate) => drop(self.rtc.add_local_candidate(candidate)),
+                Err(error) => log::warn!("{address} is no ICE candidate: {error}"),
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! The hub's UDP port: one socket for each address of the machine, so that an answer leaves from the address that was
 //! asked, and ICE can name each of them.
+//!
+//! Outside of here addresses have no scope: candidates cannot carry one, and a socket that is bound to a link-local address has its link.
 
 use std::collections::HashMap;
 use std::io;
@@ -55,11 +57,19 @@ pub struct Sockets {
 }
 
 impl Sockets {
-    /// Binds `port` (0: any, the same for all addresses) on `wanted`, see [`addresses::reachable`].
+    /// Binds `port` (0: any, the same for all addresses) on `wanted`, see [`addresses::to_bind`].
     pub fn bind(wanted: IpAddr, port: u16) -> Result<Sockets, SocketError> {
         let mut sockets = Sockets { wanted, port, bound: Vec::new(), by_address: HashMap::new() };
         for address in sockets.current()? {
-            sockets.add(address)?;
+            match sockets.add(address) {
+                // IPv6 first makes sure that nobody else has a new address (RFC 4862, section 5.4). It is taken up later.
+                Err(SocketError::Bind { address, source })
+                    if source.kind() == io::ErrorKind::AddrNotAvailable && wanted.is_unspecified() =>
+                {
+                    log::info!("{address} cannot be used yet");
+                }
+                outcome => outcome?,
+            }
         }
         if sockets.bound.is_empty() {
             return Err(SocketError::NoAddress);
@@ -67,33 +77,35 @@ impl Sockets {
         Ok(sockets)
     }
 
-    fn current(&self) -> Result<Vec<IpAddr>, SocketError> {
-        let all = addresses::local().map_err(SocketError::Addresses)?;
-        Ok(addresses::reachable(self.wanted, &all))
+    fn current(&self) -> Result<Vec<SocketAddr>, SocketError> {
+        let all = addresses::all().map_err(SocketError::Addresses)?;
+        Ok(addresses::to_bind(self.wanted, &all))
     }
 
-    fn add(&mut self, address: IpAddr) -> Result<(), SocketError> {
-        let wanted = SocketAddr::new(address, self.port);
+    fn add(&mut self, address: SocketAddr) -> Result<(), SocketError> {
+        let mut wanted = address;
+        wanted.set_port(self.port);
         let fail = |source: io::Error| SocketError::Bind { address: wanted, source };
         let socket = open(wanted).map_err(fail)?;
-        let local = socket.local_addr().map_err(fail)?;
+        let local = without_scope(socket.local_addr().map_err(fail)?);
         self.port = local.port();
         self.by_address.insert(local, self.bound.len());
         self.bound.push((local, socket));
         Ok(())
     }
 
-    /// Binds addresses that the machine has got since; an address that fails is reported in the log and left out.
+    /// Binds addresses that the machine has got since; one that fails is reported in the log and left out. Those that are gone stay
+    /// bound: whoever used them goes on when they are back.
     pub fn refresh(&mut self) {
         if !self.wanted.is_unspecified() {
             return;
         }
         let Ok(current) = self.current() else { return };
         for address in current {
-            if !self.bound.iter().any(|(bound, _)| bound.ip() == address) {
+            if !self.bound.iter().any(|(bound, _)| bound.ip() == address.ip()) {
                 match self.add(address) {
-                    Ok(()) => log::info!("media also on {address}:{}", self.port),
-                    Err(error) => log::warn!("{error}"),
+                    Ok(()) => log::info!("media also on {}, port {}", address.ip(), self.port),
+                    Err(error) => log::debug!("{error}"),
                 }
             }
         }
@@ -109,6 +121,11 @@ impl Sockets {
         self.bound.len()
     }
 
+    /// Takes one datagram of a socket: its length and where it is from.
+    pub fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        socket.recv_from(buffer).map(|(length, source)| (length, without_scope(source)))
+    }
+
     /// A socket and its address.
     pub fn get(&self, index: usize) -> Option<&(SocketAddr, UdpSocket)> {
         self.bound.get(index)
@@ -121,6 +138,11 @@ impl Sockets {
             log::debug!("a datagram to {to} was not sent: {error}");
         }
     }
+}
+
+/// The address as a candidate has it.
+fn without_scope(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip(), address.port())
 }
 
 fn open(address: SocketAddr) -> io::Result<UdpSocket> {

@@ -112,6 +112,7 @@ impl RoomTask {
     fn joined(&mut self, entry: Entry) {
         let Entry { session, joined, events } = entry;
         self.session = Some((session.clone(), events));
+        self.change(|info, _| info.server.clone_from(&joined.server));
         let (phase, announced) = self.phase.next(Input::Joined);
         self.phase = phase;
         if let Some((reason, code)) = announced {

@@ -3,12 +3,12 @@
 use super::super::error::SignalError;
 use super::JoinOptions;
 
-/// The server's URL without its query, for messages, and with what our own server wants to know. Others ignore it.
+/// The URL of `server` without its query, for messages, and with what our own server wants to know. Others ignore it.
 ///
 /// # Errors
 /// [`SignalError::BadAddress`].
-pub(super) fn urls(options: &JoinOptions) -> Result<(String, String), SignalError> {
-    let server = options.server.trim();
+pub(super) fn urls(server: &str, options: &JoinOptions) -> Result<(String, String), SignalError> {
+    let server = server.trim();
     let bad = || SignalError::BadAddress(server.to_owned());
     let server = server.split('#').next().unwrap_or_default();
     let (base, query) = server.split_once('?').unwrap_or((server, ""));
@@ -51,13 +51,13 @@ pub(super) fn urls(options: &JoinOptions) -> Result<(String, String), SignalErro
     Ok((base.to_owned(), url))
 }
 
-/// The URL at which our own server takes a new token for a running session, and any server checks it; before it the server's
-/// URL for messages.
+/// The URL at which `server`, when it is our own, takes a new token for a running session, and any other checks it; before it the
+/// server's URL for messages.
 ///
 /// # Errors
 /// [`SignalError::BadAddress`].
-pub(super) fn validation_url(options: &JoinOptions) -> Result<(String, String), SignalError> {
-    let (server, url) = urls(options)?;
+pub(super) fn validation_url(server: &str, options: &JoinOptions) -> Result<(String, String), SignalError> {
+    let (server, url) = urls(server, options)?;
     let (base, query) = url.split_once('?').unwrap_or((&url, ""));
     let secure = base.len() > 3 && base[..3].eq_ignore_ascii_case("wss");
     let rest = base.split_once("://").map_or("", |(_, rest)| rest);
@@ -98,9 +98,10 @@ mod tests {
     use super::*;
     use crate::signal::Membership;
 
-    fn options(server: &str) -> JoinOptions {
+    fn options() -> JoinOptions {
         JoinOptions {
-            server: server.to_owned(),
+            server: String::new(),
+            search: Default::default(),
             token: String::new(),
             room_id: "a b&c".to_owned(),
             user_id: "u~1".to_owned(),
@@ -118,14 +119,14 @@ mod tests {
             ("wss://h/path/", "wss://h/path/", format!("wss://h/path?{added}")),
             (" ws://h?x=1#y", "ws://h", format!("ws://h?x=1&{added}")),
         ] {
-            assert_eq!(urls(&options(server)).unwrap(), (base.to_owned(), url), "{server}");
+            assert_eq!(urls(server, &options()).unwrap(), (base.to_owned(), url), "{server}");
         }
     }
 
     #[test]
     fn our_own_server_is_told_which_login_it_is() {
         let membership = Membership { login: "a1".to_owned(), returns: true, quiet: true, max_members: 7 };
-        let (_, url) = urls(&JoinOptions { membership, ..options("ws://h") }).unwrap();
+        let (_, url) = urls("ws://h", &JoinOptions { membership, ..options() }).unwrap();
         assert!(url.ends_with("&zego_login=a1&zego_return=1&zego_notify=0&zego_limit=7"), "{url}");
     }
 
@@ -136,14 +137,14 @@ mod tests {
             ("ws://h:7880", format!("http://h:7880/rtc/validate?{added}")),
             ("WSS://h/path/", format!("https://h/path/rtc/validate?{added}")),
         ] {
-            assert_eq!(validation_url(&options(server)).unwrap().1, url);
+            assert_eq!(validation_url(server, &options()).unwrap().1, url);
         }
     }
 
     #[test]
     fn other_addresses_are_refused() {
         for server in ["", "h:7880", "http://h", "ws://", "ws:///x", "ws://:7880", "ws://a b"] {
-            assert!(matches!(urls(&options(server)), Err(SignalError::BadAddress(_))), "{server}");
+            assert!(matches!(urls(server, &options()), Err(SignalError::BadAddress(_))), "{server}");
         }
     }
 

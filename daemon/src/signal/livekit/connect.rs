@@ -9,7 +9,8 @@ use livekit_signaling::{SignalClient, SignalEvents, SignalOptions};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::super::error::SignalError;
-use super::{JoinOptions, address, refusal};
+use super::super::transport;
+use super::{JoinOptions, address, locate, refusal};
 use crate::network::Path;
 use crate::rtc::{IceServer, NetworkConfig, Peer, PeerEvent};
 
@@ -19,6 +20,8 @@ const FIRST_RECEIVERS: usize = 3;
 const PROTOCOL_VERSION: u32 = 17;
 /// Attempt to open the connection.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// The same, while there are others to try.
+const CONNECT_TIME_OF_SEVERAL: Duration = Duration::from_secs(2);
 /// For the server's name to be looked up once more, which was looked up just before.
 const LOOKUP_TIME: Duration = Duration::from_millis(500);
 /// The token's user or room are others than those of the call.
@@ -50,6 +53,8 @@ pub(super) fn ice_servers(named: &[proto::IceServer]) -> Vec<IceServer> {
 
 /// A room that we are in.
 pub(super) struct Connected {
+    /// The server's URL.
+    pub(super) server: String,
     pub(super) client: Arc<SignalClient>,
     pub(super) join: proto::JoinResponse,
     pub(super) signals: SignalEvents,
@@ -61,13 +66,37 @@ pub(super) struct Connected {
     pub(super) path: Path,
 }
 
-/// Joins.
+/// Joins: the server that is meant, or the first of those that were found that can be reached.
 ///
 /// # Errors
 /// As [`super::Session::join`].
 pub(super) async fn connect(options: &JoinOptions) -> Result<Connected, SignalError> {
-    let (server, url) = address::urls(options)?;
-    let publisher = Link::new(&options.network).await?;
+    let servers = locate::servers(options).await?;
+    let mut failures = Vec::new();
+    for (index, server) in servers.iter().enumerate() {
+        let is_last = index + 1 == servers.len();
+        let time = if is_last { CONNECT_TIME } else { CONNECT_TIME_OF_SEVERAL };
+        match connect_to(server, options, time).await {
+            Ok(connected) => {
+                options.search.found(server);
+                return Ok(connected);
+            }
+            // What a server says about us counts; one that cannot be used does not.
+            Err(error @ (SignalError::Unreachable { .. } | SignalError::Timeout(_) | SignalError::Protocol(_)))
+                if servers.len() > 1 =>
+            {
+                failures.push(format!("{server}: {error}"));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(SignalError::NotFound(failures.join("; ")))
+}
+
+async fn connect_to(server: &str, options: &JoinOptions, time: Duration) -> Result<Connected, SignalError> {
+    let (base, url) = address::urls(server, options)?;
+    let network = locate::network(server, &options.network).await;
+    let publisher = Link::new(&network).await?;
     publisher.peer.open_data_channels().await?;
     publisher.peer.add_receivers(FIRST_RECEIVERS, FIRST_RECEIVERS).await?;
     let sdp = publisher.peer.create_offer(false).await?;
@@ -75,7 +104,7 @@ pub(super) async fn connect(options: &JoinOptions) -> Result<Connected, SignalEr
     let mut settings = SignalOptions::default();
     settings.auto_subscribe = false;
     settings.single_peer_connection = true;
-    settings.connect_timeout = CONNECT_TIME;
+    settings.connect_timeout = time;
     settings.protocol_version = PROTOCOL_VERSION;
     // Nothing of what newer programs add to media and messages is understood here.
     settings.client_capabilities = Vec::new();
@@ -86,14 +115,14 @@ pub(super) async fn connect(options: &JoinOptions) -> Result<Connected, SignalEr
         Ok(connected) => connected,
         Err(error) => {
             publisher.peer.close().await;
-            return Err(refusal::join(&server, &options.token, error));
+            return Err(refusal::join(&base, &options.token, error));
         }
     };
     let client = Arc::new(client);
-    match accept(options, &client, &join, publisher).await {
+    match accept(options, &network, &client, &join, publisher).await {
         Ok((publisher, subscriber)) => {
-            let path = Path::new(servers(&options.server).await);
-            Ok(Connected { client, join, signals, publisher, subscriber, path })
+            let path = Path::new(addresses(server).await);
+            Ok(Connected { server: server.to_owned(), client, join, signals, publisher, subscriber, path })
         }
         Err(error) => {
             let leave =
@@ -106,16 +135,17 @@ pub(super) async fn connect(options: &JoinOptions) -> Result<Connected, SignalEr
 }
 
 /// The addresses that a server has.
-async fn servers(url: &str) -> Vec<SocketAddr> {
+async fn addresses(url: &str) -> Vec<SocketAddr> {
     let Some((host, port)) = address::host_and_port(url) else { return Vec::new() };
     // It was found a moment ago; if not any more, its way is not watched.
-    let found = tokio::time::timeout(LOOKUP_TIME, tokio::net::lookup_host((host.as_str(), port))).await;
-    found.ok().and_then(Result::ok).map(Iterator::collect).unwrap_or_default()
+    let found = tokio::time::timeout(LOOKUP_TIME, transport::addresses(&host, port)).await;
+    found.ok().and_then(Result::ok).unwrap_or_default()
 }
 
 /// Checks what the server let us in as, and makes the connections that it wants.
 async fn accept(
     options: &JoinOptions,
+    network: &NetworkConfig,
     client: &SignalClient,
     join: &proto::JoinResponse,
     publisher: Link,
@@ -125,7 +155,7 @@ async fn accept(
         publisher.peer.close().await;
         return Err(error);
     }
-    let mut network = options.network.clone();
+    let mut network = network.clone();
     network.ice_servers.extend(ice_servers(&join.ice_servers));
     if client.is_single_pc_mode_active() {
         publisher.peer.set_ice_servers(&network.ice_servers).await?;
@@ -162,6 +192,7 @@ mod tests {
     fn the_server_must_have_let_in_whom_we_said() {
         let options = JoinOptions {
             server: String::new(),
+            search: Default::default(),
             token: String::new(),
             room_id: "lobby".to_owned(),
             user_id: "door".to_owned(),

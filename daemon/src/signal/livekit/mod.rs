@@ -12,6 +12,7 @@ pub mod fuzzing;
 mod health;
 mod inbound;
 mod layer;
+mod locate;
 mod offers;
 mod packets;
 mod published;
@@ -38,14 +39,17 @@ use crate::network::Network;
 use crate::rtc::{MediaKind, MediaReceiver, MediaSender, NetworkConfig, PeerStatistics};
 pub(in crate::signal) use commands::Command;
 pub use layer::LayerWish;
+pub use locate::Search;
 pub use packets::DataMessage;
 use task::Task;
 
 /// What is needed to join a room.
 #[derive(Clone)]
 pub struct JoinOptions {
-    /// ws:// or wss:// URL of the server.
+    /// ws:// or wss:// URL of the server, or `auto`.
     pub server: String,
+    /// What `auto` looks for.
+    pub search: Search,
     /// token04 (hub only) or JWT.
     pub token: String,
     /// ZEGO's room id, LiveKit's room name.
@@ -76,6 +80,8 @@ pub struct Membership {
 /// What was found in the room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Joined {
+    /// The server's URL, as it was given or found.
+    pub server: String,
     /// The server's id of the room, different every time the room is made.
     pub room_sid: String,
     /// Everybody else who lets itself be seen.
@@ -182,8 +188,8 @@ impl Session {
     /// Joins a room: returns when the server has taken us in. The peer connection comes up behind it.
     ///
     /// # Errors
-    /// [`SignalError::Refused`], [`SignalError::Unreachable`], [`SignalError::Timeout`], [`SignalError::BadAddress`],
-    /// [`SignalError::Protocol`].
+    /// [`SignalError::Refused`], [`SignalError::Unreachable`], [`SignalError::NotFound`], [`SignalError::Timeout`],
+    /// [`SignalError::BadAddress`], [`SignalError::Protocol`].
     pub async fn join(
         options: JoinOptions,
         events: UnboundedSender<SessionEvent>,
@@ -265,7 +271,8 @@ impl Session {
     /// Shows the server a new token for a session that runs, or will again.
     ///
     /// # Errors
-    /// [`SignalError::Refused`] when it is not good; [`SignalError::Unreachable`], [`SignalError::Timeout`] when nobody says so.
+    /// [`SignalError::Refused`] when it is not good; [`SignalError::Unreachable`], [`SignalError::NotFound`],
+    /// [`SignalError::Timeout`] when nobody says so.
     pub async fn renew_token(options: &JoinOptions) -> Result<(), SignalError> {
         renewal::renew(options).await
     }

@@ -14,10 +14,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::super::error::DisconnectReason;
-use super::SessionEvent;
 use super::health::{Input, Media, Told};
 use super::refusal::{self, Resume};
 use super::task::{ANSWER_TIME, Task};
+use super::{Search, SessionEvent};
 use crate::clock::Monotonic;
 use crate::network::{Network, PathChange};
 use crate::retry::Retry;
@@ -96,7 +96,8 @@ impl Task {
         };
         // A hurry of an earlier outage is over.
         self.hurry = Arc::default();
-        self.resuming = Some(tokio::spawn(resume(Arc::clone(&self.client), reason, Arc::clone(&self.hurry))));
+        let found = self.search.clone().map(|search| (search, self.server.clone()));
+        self.resuming = Some(tokio::spawn(resume(Arc::clone(&self.client), reason, Arc::clone(&self.hurry), found)));
     }
 
     /// The server took us back; it needs to know where we are.
@@ -155,12 +156,13 @@ impl Task {
 }
 
 /// Takes the session up again: attempts until one succeeds or none ever can. Whoever started it sets the limit. A `hurry` begins
-/// another attempt at once, and gives up one that is on its way: it began in a network that is no more. Gives the relays that
-/// the server names now.
+/// another attempt at once, and gives up one that is on its way: it began in a network that is no more. A server that was `found` is
+/// given up when others are there and it is not. Gives the relays that the server names now.
 async fn resume(
     client: Arc<SignalClient>,
     reason: proto::ReconnectReason,
     hurry: Arc<Notify>,
+    found: Option<(Search, String)>,
 ) -> Result<Vec<proto::IceServer>, DisconnectReason> {
     // Closing must not be interrupted: the client would take it to go on for ever.
     client.close().await;
@@ -180,8 +182,17 @@ async fn resume(
             }
         }
         let pause = retry.failed(Monotonic::now()).unwrap_or_default();
+        let is_elsewhere = async {
+            match &found {
+                Some((search, server)) => search.is_elsewhere(server).await,
+                None => false,
+            }
+        };
+        let waited = async { tokio::join!(tokio::time::sleep(pause), is_elsewhere).1 };
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            is_elsewhere = waited => if is_elsewhere {
+                return Err(DisconnectReason::ConnectionLost("another room server is there instead".to_owned()));
+            },
             () = hurry.notified() => retry.hope(),
         }
     }

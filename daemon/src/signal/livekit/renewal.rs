@@ -7,7 +7,7 @@ use std::time::Duration;
 use livekit_net::{Header, HttpClientExt};
 
 use super::super::error::SignalError;
-use super::{JoinOptions, address, refusal};
+use super::{JoinOptions, address, locate, refusal};
 
 /// For the answer.
 const TIME: Duration = Duration::from_secs(5);
@@ -15,9 +15,10 @@ const TIME: Duration = Duration::from_secs(5);
 /// Shows the token of `options` to the server.
 ///
 /// # Errors
-/// [`SignalError::Refused`] when it is not good; [`SignalError::Unreachable`], [`SignalError::Timeout`] when nobody says so.
+/// [`SignalError::Refused`] when it is not good; [`SignalError::Unreachable`], [`SignalError::NotFound`], [`SignalError::Timeout`] when
+/// nobody says so.
 pub async fn renew(options: &JoinOptions) -> Result<(), SignalError> {
-    let (server, url) = address::validation_url(options)?;
+    let (server, url) = address::validation_url(&locate::known(options).await?, options)?;
     let unreachable = |reason: String| SignalError::Unreachable { server: server.clone(), reason };
     let client = livekit_net::http_client().ok_or_else(|| unreachable("this build has no HTTP client".to_owned()))?;
     let bearer = Header { name: "Authorization".to_owned(), value: format!("Bearer {}", options.token) };

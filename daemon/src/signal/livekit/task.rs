@@ -12,6 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
+use zego_protocol::discovery::AUTO;
 
 use super::super::error::{DisconnectReason, SignalError};
 use super::super::extra_info::RoomExtraInfo;
@@ -25,7 +26,7 @@ use super::published::Published;
 use super::server_clock::ServerClock;
 use super::text_streams::TextStreams;
 use super::wants::Wants;
-use super::{JoinOptions, Joined, SessionEvent};
+use super::{JoinOptions, Joined, Search, SessionEvent};
 use crate::network::Path;
 use crate::rtc::{IceServer, MediaKind, MediaReceiver};
 
@@ -90,6 +91,10 @@ pub(super) struct Task {
     pub(super) requests: u32,
     pub(super) health: Health,
     pub(super) path: Path,
+    /// The server's URL.
+    pub(super) server: String,
+    /// What found it, when it was found.
+    pub(super) search: Option<Search>,
     pub(super) server_clock: ServerClock,
     /// The way to the server has become another one since media was connected.
     pub(super) moved: bool,
@@ -119,7 +124,7 @@ impl Task {
         commands: UnboundedReceiver<Command>,
         events: UnboundedSender<SessionEvent>,
     ) -> (Self, Joined) {
-        let Connected { client, join, signals, publisher, subscriber, path } = connected;
+        let Connected { server, client, join, signals, publisher, subscriber, path } = connected;
         let mut room = Room::new(&options.user_id);
         room.apply(&join.other_participants);
         let server_is_ours = join.server_info.as_ref().is_some_and(|server| server.node_id == OUR_NODE);
@@ -128,6 +133,7 @@ impl Task {
         let has_relays = join.ice_servers.iter().flat_map(|server| &server.urls).any(|url| url.starts_with("turn"));
         let metadata = join.room.as_ref().map(|room| room.metadata.clone()).unwrap_or_default();
         let joined = Joined {
+            server: server.clone(),
             room_sid: join.room.map(|room| room.sid).unwrap_or_default(),
             users: room.users(),
             streams: room.streams(),
@@ -176,6 +182,8 @@ impl Task {
             requests: 0,
             health: Health::new(now),
             path,
+            server,
+            search: (options.server == AUTO).then(|| options.search.clone()),
             server_clock: ServerClock::default(),
             moved: false,
             resynchronise: false,

@@ -7,8 +7,8 @@ mod limits;
 mod news;
 mod publishing;
 mod receiving;
-mod viewers;
 mod turn;
+mod viewers;
 mod zego;
 
 use std::time::{Duration, Instant};
