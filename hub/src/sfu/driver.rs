@@ -349,18 +349,16 @@ impl Driver {
         // Sound needs no other packet to begin with.
         let begins = key_frame || track.kind == TrackKind::Audio;
         let layer = track.hear(*ssrc, rid, key_frame, packet.payload.len(), at);
-        let mut wanted = None;
+        let mut wanted = false;
         for subscriber in &track.subscribers {
             let Some(peer) = self.peers.get_mut(*subscriber).and_then(Option::as_mut) else { continue };
             match peer.choose(key, layer, begins, at, |limit| track.target(limit, at)) {
                 Choice::Forward if peer.write(key, &packet, &params, made_at) => self.changed.push(*subscriber),
-                Choice::WantKeyFrame(want) => wanted = wanted.max(Some(want)),
+                Choice::WantKeyFrame => wanted = true,
                 Choice::Forward | Choice::Drop => {}
             }
         }
-        if let Some(want) = wanted
-            && track.encoding(*ssrc).is_some_and(|e| e.key_frames.want(want, at))
-        {
+        if wanted && track.encoding(*ssrc).is_some_and(|e| e.key_frames.want(Want::Repair, at)) {
             self.ask_for_key_frame(slot, *ssrc);
         }
     }

@@ -7,19 +7,14 @@ use std::time::{Duration, Instant};
 
 /// Between two requests caused by loss at subscribers.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// Between two requests for somebody whose picture stands still until a key frame comes. Browsers ignore requests that come within
-/// 300 ms of the last one, so the first may have been in vain; an answer takes about 150 ms.
-const INTERVAL_BLANK: Duration = Duration::from_millis(200);
 /// Between two requests for somebody who sees nothing yet: the wait is the time to the first picture.
 const INTERVAL_FIRST: Duration = Duration::from_millis(100);
 
-/// Why a key frame is wanted; what cannot wait is greater.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// Why a key frame is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Want {
-    /// A subscriber asks because it lost something, or is to get another layer and has its present one meanwhile.
+    /// A subscriber asks because it lost something.
     Repair,
-    /// A subscriber gets nothing until it comes.
-    Blank,
     /// A subscriber has no picture yet.
     First,
 }
@@ -39,7 +34,6 @@ impl KeyFrames {
     pub fn want(&mut self, want: Want, now: Instant) -> bool {
         let interval = match want {
             Want::Repair => INTERVAL,
-            Want::Blank => INTERVAL_BLANK,
             Want::First => INTERVAL_FIRST,
         };
         let allowed = self.last.map_or(now, |last| last + interval);
@@ -108,19 +102,6 @@ mod tests {
         let mut frames = KeyFrames::default();
         assert!(frames.want(Want::Repair, t));
         assert!(frames.want(Want::First, t + Duration::from_millis(100)));
-    }
-
-    #[test]
-    fn a_picture_that_stands_still_is_asked_for_again_soon() {
-        let t = Instant::now();
-        let ms = |n| t + Duration::from_millis(n);
-        let mut frames = KeyFrames::default();
-        assert!(frames.want(Want::Repair, t));
-        for n in 1..200 {
-            assert!(!frames.want(Want::Blank, ms(n)));
-        }
-        assert!(frames.want(Want::Blank, ms(200)), "the first request may have been ignored");
-        assert!(!frames.want(Want::Blank, ms(399)));
     }
 
     #[test]

@@ -4,8 +4,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::keyframes::Want;
-
 /// A picture without room for its smallest layer is paused when that lasts so long.
 const STARVED: Duration = Duration::from_secs(2);
 /// More bandwidth must be there for so long before a better layer is taken.
@@ -30,7 +28,7 @@ pub enum Choice {
     /// It belongs to a layer that this subscriber does not get.
     Drop,
     /// Its layer is to be changed to, at its next key frame: ask for one.
-    WantKeyFrame(Want),
+    WantKeyFrame,
 }
 
 /// The layer that a subscriber gets at present.
@@ -67,8 +65,7 @@ impl Selection {
                 (self.current, self.interrupted) = (Some(layer.ssrc), false);
                 Choice::Forward
             }
-            (false, true, _) if self.current.is_none() => Choice::WantKeyFrame(Want::Blank),
-            (false, true, _) => Choice::WantKeyFrame(Want::Repair),
+            (false, true, _) => Choice::WantKeyFrame,
             _ => Choice::Drop,
         }
     }
@@ -160,14 +157,14 @@ mod tests {
         let mut selection = Selection::default();
         let steps: &[(Layer, bool, Layer, Choice)] = &[
             (Q, false, F, Choice::Drop),
-            (F, false, F, Choice::WantKeyFrame(Want::Blank)),
+            (F, false, F, Choice::WantKeyFrame),
             (Q, true, F, Choice::Forward),
             (Q, false, F, Choice::Forward),
-            (F, false, F, Choice::WantKeyFrame(Want::Repair)),
+            (F, false, F, Choice::WantKeyFrame),
             (F, true, F, Choice::Forward),
             (Q, true, F, Choice::Drop),
             (F, false, Q, Choice::Forward),
-            (Q, false, Q, Choice::WantKeyFrame(Want::Repair)),
+            (Q, false, Q, Choice::WantKeyFrame),
             (Q, true, Q, Choice::Forward),
             (F, true, Q, Choice::Drop),
         ];
@@ -246,7 +243,7 @@ mod tests {
         selection.stop();
         assert_eq!(selection.judge(only, false, only), Choice::Forward, "nothing was forwarded before");
         selection.stop();
-        assert_eq!(selection.judge(only, false, only), Choice::WantKeyFrame(Want::Blank));
+        assert_eq!(selection.judge(only, false, only), Choice::WantKeyFrame);
         assert_eq!(selection.judge(only, true, only), Choice::Forward);
     }
 }
