@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from rig.device import start_device, wait_until
-from rig.hub import Hub, start_hub
+from rig.hub import Hub
 from rig.island import Island, make_island
 from rig.recorder import unwrap
+from rig.servers import SERVERS
 from rig.sound import RATE, find_beeps, read_wav
 from sdk.client import Seen, SdkPeer, start_peer
 
@@ -25,9 +26,10 @@ def island(stage) -> Island:
 
 
 @pytest.fixture
-def hub(stage, island) -> Hub:
-    """A hub where SDKs can reach it."""
-    return start_hub(stage, address=island.address, namespace=island.namespace)
+def hub(stage, island, request) -> Hub:
+    """A server where SDKs can reach it: the hub, and LiveKit's own for tests with the mark `any_server`."""
+    start = SERVERS[getattr(request, "param", "zegohub")]
+    return start(stage, address=island.address, namespace=island.namespace)
 
 
 @pytest.fixture
@@ -66,6 +68,7 @@ def check_beeps(wav, seconds: float) -> None:
     assert all(abs(step - round(step)) < 0.08 and round(step) >= 1 for step in steps), steps
 
 
+@pytest.mark.any_server
 @pytest.mark.parametrize("codec", ["vp8", "h264"])
 @pytest.mark.parametrize("connections", ["one", "two"])
 def test_two_sdks_see_and_hear_each_other(peer, codec, connections):
@@ -83,6 +86,7 @@ def test_two_sdks_see_and_hear_each_other(peer, codec, connections):
     check_beeps(anna.wav("ben-cam"), 5)
 
 
+@pytest.mark.any_server
 def test_two_sdks_exchange_messages(peer):
     anna, ben, carl = peer("anna"), peer("ben"), peer("carl")
     anna.wait("joined", user="carl")
@@ -97,6 +101,7 @@ def test_two_sdks_exchange_messages(peer):
     assert [event["text"] for event in carl.events("data")] == ["hello everybody", "done"]
 
 
+@pytest.mark.any_server
 def test_muting_and_unpublishing_is_told(peer):
     anna, ben = peer("anna", publish="anna-cam"), peer("ben")
     ben.wait("track", stream="anna-cam", kind="audio")
@@ -109,6 +114,7 @@ def test_muting_and_unpublishing_is_told(peer):
         ben.wait("ended", stream="anna-cam", kind=kind)
 
 
+@pytest.mark.any_server
 def test_a_publisher_says_who_may_receive_its_tracks(peer):
     anna = peer("anna", publish="anna-cam")
     ben = peer("ben", sees="anna-cam")
@@ -118,6 +124,7 @@ def test_a_publisher_says_who_may_receive_its_tracks(peer):
     wait_until(lambda: len(ben.watch("anna-cam", 1)) > 20, "the picture to come back")
 
 
+@pytest.mark.any_server
 def test_an_sdk_stops_sending_while_it_is_silent(peer):
     anna = peer("anna", publish="anna-cam", silent=True)
     wait_until(lambda: anna.packets() > 0, "its sound to be sent")
@@ -127,6 +134,7 @@ def test_an_sdk_stops_sending_while_it_is_silent(peer):
     assert 0 < rate < 10, f"{rate:.1f} packets/s of silence; without a pause it would be 50"
 
 
+@pytest.mark.any_server
 def test_the_newest_login_of_a_user_wins(peer):
     first = peer("anna")
     second = peer("anna")

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use livekit_protocol::signal_request::Message as Request;
+use livekit_protocol::signal_response::Message as Response;
 use tokio::sync::{mpsc, oneshot};
+use zego_protocol::token::{App, Claims, sign_claims};
 
 use crate::outbox::{Outbound, Outbox, Rejection};
 use crate::rooms::{ConnectionKey, Denial, Join, Moment, Output, Rooms, Settings};
@@ -74,39 +76,35 @@ pub struct Core {
     notices: mpsc::UnboundedReceiver<Notice>,
     outboxes: HashMap<ConnectionKey, Outbox>,
     webhooks: Webhooks,
+    apps: Vec<App>,
 }
 
 impl Core {
-    /// Rooms without anybody, and the inbox for connections.
+    /// Rooms without anybody, and the inbox for connections. New tokens are signed with the secrets of `apps`.
     pub fn new(
         settings: Settings,
         sfu: Sfu,
         notices: mpsc::UnboundedReceiver<Notice>,
         webhooks: Webhooks,
+        apps: Vec<App>,
     ) -> (Core, Inbox) {
         let (inbox, inputs) = mpsc::channel(INBOX);
         let rooms = Rooms::new(settings, Box::new(random));
-        (Core { rooms, sfu, inputs, notices, outboxes: HashMap::new(), webhooks }, inbox)
+        (Core { rooms, sfu, inputs, notices, outboxes: HashMap::new(), webhooks, apps }, inbox)
     }
 
     /// Runs until `stop` completes, then takes leave of everybody.
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
         tokio::pin!(stop);
-        let mut next_tick = tokio::time::Instant::now() + TICK;
+        let mut last_tick = Instant::now();
         loop {
-            let somebody = !self.rooms.is_empty();
+            let tick = self.rooms.next_tick(last_tick, TICK);
             tokio::select! {
                 () = &mut stop => break,
-                Some(input) = self.inputs.recv() => {
-                    // Nobody was there: the clock was not looked at for a while.
-                    if !somebody {
-                        next_tick = tokio::time::Instant::now() + TICK;
-                    }
-                    self.take(input);
-                }
+                Some(input) = self.inputs.recv() => self.take(input),
                 Some(notice) = self.notices.recv() => self.rooms.notice(notice, now()),
-                () = tokio::time::sleep_until(next_tick), if somebody => {
-                    next_tick += TICK;
+                () = tokio::time::sleep_until(tick.unwrap_or(last_tick).into()), if tick.is_some() => {
+                    last_tick = Instant::now();
                     self.rooms.tick(now());
                 }
             }
@@ -144,6 +142,7 @@ impl Core {
             match output {
                 Output::Media(command) => self.sfu.send(command),
                 Output::News(news) => self.webhooks.tell(*news, now().unix_ms / 1000),
+                Output::Token(connection, claims) => self.post_token(connection, &claims),
                 Output::Send(connection, message) => self.post(connection, Outbound::Message(message)),
                 Output::Close(connection) => {
                     self.post(connection, Outbound::Close);
@@ -151,6 +150,13 @@ impl Core {
                 }
             }
         }
+    }
+
+    fn post_token(&mut self, connection: ConnectionKey, claims: &Claims) {
+        // Whoever is in a room came with a token of an app that is known.
+        let Some(app) = self.apps.iter().find(|app| app.id == claims.app_id) else { return };
+        let token = Response::RefreshToken(sign_claims(claims, app));
+        self.post(connection, Outbound::Message(Box::new(token)));
     }
 
     fn post(&mut self, connection: ConnectionKey, message: Outbound) {

@@ -173,7 +173,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     };
     let webhooks = Webhooks::start(&config.webhooks, &config.apps)?;
     let watched = http::Watched::new(sfu.counters(), webhooks.totals(), gate.refused(), config.metrics_token.clone());
-    let (core, inbox) = Core::new(settings, sfu, received, webhooks);
+    let (core, inbox) = Core::new(settings, sfu, received, webhooks, config.apps.clone());
     let (tls, policy) = secure(config.tls.as_ref())?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let listener = Listener::new(listener, tls, gate.places(), gate.refused());

@@ -12,7 +12,7 @@ mod jwt;
 mod token04;
 
 pub use claims::{App, Claims, RoomConfig, TokenError, TokenKind, TokenRequest};
-pub use jwt::{LEEWAY_S, generate_livekit, peek, sign_webhook, verify_livekit, verify_server};
+pub use jwt::{LEEWAY_S, generate_livekit, peek, sign_claims, sign_webhook, verify_livekit, verify_server};
 pub use token04::{Cipher, Payload, Plain, generate_token04, seal_token04, verify_token04};
 
 /// Longer tokens are refused unread. The largest that token04 allows is about 44 KiB; real ones are under 2 KiB.

@@ -9,7 +9,7 @@ import pytest
 
 from rig import tokens
 from rig.hub import Hub
-from rig.network import free_port
+from rig.network import free_port, inside
 from rig.places import ROOT
 from rig.stage import Stage
 
@@ -20,8 +20,16 @@ NODE = ROOT / "docs" / "guide" / "examples" / "cluster" / "node.yaml"
 """The configuration that the guide gives to people."""
 
 
-def start_livekit(stage: Stage, *, port: int | None = None, redis: str | None = None, extra: str = "") -> Hub:
-    """Starts a `livekit-server` on loopback with the tests' key, and waits until it is ready.
+def start_livekit(
+    stage: Stage,
+    *,
+    address: str = "127.0.0.1",
+    namespace: str | None = None,
+    port: int | None = None,
+    redis: str | None = None,
+    extra: str = "",
+) -> Hub:
+    """Starts a `livekit-server` with the tests' key, on loopback or in a namespace, and waits until it is ready.
 
     `redis` (`IP:PORT`) makes it a node of a cluster; without it, it is alone.
     `extra` is added to its configuration.
@@ -30,23 +38,24 @@ def start_livekit(stage: Stage, *, port: int | None = None, redis: str | None = 
         pytest.skip("livekit-server is not installed: install Go, then run tests/setup/livekit-server")
     port = port or free_port()
     file = stage.path("livekit.yaml")
-    file.write_text(f"{configuration(port, redis)}\n{extra}\n")
-    server = stage.start("livekit-server", [str(PROGRAM), "--config", str(file)])
+    file.write_text(f"{configuration(port, redis, address)}\n{extra}\n")
+    server = stage.start("livekit-server", [str(PROGRAM), "--config", str(file)], namespace=namespace)
     # Asked to end, it waits until nobody is there any more.
     stage.at_end(server.name, server.kill)
-    server.wait_until(lambda: answers(port), "an answer on its port", timeout=20)
-    return Hub(server, f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}")
+    server.wait_until(lambda: answers(port, address, namespace), "an answer on its port", timeout=20)
+    return Hub(server, f"http://{address}:{port}", f"ws://{address}:{port}")
 
 
-def configuration(port: int, redis: str | None) -> str:
-    """The guide's configuration, with this machine's loopback and the tests' key in it."""
+def configuration(port: int, redis: str | None, address: str) -> str:
+    """The guide's configuration, with this address and the tests' key in it."""
     text = NODE.read_text()
+    loopback = "\n  enable_loopback_candidate: true\n  interfaces: {includes: [lo]}" if address.startswith("127.") else ""
     for pattern, value in (
         (r"^port: .*$", f"port: {port}"),
-        (r"^bind_addresses: .*$", "bind_addresses: [127.0.0.1]"),
+        (r"^bind_addresses: .*$", f"bind_addresses: [{address}]"),
         (r"^redis:\n  address: .*$", f"redis:\n  address: {redis}" if redis else ""),
         (r'^  "1234567890": .*$', f'  "{tokens.APP_ID}": {tokens.SECRET}'),
-        (r"^  node_ip: .*$", "  node_ip: 127.0.0.1\n  enable_loopback_candidate: true\n  interfaces: {includes: [lo]}"),
+        (r"^  node_ip: .*$", f"  node_ip: {address}{loopback}"),
         (r"^  udp_port: .*$", f"  udp_port: {free_port()}"),
         (r"^  tcp_port: .*$", f"  tcp_port: {free_port()}"),
         (r"^  stun_servers: .*$", '  stun_servers: ["127.0.0.1:3478"]'),
@@ -56,10 +65,10 @@ def configuration(port: int, redis: str | None) -> str:
     return text
 
 
-def answers(port: int) -> bool:
+def answers(port: int, address: str = "127.0.0.1", namespace: str | None = None) -> bool:
     """Whether a server there says that it is well."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1) as answer:
+        with inside(namespace), urllib.request.urlopen(f"http://{address}:{port}/", timeout=1) as answer:
             return answer.status == 200
     except OSError:
         return False

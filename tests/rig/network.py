@@ -3,6 +3,7 @@
 Needs root, as everything that makes a namespace does. Nothing here ever reaches the machine's own network.
 """
 
+import ctypes
 import itertools
 import json
 import os
@@ -10,6 +11,8 @@ import re
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +54,24 @@ def make_namespace(stage: Stage) -> str:
     stage.at_end(f"namespace {name}", lambda: ip("netns", "delete", name))
     ip("-n", name, "link", "set", "lo", "up")
     return name
+
+
+@contextmanager
+def inside(namespace: str | None) -> Iterator[None]:
+    """What this thread does meanwhile, it does in a network namespace, if one is given: sockets that it makes stay there."""
+    with open("/proc/thread-self/ns/net") as here, open(f"/run/netns/{namespace}" if namespace else here.name) as there:
+        _enter(there.fileno())
+        try:
+            yield
+        finally:
+            _enter(here.fileno())
+
+
+def _enter(namespace: int) -> None:
+    # os.setns came with Python 3.12.
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(namespace, 0x40000000):  # CLONE_NEWNET
+        raise OSError(ctypes.get_errno(), "setns")
 
 
 def leftover_namespaces() -> list[str]:

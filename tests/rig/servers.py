@@ -6,4 +6,4 @@ from rig.hub import Hub, start_hub
 from rig.livekit import start_livekit
 
 SERVERS: dict[str, Callable[..., Hub]] = {"zegohub": start_hub, "livekit-server": start_livekit}
-"""How each is started: `start(stage, port=…)`."""
+"""How each is started: `start(stage, port=…, address=…, namespace=…)`."""

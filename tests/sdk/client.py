@@ -124,6 +124,8 @@ def start_peer(
     stereo: bool = False,
     silent: bool = False,
     two_connections: bool = False,
+    simulcast: bool = False,
+    key: str = "",
     token: str | None = None,
     wait: bool = True,
     sees: str = "",
@@ -140,6 +142,8 @@ def start_peer(
         argv += ["--stereo"] if stereo else []
         argv += ["--silent"] if silent else []
         argv += ["--two-connections"] if two_connections else []
+        argv += ["--simulcast"] if simulcast else []
+        argv += ["--key", key] if key else []
         program = stage.start(f"sdk-{user}", argv, namespace=namespace, stdin=subprocess.PIPE)
         stage.at_end(f"input of {program.name}", program.process.stdin.close)
         peer = SdkPeer(program, folder, user)

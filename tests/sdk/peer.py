@@ -4,12 +4,15 @@ Publishes a picture with the machine-readable bar and the tone of the simulated 
 everything that it receives. A program of its own, because it has to run in the network namespace of the server.
 
     peer.py --url ws://… --token … --folder DIR [--publish STREAM] [--codec vp8|h264] [--stereo] [--silent] [--two-connections]
+            [--simulcast] [--key KEY]
 
 Each line of its output is one JSON object with `event` (`connected`, `refused`, `published`, `track`, `ended`, `data`,
-`text`, `left`). Each line of its input is a command: `data TOPIC [TO] TEXT` sends a reliable packet (TO `*` = everybody),
+`text`, `left`, those of `events.py`). Each line of its input is a command: `data TOPIC [TO] TEXT` sends a reliable packet (TO `*` = everybody),
 `text TOPIC [TO] TEXT` a text stream, `mute
 video|audio`, `unmute video|audio`, `unpublish`, `flood TOPIC COUNT SIZE` (reliable packets as fast as they go, answered by the event `flooded`), `decoded STREAM` (answered by the event `decoded`), `packets` (of sound that it sent, answered by the event `packets`), `permit all|none` (to
-receive what it publishes); its end ends the program. Of a received stream S it writes `DIR/S.frames` (monotonic
+receive what it publishes), `name|metadata TEXT`, `attribute NAME VALUE`, `call USER TEXT` (a procedure that gives the text back
+in capitals, answered by the event `called`), `count TOPIC MS` (sends 0, 1, 2 … every so many ms; 0 stops that, answered by the event `counted`), `bytes TOPIC COUNT` (a stream of bytes, told as the event `bytes`), `reconnect` (join anew),
+`want STREAM yes|no`; its end ends the program. Of a received stream S it writes `DIR/S.frames` (monotonic
 seconds, bar's counter or -, width, height) and `DIR/S.wav`.
 """
 
@@ -28,6 +31,7 @@ from livekit import rtc
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rig.bar import CELLS, ROWS, pack_bar, read_bar  # noqa: E402
+from sdk.events import kind, listen  # noqa: E402
 
 WIDTH, HEIGHT, FPS, RATE = 640, 480, 30, 48_000
 
@@ -76,6 +80,7 @@ class Peer:
         self.tracks: dict[str, rtc.LocalTrack] = {}
         self.pictures: dict[str, rtc.Track] = {}
         self.over = asyncio.Event()
+        self.counted = asyncio.Event()
 
     def spawn(self, work) -> None:
         task = asyncio.create_task(work)
@@ -98,12 +103,18 @@ class Peer:
         self.room.on("participant_connected", lambda o: tell("joined", user=o.identity, name=o.name))
         self.room.on("participant_disconnected", lambda o: tell("left", user=o.identity))
         self.room.on("disconnected", lambda reason: (tell("disconnected", reason=int(reason)), self.over.set()))
+        listen(self.room, tell)
+        self.room.register_byte_stream_handler("bytes", lambda reader, user: self.spawn(self.on_bytes(reader, user)))
         options = rtc.RoomOptions(single_peer_connection=not self.wishes.two_connections)
+        if self.wishes.key:
+            options.encryption = rtc.E2EEOptions()
+            options.encryption.key_provider_options.shared_key = self.wishes.key.encode()
         try:
             await self.room.connect(self.wishes.url, self.wishes.token, options)
         except rtc.ConnectError as error:
             tell("refused", message=error.message)
             return
+        self.room.local_participant.register_rpc_method("shout", self.shout)
         users = [p.identity for p in self.room.remote_participants.values()]
         tell("connected", user=self.room.local_participant.identity, users=users)
         if self.wishes.publish:
@@ -130,7 +141,7 @@ class Peer:
                 source=rtc.TrackSource.SOURCE_CAMERA,
                 stream=stream,
                 video_codec=codec,
-                simulcast=False,
+                simulcast=self.wishes.simulcast,
                 video_encoding=rtc.VideoEncoding(max_framerate=FPS, max_bitrate=1_500_000),
             ),
         )
@@ -194,6 +205,32 @@ class Peer:
         text, info = await reader.read_all(), reader.info
         tell("text", user=user, topic=info.topic, text=text, id=info.stream_id, time_ms=info.timestamp)
 
+    async def on_bytes(self, reader: rtc.ByteStreamReader, user: str) -> None:
+        data = b"".join([chunk async for chunk in reader])
+        tell("bytes", user=user, topic=reader.info.topic, count=len(data), sum=sum(data))
+
+    async def shout(self, invocation: rtc.RpcInvocationData) -> str:
+        if not invocation.payload:
+            raise rtc.RpcError(1234, "there is nothing to shout")
+        return f"{invocation.caller_identity}: {invocation.payload.upper()}"
+
+    async def call(self, user: str, text: str) -> None:
+        try:
+            answer = await self.room.local_participant.perform_rpc(
+                destination_identity=user, method="shout", payload=text, response_timeout=5.0
+            )
+            tell("called", answer=answer)
+        except rtc.RpcError as error:
+            tell("called", code=error.code, message=error.message)
+
+    async def count(self, topic: str, every: float) -> None:
+        number = 0
+        while not self.counted.is_set():
+            await self.room.local_participant.publish_data(str(number), topic=topic)
+            number += 1
+            await asyncio.sleep(every)
+        tell("counted", count=number)
+
     async def obey(self) -> None:
         reader = asyncio.StreamReader()
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -219,6 +256,31 @@ class Peer:
                 case ["decoded", stream]:
                     found = [s.inbound_rtp.inbound for s in await self.pictures[stream].get_stats() if s.HasField("inbound_rtp")]
                     tell("decoded", stream=stream, frames=max([s.frames_decoded for s in found], default=0))
+                case ["call", user]:
+                    self.spawn(self.call(user, ""))
+                case ["call", user, *words]:
+                    self.spawn(self.call(user, " ".join(words)))
+                case ["count", _, "0"]:
+                    self.counted.set()
+                case ["count", topic, ms]:
+                    self.spawn(self.count(topic, int(ms) / 1000))
+                case ["bytes", topic, count]:
+                    writer = await me.stream_bytes("file", topic=topic, total_size=int(count))
+                    await writer.write(bytes(n % 251 for n in range(int(count))))
+                    await writer.aclose()
+                case ["name", name]:
+                    await me.set_name(name)
+                case ["metadata", text]:
+                    await me.set_metadata(text)
+                case ["attribute", name, value]:
+                    await me.set_attributes({name: value})
+                case ["reconnect"]:
+                    await self.room.simulate_scenario(rtc.SimulateScenarioKind.SIMULATE_FULL_RECONNECT)
+                case ["want", stream, whether]:
+                    for other in self.room.remote_participants.values():
+                        for publication in other.track_publications.values():
+                            if publication.name == stream:
+                                publication.set_subscribed(whether == "yes")
                 case ["permit", whom]:
                     me.set_track_subscription_permissions(allow_all_participants=whom == "all")
                 case ["packets"]:
@@ -227,10 +289,6 @@ class Peer:
                 case _:
                     tell("unknown", line=line)
         self.over.set()
-
-
-def kind(track: rtc.Track) -> str:
-    return "video" if track.kind == rtc.TrackKind.KIND_VIDEO else "audio"
 
 
 def main() -> None:
@@ -242,6 +300,8 @@ def main() -> None:
     parser.add_argument("--stereo", action="store_true", help="publish two channels, with a tone of its own in each")
     parser.add_argument("--silent", action="store_true", help="publish silence, and let the codec stop while it lasts")
     parser.add_argument("--two-connections", action="store_true")
+    parser.add_argument("--simulcast", action="store_true")
+    parser.add_argument("--key", default="", help="encrypt end to end with this key")
 
     async def run() -> None:
         await Peer(parser.parse_args()).run()

@@ -88,7 +88,7 @@ async fn call(door: &Door, method: &str, headers: &HeaderMap, body: &[u8]) -> Re
         "UpdateParticipant" => {
             let asked: proto::UpdateParticipantRequest = encoding.read(body)?;
             claims.allow_administer(&asked.room)?;
-            encoding.write(&ask(door, move |rooms, _| rooms.update_participant(&app, &asked)).await??)
+            encoding.write(&ask(door, move |rooms, now| rooms.update_participant(&app, &asked, now)).await??)
         }
         "UpdateSubscriptions" => {
             let asked: proto::UpdateSubscriptionsRequest = encoding.read(body)?;

@@ -138,6 +138,7 @@ impl Rooms {
         &mut self,
         app: &str,
         asked: &proto::UpdateParticipantRequest,
+        now: Moment,
     ) -> Result<proto::ParticipantInfo, AdministrationError> {
         if asked.name.len() > bounds::NAME {
             return Err(AdministrationError::Invalid("name length exceeds limits: 256 bytes"));
@@ -154,6 +155,8 @@ impl Rooms {
             self.permit(key, permission);
         }
         self.announce(key);
+        // A client that joins anew, with the token that it has then, is what it was made.
+        self.refresh_token(key, now);
         Ok(self.people.get(&key).map(Participant::info).unwrap_or_default())
     }
 

@@ -68,7 +68,7 @@ impl Stage {
                     self.rooms.notice(Notice::Answer { peer, id, sdp: Ok(sdp) }, self.now);
                     self.rooms.notice(Notice::Connected(PeerId { side: Side::Publisher, ..peer }), self.now);
                 }
-                Output::Media(_) | Output::News(_) => {}
+                Output::Media(_) | Output::News(_) | Output::Token(..) => {}
             }
         }
         panic!("the rooms do not come to rest");

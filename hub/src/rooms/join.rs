@@ -13,7 +13,7 @@ use super::life::Life;
 use super::participant::Participant;
 use super::viewer::Watch;
 use super::{ConnectionKey, Moment, Output, Room, Rooms, extra_info, message};
-use crate::sfu::{Command, Member, ParticipantKey, PeerId, RoomKey, Side};
+use crate::sfu::{Command, LastSequence, Member, ParticipantKey, PeerId, RoomKey, Side};
 
 /// The room has no more place.
 const ROOM_FULL: i32 = 1_002_034;
@@ -188,12 +188,16 @@ impl Rooms {
             self.resume(connection, present, &sid.clone(), join, now);
             return;
         }
+        let mut permission = None;
         if let Some(old) = present {
             log::info!("{} joins again: the older session ends", join.claims.user_id);
+            // The same login goes on: what an administrator has said of it holds. Other clients have that in the token they got.
+            permission =
+                self.people.get(&old).filter(|_| self.is_same_login(old, &join)).and_then(|p| p.permission.clone());
             self.expel(old, proto::DisconnectReason::DuplicateIdentity, Action::Disconnect, now);
         }
         let room = self.room(&join, now);
-        let key = self.enter(connection, room, &join, now);
+        let key = self.enter(connection, room, &join, permission, now);
         for add in join.add_tracks {
             self.add_track(key, add, now);
         }
@@ -243,7 +247,14 @@ impl Rooms {
         members.iter().copied().find(|key| self.people.get(key).is_some_and(|p| p.identity == identity))
     }
 
-    fn enter(&mut self, connection: ConnectionKey, room: RoomKey, join: &Join, now: Moment) -> ParticipantKey {
+    fn enter(
+        &mut self,
+        connection: ConnectionKey,
+        room: RoomKey,
+        join: &Join,
+        permission: Option<proto::ParticipantPermission>,
+        now: Moment,
+    ) -> ParticipantKey {
         let key = self.new_key();
         let sid = self.new_sid("PA_");
         let claims = join.claims.clone();
@@ -258,7 +269,7 @@ impl Rooms {
         if join.zego.quiet {
             attributes.insert(QUIET_ATTRIBUTE.to_owned(), "1".to_owned());
         }
-        let person = Participant {
+        let mut person = Participant {
             login: join.zego.login.clone(),
             connection: Some(connection),
             room,
@@ -294,12 +305,22 @@ impl Rooms {
             has_subscriber_peer: false,
             offering: false,
             last_offer_id: 0,
-            permission: None,
             watch: join.watches.clone().map(Watch::new),
+            permission,
+            last_sequence: LastSequence::default(),
+            speaking: 0,
+            rating: None,
+            refreshed_at: now.at,
         };
+        person.keep_permission();
         log::info!("{} joins as {sid}", person.identity);
-        let member =
-            Member { room, identity: person.identity.clone(), sid, may_send_data: person.claims.can_publish_data };
+        let member = Member {
+            room,
+            identity: person.identity.clone(),
+            sid,
+            may_send_data: person.claims.can_publish_data,
+            last_sequence: person.last_sequence.clone(),
+        };
         self.people.insert(key, person);
         self.connections.insert(connection, key);
         let others = self.others(room, key);
@@ -314,6 +335,7 @@ impl Rooms {
         self.media(Command::Open(PeerId { participant: key, side: Side::Publisher }, member));
         let response = self.join_response(key, others, now);
         self.send(key, response);
+        self.refresh_token(key, now);
         self.announce_to_others(key);
         key
     }
@@ -419,11 +441,14 @@ impl Rooms {
         let may_data = self.people.get(&key).is_some_and(|p| p.claims.can_publish_data);
         self.media(Command::SetMayData(peer, may_data));
         self.connections.insert(connection, key);
+        // What the client has sent since that number it sends again.
+        let last_message_seq = self.people.get(&key).map_or(0, |person| person.last_sequence.get());
         self.send(
             key,
             Response::Reconnect(proto::ReconnectResponse {
                 ice_servers: self.ice_servers(key, now),
                 server_info: Some(message::server_info()),
+                last_message_seq,
                 ..Default::default()
             }),
         );
@@ -432,6 +457,8 @@ impl Rooms {
         everybody.extend(self.people.get(&key).map(Participant::info));
         self.send(key, message::update(everybody));
         self.send(key, Response::RoomUpdate(proto::RoomUpdate { room: Some(self.room_info(room)) }));
+        self.introduce_speakers(key);
+        self.refresh_token(key, now);
         if let Some(state) = &join.sync_state {
             self.sync_state(key, state);
         }

@@ -6,6 +6,7 @@ use livekit_protocol as proto;
 use proto::leave_request::Action;
 use proto::request_response::{Reason, Request as Refused};
 use proto::signal_request::Message as Request;
+use proto::simulate_scenario::Scenario;
 
 use super::bounds::{self, Excess};
 use super::life::Life;
@@ -99,6 +100,7 @@ impl Rooms {
         if self.expire(key, now) {
             return;
         }
+        self.refresh_when_due(key, now);
         let Some(person) = self.people.get(&key) else { return };
         let since = |at: Option<std::time::Instant>| at.map(|at| now.at.saturating_duration_since(at));
         let longer = |at, limit| since(at).is_some_and(|silent| silent >= limit);
@@ -128,6 +130,19 @@ impl Rooms {
         self.remove(key, reason as i32, now);
         if let Some(connection) = connection {
             self.out.push_back(Output::Close(connection));
+        }
+    }
+
+    /// A client wants to see for itself how it copes with what a server does; SDKs test themselves so.
+    pub(super) fn simulate(&mut self, key: ParticipantKey, simulate: &proto::SimulateScenario, now: Moment) {
+        match simulate.scenario {
+            Some(Scenario::LeaveRequestFullReconnect(true)) => {
+                self.expel(key, proto::DisconnectReason::StateMismatch, Action::Reconnect, now);
+            }
+            Some(Scenario::ServerLeave(true)) => {
+                self.expel(key, proto::DisconnectReason::ServerShutdown, Action::Disconnect, now);
+            }
+            _ => {}
         }
     }
 
@@ -202,6 +217,7 @@ impl Rooms {
         let word = if person.active { "participant_left" } else { "participant_connection_aborted" };
         self.participant_news(word, person.room, info.clone());
         *(if person.active { &mut self.tally.left } else { &mut self.tally.aborted }) += 1;
+        self.tell_silence(&person, &members);
         let update = message::update(vec![info]);
         for member in members.into_iter().filter(|m| *m != key) {
             if !person.claims.hidden {
@@ -268,6 +284,7 @@ impl Rooms {
         let changed = !update.name.is_empty() || !update.metadata.is_empty() || !update.attributes.is_empty();
         if changed {
             self.announce(key);
+            self.refresh_token(key, now);
         }
         if knows_success {
             let done = Some(Refused::UpdateMetadata(update));

@@ -70,12 +70,17 @@ pub(super) enum Life {
 }
 
 impl Life {
+    /// When its time without anybody is over; `None` while somebody is there.
+    pub fn ends_at(self, options: &RoomOptions) -> Option<Instant> {
+        match self {
+            Life::New(since) => since.checked_add(options.empty_timeout),
+            Life::Occupied => None,
+            Life::Left(since) => since.checked_add(options.departure_timeout),
+        }
+    }
+
     /// Whether its time without anybody is over.
     pub fn is_over(self, options: &RoomOptions, now: Instant) -> bool {
-        match self {
-            Life::New(since) => now.saturating_duration_since(since) >= options.empty_timeout,
-            Life::Occupied => false,
-            Life::Left(since) => now.saturating_duration_since(since) >= options.departure_timeout,
-        }
+        self.ends_at(options).is_some_and(|end| now >= end)
     }
 }

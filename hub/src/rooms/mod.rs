@@ -18,7 +18,9 @@ mod negotiate;
 mod news;
 mod participant;
 mod publish;
+mod quality;
 mod relay;
+mod speakers;
 mod stream;
 mod subscribe;
 mod tally;
@@ -34,6 +36,7 @@ use std::time::{Duration, Instant};
 
 use livekit_protocol::signal_request::Message as Request;
 use livekit_protocol::signal_response::Message as Response;
+use zego_protocol::token::Claims;
 
 use crate::limits::Limits;
 use crate::sfu::{Command, Notice, ParticipantKey, PeerId, RoomKey, Side, TrackKey};
@@ -68,6 +71,8 @@ pub enum Output {
     Media(Command),
     /// Tell a server outside, if one wants to know.
     News(Box<News>),
+    /// Sign a new token that grants this, and send it on a signalling connection.
+    Token(ConnectionKey, Box<Claims>),
 }
 
 /// What can be set.
@@ -165,7 +170,7 @@ impl Rooms {
             Request::UpdateAudioTrack(update) => self.update_audio_track(key, update, now),
             Request::UpdateVideoTrack(update) => self.update_video_track(key, &update, now),
             Request::SubscriptionPermission(permission) => self.subscription_permission(key, permission),
-            Request::Simulate(_) => {}
+            Request::Simulate(simulate) => self.simulate(key, &simulate, now),
             other => {
                 log::debug!("a request of an unsupported kind was ignored: {other:?}");
                 self.refuse_unsupported(key, other);
@@ -179,15 +184,21 @@ impl Rooms {
             Notice::Answer { peer, id, sdp } => self.answered(peer, id, sdp, now),
             Notice::Offer { peer, id, sdp, added } => self.offered(peer, id, sdp, added),
             Notice::StreamState { peer, track, paused } => self.stream_state(peer, track, paused),
+            Notice::Loudness(tracks) => self.loudness(&tracks),
+            Notice::Rated(participant, rating) => self.rated(participant, rating),
             Notice::Connected(peer) => self.media_connected(peer, now),
             Notice::Silent(peer) => self.media_silent(peer, now),
             Notice::Closed(peer) => self.media_closed(peer, now),
         }
     }
 
-    /// Whether there is any room: only then [`Rooms::tick`] has anything to do.
-    pub fn is_empty(&self) -> bool {
-        self.rooms.is_empty()
+    /// When [`Rooms::tick`] has something to do next: as long as anybody is there it looks for silence every `interval`; without
+    /// anybody, rooms that are kept end. `None` without a room.
+    pub fn next_tick(&self, last: Instant, interval: Duration) -> Option<Instant> {
+        if !self.people.is_empty() {
+            return Some(last + interval);
+        }
+        self.rooms.values().filter_map(|room| room.life.ends_at(&room.options)).min()
     }
 
     fn new_key(&mut self) -> u64 {
@@ -252,6 +263,7 @@ impl Rooms {
             log::info!("{} is connected after {} ms", person.identity, time.as_millis());
             self.tally.connected_after(time);
             self.announce(peer.participant);
+            self.introduce_speakers(peer.participant);
             self.joined_news(peer.participant);
         }
     }

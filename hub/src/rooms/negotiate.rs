@@ -131,6 +131,7 @@ impl Rooms {
             }),
         );
         self.show_again(key);
+        self.tell_subscribed(key);
         self.announce_tracks(key, &pending.published);
         self.deliver(key);
     }
@@ -196,6 +197,7 @@ impl Rooms {
         let peer = PeerId { participant: key, side: Side::Subscriber };
         self.media(Command::Answer { peer, sdp: answer.sdp });
         self.show_again(key);
+        self.tell_subscribed(key);
         self.deliver(key);
     }
 }

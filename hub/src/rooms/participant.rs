@@ -12,7 +12,7 @@ use super::negotiate::PendingAnswer;
 use super::subscribe::Section;
 use super::viewer::Watch;
 use super::{ConnectionKey, Path};
-use crate::sfu::{PeerId, RoomKey, Side, TrackKey, TrackKind, Wish};
+use crate::sfu::{LastSequence, PeerId, Rating, RoomKey, Side, TrackKey, TrackKind, Wish};
 
 /// A track that a participant publishes.
 #[derive(Debug)]
@@ -33,8 +33,12 @@ pub struct Publication {
     pub stereo: bool,
     /// Others know of it.
     pub announced: bool,
+    /// Somebody received it once.
+    pub subscribed: bool,
     /// What its publisher was told of its layers.
     pub taken: Taken,
+    /// How loud it is, in [`LOUDNESS_STEPS`](crate::sfu::LOUDNESS_STEPS).
+    pub loudness: u8,
 }
 
 impl Publication {
@@ -128,6 +132,14 @@ pub struct Participant {
     pub permission: Option<proto::ParticipantPermission>,
     /// What it came to watch, if it is a viewer.
     pub watch: Option<Watch>,
+    /// Its last reliable data packet.
+    pub last_sequence: LastSequence,
+    /// How loud it is, as its room was told.
+    pub speaking: u8,
+    /// How good its connection is, once that is known.
+    pub rating: Option<Rating>,
+    /// When its client got its last token.
+    pub refreshed_at: Instant,
 }
 
 impl Participant {

@@ -150,6 +150,7 @@ impl Rooms {
         let track_sid = publication.info.sid;
         self.send(key, Response::TrackUnpublished(proto::TrackUnpublishedResponse { track_sid }));
         self.announce(key);
+        self.tell_speakers(&[key]);
         for member in self.room_members(key) {
             self.forget_track(member, track);
         }
@@ -186,6 +187,7 @@ impl Rooms {
         if publication.info.muted != muted {
             publication.info.muted = muted;
             self.announce(key);
+            self.tell_speakers(&[key]);
         }
     }
 
@@ -247,7 +249,19 @@ fn publication(key: TrackKey, sid: String, identity: &str, add: &proto::AddTrack
         ..Default::default()
     };
     let stream_id = stream::stream_id(identity, &add.name, &info.stream);
-    Publication { key, info, cids, stream_id, codec, mid: None, stereo, announced: false, taken: Default::default() }
+    Publication {
+        key,
+        info,
+        cids,
+        stream_id,
+        codec,
+        mid: None,
+        stereo,
+        announced: false,
+        subscribed: false,
+        taken: Default::default(),
+        loudness: 0,
+    }
 }
 
 fn section_kind(publication: &Publication) -> sdp::SectionKind {

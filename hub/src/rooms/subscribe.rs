@@ -173,6 +173,7 @@ impl Rooms {
             identity: person.identity.clone(),
             sid: person.sid.clone(),
             may_send_data: person.claims.can_publish_data,
+            last_sequence: person.last_sequence.clone(),
         };
         if open {
             self.media(Command::Open(peer, member));
@@ -241,6 +242,24 @@ impl Rooms {
         let unusual = person.shows.iter().filter(|(_, wish)| **wish != Wish::default());
         for (track, wish) in unusual.map(|(track, _)| (*track, person.granted(*track))).collect::<Vec<_>>() {
             self.media(Command::Show { peer, track, wish });
+        }
+    }
+
+    /// Publishers whose tracks somebody receives for the first time are told.
+    pub(super) fn tell_subscribed(&mut self, key: ParticipantKey) {
+        let sections = self.people.get(&key).map(|person| person.sections.as_slice()).unwrap_or_default();
+        let tracks = sections.iter().filter_map(|section| match section.state {
+            SectionState::Delivering(track) => Some(track),
+            SectionState::Free => None,
+        });
+        for track in tracks.collect::<Vec<_>>() {
+            let Some(owner) = self.owners.get(&track).copied() else { continue };
+            let published =
+                self.people.get_mut(&owner).map(|person| person.published.as_mut_slice()).unwrap_or_default();
+            let Some(publication) = published.iter_mut().find(|p| p.key == track && !p.subscribed) else { continue };
+            publication.subscribed = true;
+            let track_sid = publication.info.sid.clone();
+            self.send(owner, Response::TrackSubscribed(proto::TrackSubscribed { track_sid }));
         }
     }
 

@@ -7,6 +7,7 @@
 /// Field numbers of `livekit.DataPacket`.
 const PARTICIPANT_IDENTITY: u32 = 4;
 const DESTINATION_IDENTITIES: u32 = 5;
+const SEQUENCE: u32 = 16;
 const PARTICIPANT_SID: u32 = 17;
 
 /// A packet to relay.
@@ -16,17 +17,25 @@ pub struct Relay {
     pub bytes: Vec<u8>,
     /// Identities that it is for; empty for everybody.
     pub to: Vec<String>,
+    /// Its number among the sender's reliable packets, 0 when it has none.
+    pub sequence: u32,
 }
 
 /// Prepares a packet of `identity`/`sid` for relaying; `None` when it is not a protobuf message.
 pub fn relay(packet: &[u8], identity: &str, sid: &str) -> Option<Relay> {
-    let mut to = Vec::new();
+    let (mut to, mut sequence) = (Vec::new(), 0);
     let mut rest = packet;
     while !rest.is_empty() {
         let tag = varint(&mut rest)?;
         let (field, wire) = ((tag >> 3) as u32, tag & 7);
         match wire {
-            0 => drop(varint(&mut rest)?),
+            0 => {
+                let value = varint(&mut rest)?;
+                if field == SEQUENCE {
+                    // A uint32, as protobuf reads one that is too long.
+                    sequence = value as u32;
+                }
+            }
             1 => rest = rest.get(8..)?,
             2 => {
                 let length = usize::try_from(varint(&mut rest)?).ok()?;
@@ -44,7 +53,7 @@ pub fn relay(packet: &[u8], identity: &str, sid: &str) -> Option<Relay> {
     bytes.extend_from_slice(packet);
     put(&mut bytes, PARTICIPANT_IDENTITY, identity);
     put(&mut bytes, PARTICIPANT_SID, sid);
-    Some(Relay { bytes, to })
+    Some(Relay { bytes, to, sequence })
 }
 
 fn varint(from: &mut &[u8]) -> Option<u64> {
@@ -98,7 +107,7 @@ mod tests {
         let relay = relay(&packet().encode_to_vec(), "door", "PA_1").expect("a message");
         let received = proto::DataPacket::decode(relay.bytes.as_slice()).expect("a message");
         assert_eq!((received.participant_identity.as_str(), received.participant_sid.as_str()), ("door", "PA_1"));
-        assert_eq!(relay.to, ["desk", "tür"]);
+        assert_eq!((relay.to.as_slice(), relay.sequence), (["desk".to_owned(), "tür".to_owned()].as_slice(), 7));
         assert_eq!(received.sequence, 7);
         assert_eq!(received.value, packet().value);
     }

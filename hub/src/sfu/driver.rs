@@ -23,11 +23,12 @@ use super::counters::Counters;
 use super::keyframes::Want;
 use super::layers::Choice;
 use super::peer::{ChannelKind, Peer};
+use super::quality::Level;
 use super::sockets::Sockets;
 use super::tcp::TcpSockets;
 use super::timing::Report;
 use super::tracks::Tracks;
-use super::{Command, Notice, PeerId, TrackKey, TrackKind, codec, data};
+use super::{Command, Notice, ParticipantKey, PeerId, TrackKey, TrackKind, codec, data, loudness, quality};
 use crate::limits::Rate;
 
 /// Datagrams taken from one socket before the others and the timers get their turn.
@@ -54,6 +55,12 @@ pub struct Driver {
     data: Rate,
     /// When bandwidth is shared out anew.
     pub(super) next_allocation: Option<Instant>,
+    /// When it is told who speaks; not while there is no sound.
+    pub(super) next_loudness: Option<Instant>,
+    /// When connections are rated; not while there are none.
+    pub(super) next_rating: Option<Instant>,
+    /// What was told of each participant's connection.
+    pub(super) rated: HashMap<ParticipantKey, Level>,
 }
 
 impl Driver {
@@ -81,6 +88,9 @@ impl Driver {
             counters,
             data,
             next_allocation: None,
+            next_loudness: None,
+            next_rating: None,
+            rated: HashMap::new(),
         }
     }
 
@@ -127,8 +137,12 @@ impl Driver {
             self.ask_for_key_frame(slot, ssrc);
         }
         self.allocate_due(now);
+        self.tell_loudness(now);
+        self.rate(now);
         let mut next = self.tracks.due().unwrap_or(now + FOREVER);
-        next = self.next_allocation.map_or(next, |at| next.min(at));
+        for at in [self.next_allocation, self.next_loudness, self.next_rating].into_iter().flatten() {
+            next = next.min(at);
+        }
         next = self.tcp.close_silent(now).map_or(next, |at| next.min(at));
         for slot in 0..self.peers.len() {
             let due = self.peers[slot].as_ref().is_some_and(|p| p.wake_at <= now);
@@ -291,18 +305,21 @@ impl Driver {
             Event::PeerStats(stats) => self.estimated_now(slot, stats.bwe_tx, Instant::now()),
             Event::KeyframeRequest(request) => self.key_frame_wanted(slot, request.mid),
             Event::Connected => {
-                peer.connected = true;
+                (peer.connected, peer.silent) = (true, false);
                 let id = peer.id;
+                self.next_rating.get_or_insert(Instant::now() + quality::INTERVAL);
                 self.notify(Notice::Connected(id));
                 self.first_key_frames(slot);
             }
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) => {
+                peer.silent = true;
                 let id = peer.id;
                 self.notify(Notice::Silent(id));
             }
             Event::IceConnectionStateChange(IceConnectionState::Connected | IceConnectionState::Completed)
                 if peer.connected =>
             {
+                peer.silent = false;
                 let id = peer.id;
                 self.notify(Notice::Connected(id));
             }
@@ -311,8 +328,14 @@ impl Driver {
                 peer.flush_data();
                 self.changed.push(slot);
             }
-            Event::MediaIngressStats(stats) => peer.totals.incoming(&stats, &self.counters.received),
-            Event::MediaEgressStats(stats) => peer.totals.outgoing(&stats, &self.counters.sent),
+            Event::MediaIngressStats(stats) => {
+                peer.reports.incoming(&stats);
+                peer.totals.incoming(&stats, &self.counters.received);
+            }
+            Event::MediaEgressStats(stats) => {
+                peer.reports.outgoing(&stats);
+                peer.totals.outgoing(&stats, &self.counters.sent);
+            }
             Event::ChannelClose(id) => peer.channel_closed(id),
             Event::ChannelBufferedAmountLow(_) => {
                 peer.flush_data();
@@ -349,6 +372,11 @@ impl Driver {
         // Sound needs no other packet to begin with.
         let begins = key_frame || track.kind == TrackKind::Audio;
         let layer = track.hear(*ssrc, rid, key_frame, packet.payload.len(), at);
+        track.count(*ssrc, *packet.seq_no);
+        if let (TrackKind::Audio, Some(level)) = (track.kind, packet.header.ext_vals.audio_level) {
+            track.loudness.hear(level.unsigned_abs(), packet.header.timestamp, rate, at);
+            self.next_loudness.get_or_insert(at + loudness::INTERVAL);
+        }
         let mut wanted = false;
         for subscriber in &track.subscribers {
             let Some(peer) = self.peers.get_mut(*subscriber).and_then(Option::as_mut) else { continue };
@@ -422,6 +450,9 @@ impl Driver {
             log::debug!("{}: a data packet cannot be read", sender.identity);
             return;
         };
+        if kind == ChannelKind::Reliable && !sender.last_sequence.advance(packet.sequence) {
+            return;
+        }
         for other in 0..self.peers.len() {
             let Some(peer) = &mut self.peers[other] else { continue };
             let wanted = peer.id.participant != participant

@@ -5,6 +5,7 @@
 
 pub mod addresses;
 mod allocation;
+mod arrivals;
 mod bandwidth;
 mod codec;
 mod commands;
@@ -17,7 +18,12 @@ mod framing;
 pub mod fuzzing;
 mod keyframes;
 mod layers;
+mod loudness;
 mod peer;
+mod quality;
+mod rating;
+mod reports;
+mod sequences;
 mod sockets;
 mod stream_queue;
 mod tcp;
@@ -38,6 +44,9 @@ use tokio::sync::oneshot;
 
 use crate::limits::Rate;
 pub use counters::Counters;
+pub use loudness::STEPS as LOUDNESS_STEPS;
+pub use quality::{Level, Rating};
+pub use sequences::LastSequence;
 pub use sockets::SocketError;
 
 /// One participant's connection to the hub, unique for the life of the process.
@@ -66,7 +75,7 @@ pub struct PeerId {
 }
 
 /// What the forwarding unit must know about a participant to relay its data packets.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Member {
     /// Data packets reach the members of the same room.
     pub room: RoomKey,
@@ -76,6 +85,8 @@ pub struct Member {
     pub sid: String,
     /// May send data packets.
     pub may_send_data: bool,
+    /// Its last reliable packet.
+    pub last_sequence: LastSequence,
 }
 
 /// Kind of a track.
@@ -167,6 +178,10 @@ pub enum Notice {
     Offer { peer: PeerId, id: u32, sdp: Result<String, String>, added: Vec<(TrackKey, String)> },
     /// The bandwidth towards a subscriber does not carry a track's pictures, or carries them again.
     StreamState { peer: PeerId, track: TrackKey, paused: bool },
+    /// Tracks of sound that became louder or quieter, in [`LOUDNESS_STEPS`]; 0: nobody speaks.
+    Loudness(Vec<(TrackKey, u8)>),
+    /// How good a participant's connection is, when that changes and when it is known first.
+    Rated(ParticipantKey, Rating),
     /// ICE and DTLS are up.
     Connected(PeerId),
     /// Nothing has been heard from the client's address for a while; it may come back.

@@ -1,6 +1,6 @@
 //! One peer connection: negotiation, what it publishes, what is delivered to it, its data channels.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +18,8 @@ use super::bandwidth::Estimate;
 use super::counters::StreamTotals;
 use super::forward::{Incoming, Rewrite};
 use super::layers::{Choice, Grant, Layer, Selection};
+use super::quality::Score;
+use super::reports::Reports;
 use super::timing::PublisherClock;
 use super::vp8::Pictures;
 use super::{Member, PeerId, SectionChange, Side, TrackKey, TrackKind, Use, Wish};
@@ -118,6 +120,8 @@ pub struct Peer {
     pub rtc: Rtc,
     /// ICE and DTLS are up.
     pub connected: bool,
+    /// Nothing has been heard of it for a while.
+    pub silent: bool,
     /// When the state machine wants to be driven next.
     pub wake_at: Instant,
     /// Bandwidth towards it.
@@ -134,6 +138,10 @@ pub struct Peer {
     pub clock: PublisherClock,
     /// What its streams counted so far.
     pub totals: StreamTotals,
+    /// What is reported about its streams.
+    pub reports: Reports,
+    /// Scores of its streams.
+    pub scores: HashMap<TrackKey, Score>,
     pending: Option<SdpPendingOffer>,
     pending_deliveries: Vec<(Mid, TrackKey)>,
     /// Sections that delivered a track before: their SSRC is not used for another.
@@ -178,6 +186,7 @@ impl Peer {
             member: Arc::new(member),
             rtc,
             connected: false,
+            silent: false,
             wake_at: now,
             estimate: Estimate::default(),
             sought: (0, 0),
@@ -186,6 +195,8 @@ impl Peer {
             resting: Vec::new(),
             clock: PublisherClock::default(),
             totals: StreamTotals::default(),
+            reports: Reports::default(),
+            scores: HashMap::new(),
             pending: None,
             pending_deliveries: Vec::new(),
             used: Vec::new(),

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use str0m::media::{Mid, Rid};
 
+use super::arrivals::{Arrivals, Arrived};
 use super::keyframes::KeyFrames;
 use super::layers::Layer;
+use super::loudness::Loudness;
 use super::{TrackKey, TrackKind};
 
 /// An encoding that was silent for so long is not counted on (a publisher turns encodings off without a word).
@@ -23,6 +25,7 @@ pub struct Encoding {
     pub ssrc: u32,
     /// Requests for its key frames.
     pub key_frames: KeyFrames,
+    arrivals: Arrivals,
     heard: Instant,
     rate: Rate,
 }
@@ -76,6 +79,10 @@ pub struct Track {
     pub kind: TrackKind,
     /// Slots of the peers that it is delivered to.
     pub subscribers: Vec<usize>,
+    /// How loud it is (sound only).
+    pub loudness: Loudness,
+    /// What of that was told.
+    pub told_loudness: u8,
     encodings: Vec<Encoding>,
     /// A key frame is wanted then, of whatever encoding there is.
     wanted_at: Option<Instant>,
@@ -83,7 +90,16 @@ pub struct Track {
 
 impl Track {
     fn new(publisher: usize, mid: Mid, kind: TrackKind) -> Track {
-        Track { publisher, mid, kind, subscribers: Vec::new(), encodings: Vec::new(), wanted_at: None }
+        Track {
+            publisher,
+            mid,
+            kind,
+            subscribers: Vec::new(),
+            loudness: Loudness::default(),
+            told_loudness: 0,
+            encodings: Vec::new(),
+            wanted_at: None,
+        }
     }
 
     /// Registers a packet of encoding `ssrc`/`rid` with `bytes` of payload; `key_frame` says whether it begins a key
@@ -104,7 +120,8 @@ impl Track {
 
     fn learn(&mut self, ssrc: u32, rid: Option<Rid>, now: Instant) -> usize {
         let rate = Rate { since: now, bytes: 0, bits_per_second: 0 };
-        let mut fresh = Encoding { rid, ssrc, key_frames: KeyFrames::default(), heard: now, rate };
+        let (key_frames, arrivals) = (KeyFrames::default(), Arrivals::default());
+        let mut fresh = Encoding { rid, ssrc, key_frames, arrivals, heard: now, rate };
         if let Some(at) = self.wanted_at.take() {
             fresh.key_frames.want_at(at);
         }
@@ -145,6 +162,20 @@ impl Track {
             Some(encoding) => encoding.key_frames.want_at(at),
             None => self.wanted_at = Some(self.wanted_at.map_or(at, |wanted| wanted.max(at))),
         }
+    }
+
+    /// A packet of encoding `ssrc`, heard before, came for the first time; `sequence` does not wrap.
+    pub fn count(&mut self, ssrc: u32, sequence: u64) {
+        if let Some(encoding) = self.encoding(ssrc) {
+            encoding.arrivals.hear(sequence);
+        }
+    }
+
+    /// How many layers better than the encoding `ssrc` is what flows and is not better than `limit`.
+    pub fn layers_above(&self, ssrc: u32, limit: u8, now: Instant) -> u8 {
+        let Some(current) = self.encodings.iter().find(|e| e.ssrc == ssrc).map(|e| rank(e.rid)) else { return 0 };
+        let better = |e: &&Encoding| e.flows(now) && (current + 1..=limit).contains(&rank(e.rid));
+        self.encodings.iter().filter(better).count() as u8
     }
 
     /// An encoding by its SSRC.
@@ -216,6 +247,19 @@ impl Tracks {
         }
     }
 
+    /// Tracks of sound.
+    pub fn sounds(&mut self) -> impl Iterator<Item = (TrackKey, &mut Track)> {
+        self.all.iter_mut().filter(|(_, track)| track.kind == TrackKind::Audio).map(|(key, track)| (*key, track))
+    }
+
+    /// How many packets came of each track since the last call.
+    pub fn take_arrivals(&mut self) -> HashMap<TrackKey, Arrived> {
+        let arrived = |track: &mut Track| {
+            track.encodings.iter_mut().map(|e| e.arrivals.take()).fold(Arrived::default(), Arrived::and)
+        };
+        self.all.iter_mut().map(|(key, track)| (*key, arrived(track))).collect()
+    }
+
     /// Earliest time at which a held-back key frame request is due.
     pub fn due(&self) -> Option<Instant> {
         self.all.values().filter_map(Track::due).min()
@@ -254,6 +298,19 @@ mod tests {
         track.hear(1, Some(Rid::from("q")), false, 1_000, later);
         assert_eq!(target(&track, u8::MAX, later), Some(1), "the better ones fell silent");
         assert_eq!(track.rates(3, later), [(1, 16_000)]);
+    }
+
+    #[test]
+    fn layers_that_flow_and_are_wanted_are_missed() {
+        let now = Instant::now();
+        let mut track = track();
+        for (ssrc, rid) in [(1, "q"), (2, "h"), (3, "f")] {
+            track.hear(ssrc, Some(Rid::from(rid)), false, 1_000, now);
+        }
+        for (ssrc, limit, expected) in [(1, 3, 2), (1, 2, 1), (1, 1, 0), (3, 3, 0), (9, 3, 0)] {
+            assert_eq!(track.layers_above(ssrc, limit, now), expected, "{ssrc} of {limit}");
+        }
+        assert_eq!(track.layers_above(1, 3, now + SILENT), 0, "its publisher does not send them");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::media::{Direction, MediaKind, Mid, Pt};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::{RtpPacket, RtpWrite};
+use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio_tungstenite::tungstenite::Message as Frame;
@@ -76,6 +76,11 @@ pub struct Client {
 impl Client {
     /// Joins on `/rtc/v1` (`one`) or `/rtc`. `auto` subscribes to everything.
     pub async fn join(hub: &Hub, token: &str, one: bool, auto: bool) -> Client {
+        Client::join_speaking(17, hub, token, one, auto).await
+    }
+
+    /// The same, with this version of LiveKit's protocol.
+    pub async fn join_speaking(protocol: i32, hub: &Hub, token: &str, one: bool, auto: bool) -> Client {
         let mut peer = Peer::new().await;
         let mut api = peer.rtc.sdp_api();
         api.add_channel("_reliable".into());
@@ -90,7 +95,7 @@ impl Client {
         let description = describe("offer", offer.to_sdp_string(), 0);
         let query = if one {
             let join = proto::JoinRequest {
-                client_info: Some(proto::ClientInfo { protocol: 17, ..Default::default() }),
+                client_info: Some(proto::ClientInfo { protocol, ..Default::default() }),
                 connection_settings: Some(proto::ConnectionSettings { auto_subscribe: auto, ..Default::default() }),
                 publisher_offer: Some(description.clone()),
                 ..Default::default()
@@ -98,7 +103,7 @@ impl Client {
             let wrapped = proto::WrappedJoinRequest { compression: 0, join_request: join.encode_to_vec() };
             format!("/rtc/v1?join_request={}", super::escape(&URL_SAFE.encode(wrapped.encode_to_vec())))
         } else {
-            format!("/rtc?protocol=16&auto_subscribe={}", u8::from(auto))
+            format!("/rtc?protocol={protocol}&auto_subscribe={}", u8::from(auto))
         };
         let url = format!("ws://{}{query}&access_token={}", hub.address, super::escape(token));
         let (socket, _) = connect_async(url).await.expect("let in");
@@ -157,6 +162,20 @@ impl Client {
         let stream = api.stream_tx_by_mid(mid, None).expect("a published section");
         stream.write_rtp(RtpWrite::new(pt, sequence.into(), timestamp, made_at, payload).marker(true).nackable(true));
         rtc.handle_input(Input::Timeout(Instant::now())).expect("time passes");
+    }
+
+    /// Sends 20 ms of sound of a published section: its level is in -dBov.
+    pub fn write_sound(&mut self, mid: Mid, number: u32, level: i8) {
+        let rtc = &mut self.peers[0].rtc;
+        let pt = self::payload_type(rtc, mid);
+        let mut api = rtc.direct_api();
+        let stream = api.stream_tx_by_mid(mid, None).expect("a published section");
+        let level = ExtensionValues { audio_level: Some(-level), voice_activity: Some(true), ..Default::default() };
+        let now = Instant::now();
+        stream.write_rtp(
+            RtpWrite::new(pt, u64::from(number).into(), number * 960, now, [1, 2, 3].as_slice()).ext_vals(level),
+        );
+        rtc.handle_input(Input::Timeout(now)).expect("time passes");
     }
 
     /// Sends a data packet.

@@ -48,6 +48,28 @@ pub fn generate_livekit(request: &TokenRequest, now: u64) -> Result<String, Toke
     Ok(sign(&claims, request.secret.as_bytes()))
 }
 
+/// The access token that grants just this, from `issued_at` until `expires_at`: a server's new token for somebody who is in a room.
+pub fn sign_claims(claims: &Claims, app: &App) -> String {
+    let config = &claims.room_config;
+    let body = json!({
+        "iss": app.id, "sub": claims.user_id, "jti": claims.user_id, "name": claims.name.as_deref().unwrap_or_default(),
+        "nbf": claims.issued_at, "iat": claims.issued_at, "exp": claims.expires_at,
+        "kind": claims.participant_kind, "metadata": claims.metadata, "attributes": claims.attributes,
+        "video": {
+            "roomJoin": claims.can_login, "room": claims.room_id.as_deref().unwrap_or_default(),
+            "canPublish": claims.can_publish, "canSubscribe": claims.can_subscribe,
+            "canPublishData": claims.can_publish_data, "canPublishSources": claims.publish_sources,
+            "canUpdateOwnMetadata": claims.can_update_own_metadata, "hidden": claims.hidden,
+            "roomAdmin": claims.room_admin, "roomCreate": claims.room_create, "roomList": claims.room_list
+        },
+        "roomConfig": {
+            "emptyTimeout": config.empty_timeout, "departureTimeout": config.departure_timeout,
+            "maxParticipants": config.max_participants, "metadata": config.metadata
+        },
+    });
+    sign(&body, app.secret.as_bytes())
+}
+
 /// Checks an access token against one API key and its secret, and says what it grants.
 ///
 /// # Errors
@@ -298,6 +320,25 @@ mod tests {
         let signed = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
         let signature = URL_SAFE_NO_PAD.decode("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk").unwrap();
         assert_eq!(mac(signed, &key).finalize().into_bytes().as_slice(), signature);
+    }
+
+    #[test]
+    fn claims_are_signed_as_they_are() {
+        let video = json!({
+            "roomJoin": true, "room": "lobby", "canPublish": false, "canSubscribe": false, "canPublishData": true,
+            "canPublishSources": ["camera"], "canUpdateOwnMetadata": true, "hidden": true, "roomAdmin": true,
+            "roomCreate": true, "roomList": true
+        });
+        let full = json!({
+            "iss": "key", "sub": "ann", "name": "Ann", "iat": 1000, "nbf": 1000, "exp": 2000, "kind": "agent",
+            "metadata": "m", "attributes": {"a": "1"}, "video": video,
+            "roomConfig": {"emptyTimeout": 1, "departureTimeout": 2, "maxParticipants": 3, "metadata": "r"}
+        });
+        for claims in [full, with("iat", json!(1000))] {
+            let claims = verify(&claims, 1500).unwrap();
+            let signed = sign_claims(&claims, &App::new("key", SECRET));
+            assert_eq!(verify_livekit(&signed, "key", SECRET, 1500).unwrap(), claims);
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ impl Stage {
         let mut asked =
             proto::UpdateParticipantRequest { room: "lobby".into(), identity: "door".into(), ..Default::default() };
         change(&mut asked);
-        let info = self.rooms.update_participant(APP, &asked).expect("it is there");
+        let info = self.rooms.update_participant(APP, &asked, self.now).expect("it is there");
         self.collect();
         info
     }
@@ -68,7 +68,7 @@ fn a_room_that_was_made_stays_its_time_and_is_made_once() {
     stage.tick_after(Duration::from_secs(10));
     assert_eq!(stage.names(), ["hall"], "its own time-out, and the usual one");
     stage.tick_after(Duration::from_secs(290));
-    assert!(stage.rooms.is_empty());
+    assert!(stage.rooms.rooms.is_empty());
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn a_room_is_full_and_stays_for_whoever_comes_back() {
     stage.tick_after(Duration::from_secs(4));
     assert_eq!(stage.names(), ["lobby"], "the time counts from the last one");
     stage.tick_after(Duration::from_secs(1));
-    assert!(stage.rooms.is_empty());
+    assert!(stage.rooms.rooms.is_empty());
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_token_says_what_its_room_is_like_and_the_configuration_the_rest() {
     assert_eq!((room.empty_timeout, room.departure_timeout, room.max_participants), (7, 0, 9));
     assert_eq!(room.metadata, "m");
     stage.request(1, Request::Leave(Default::default()));
-    assert!(stage.rooms.is_empty(), "without a time-out a room ends with its last member");
+    assert!(stage.rooms.rooms.is_empty(), "without a time-out a room ends with its last member");
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn a_deleted_room_sends_everybody_away() {
             assert!(updates(&heard).is_empty(), "nobody hears of the others");
         }
         assert_eq!(stage.closed, [1, 2]);
-        assert!(stage.rooms.is_empty() && stage.rooms.connections.is_empty());
+        assert!(stage.rooms.rooms.is_empty() && stage.rooms.connections.is_empty());
         let last = stage.news.last().map(|news| news.event.event.clone());
         assert_eq!(last.as_deref(), Some("room_finished"));
     }
@@ -274,7 +274,7 @@ fn a_participant_is_described_anew_and_everybody_is_told() {
     }
     let long = "x".repeat(64_001);
     let asked = proto::UpdateParticipantRequest { metadata: long.clone(), ..Default::default() };
-    assert!(matches!(stage.rooms.update_participant(APP, &asked), Err(AdministrationError::Invalid(_))));
+    assert!(matches!(stage.rooms.update_participant(APP, &asked, stage.now), Err(AdministrationError::Invalid(_))));
     let asked = proto::UpdateRoomMetadataRequest { room: "lobby".into(), metadata: long };
     assert!(matches!(stage.rooms.update_room_metadata(APP, asked), Err(AdministrationError::Invalid(_))));
 }

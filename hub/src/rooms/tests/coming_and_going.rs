@@ -49,6 +49,41 @@ fn rooms_and_apps_do_not_see_each_other() {
 }
 
 #[test]
+fn whoever_resumes_is_told_the_last_data_packet_that_came() {
+    let mut stage = Stage::new();
+    stage.enter(1, "door", 0, 0);
+    let opened = stage.commands.iter().find_map(|command| match command {
+        Command::Open(_, member) => Some(member.last_sequence.clone()),
+        _ => None,
+    });
+    assert!(opened.expect("a connection").advance(7));
+    let sid = stage.rooms.people[&stage.participant(1)].sid.clone();
+    stage.join(2, "door", |join| join.resume = Some(sid));
+    let heard = stage.heard(2);
+    assert!(matches!(heard.first(), Some(Response::Reconnect(r)) if r.last_message_seq == 7), "{heard:?}");
+}
+
+#[test]
+fn a_client_may_have_itself_sent_away() {
+    use proto::simulate_scenario::Scenario;
+    let (mismatch, shutdown) = (proto::DisconnectReason::StateMismatch, proto::DisconnectReason::ServerShutdown);
+    for (scenario, expected) in [
+        (Scenario::LeaveRequestFullReconnect(true), Some((mismatch as i32, Action::Reconnect as i32))),
+        (Scenario::ServerLeave(true), Some((shutdown as i32, Action::Disconnect as i32))),
+        (Scenario::NodeFailure(true), None),
+    ] {
+        let mut stage = Stage::new();
+        stage.enter(1, "door", 0, 0);
+        stage.enter(2, "desk", 0, 0);
+        stage.forget();
+        stage.request(1, Request::Simulate(proto::SimulateScenario { scenario: Some(scenario) }));
+        assert_eq!(leaves(&stage.heard(1)).first().copied(), expected);
+        assert_eq!(stage.closed.as_slice(), if expected.is_some() { &[1][..] } else { &[] });
+        assert!(leaves(&stage.heard(2)).is_empty());
+    }
+}
+
+#[test]
 fn of_two_with_one_identity_the_newer_stays() {
     let mut stage = Stage::new();
     stage.enter(1, "door", 0, 0);
@@ -196,7 +231,7 @@ fn a_client_that_leaves_is_gone_at_once() {
     stage.tick_after(Duration::from_secs(19));
     assert_eq!(stage.rooms.rooms.len(), 1, "somebody may come back");
     stage.tick_after(Duration::from_secs(1));
-    assert!(stage.rooms.is_empty(), "an empty room closes");
+    assert!(stage.rooms.rooms.is_empty(), "an empty room closes");
 }
 
 #[test]

@@ -6,7 +6,10 @@ mod coming_and_going;
 mod limits;
 mod news;
 mod publishing;
+mod quality;
 mod receiving;
+mod speakers;
+mod tokens;
 mod turn;
 mod viewers;
 mod zego;
@@ -16,6 +19,7 @@ use std::time::{Duration, Instant};
 use livekit_protocol as proto;
 use proto::signal_request::Message as Request;
 use proto::signal_response::Message as Response;
+use zego_protocol::token::Claims;
 
 use super::visitor::{self, claims};
 use super::{ConnectionKey, Join, Moment, News, Output, Path, Rooms, Settings};
@@ -31,6 +35,7 @@ struct Stage {
     sent: Vec<(ConnectionKey, Response)>,
     closed: Vec<ConnectionKey>,
     news: Vec<News>,
+    tokens: Vec<(ConnectionKey, Claims)>,
 }
 
 impl Stage {
@@ -56,6 +61,7 @@ impl Stage {
             sent: Vec::new(),
             closed: Vec::new(),
             news: Vec::new(),
+            tokens: Vec::new(),
         }
     }
 
@@ -112,6 +118,7 @@ impl Stage {
                 Output::Close(connection) => self.closed.push(connection),
                 Output::Media(command) => self.commands.push(command),
                 Output::News(news) => self.news.push(*news),
+                Output::Token(connection, claims) => self.tokens.push((connection, *claims)),
             }
         }
     }
@@ -129,6 +136,7 @@ impl Stage {
         self.commands.clear();
         self.closed.clear();
         self.news.clear();
+        self.tokens.clear();
     }
 
     /// Announces a track and offers it in section `mid`.

@@ -121,6 +121,28 @@ fn a_section_rests_for_one_negotiation_before_it_carries_another_track() {
 }
 
 #[test]
+fn a_publisher_is_told_once_that_somebody_receives_its_track() {
+    let mut stage = stage(true, 1, 1);
+    let told = |stage: &mut Stage| -> Vec<String> {
+        let told = stage.heard(1).into_iter().filter_map(|message| match message {
+            Response::TrackSubscribed(subscribed) => Some(subscribed.track_sid),
+            _ => None,
+        });
+        told.collect()
+    };
+    assert!(told(&mut stage).is_empty(), "nothing was negotiated yet");
+    stage.request(2, Request::Offer(offer(&receiving(1, 1))));
+    stage.answer_all();
+    let mut sids = told(&mut stage);
+    let mut expected = [sid(&stage, 1, 0), sid(&stage, 1, 1)];
+    sids.sort();
+    expected.sort();
+    assert_eq!(sids, expected);
+    stage.enter(3, "shed", 1, 1);
+    assert!(told(&mut stage).is_empty());
+}
+
+#[test]
 fn a_track_that_ends_frees_its_section() {
     let mut stage = stage(true, 1, 1);
     stage.request(2, Request::Offer(offer(&receiving(1, 1))));

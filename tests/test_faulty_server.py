@@ -1,0 +1,162 @@
+"""A device and a server with faults: what its user interface hears is what is documented, and it recovers by itself.
+
+The faults are those by which LiveKit tests its own SDKs.
+"""
+
+import time
+
+import pytest
+
+from rig.broken_line import BACK, LOST, states
+from rig.device import options, start_device
+from rig.faulty_server import LOGIN_FAULTS, start_faulty_server
+from rig.recorder import Recorder
+
+ROOM = "lobby"
+REQUESTING, CONNECTED = (1, 0), (2, 0)
+ATTEMPT = 10.0
+"""Seconds after which an attempt to join is given up."""
+RECOVERY = 3.0
+"""Seconds until a session is taken up again, by a server that takes it back."""
+
+
+@pytest.fixture
+def server(stage, hub):
+    """What stands between the device and the hub."""
+    return start_faulty_server(stage, hub.url)
+
+
+@pytest.fixture
+def door(stage, hub, server):
+    """A device that knows the hub by the server with faults only."""
+    device = start_device(stage, "door", retry_time_s=60)
+    device.hub = hub
+    return device
+
+
+def login(door, server, **wishes):
+    """What LoginRoom is given."""
+    return options(token=door.hub.token("door", ROOM), server=server.url, is_user_status_notify=True, **wishes)
+
+
+@pytest.mark.parametrize("fault", LOGIN_FAULTS)
+def test_a_login_goes_on_until_the_server_is_well(door, server, fault):
+    server.fault = fault
+    mark = door.mark()
+    assert door.call("LoginRoom", ROOM, "door", "", login(door, server, wait=False))[1] == 1
+    door.program.wait_until(lambda: server.attempts >= 2, "a second attempt", timeout=ATTEMPT + 5)
+    assert states(door, "RoomStateUpdate", mark) == [REQUESTING]
+    server.fault = None
+    door.wait("RoomStateUpdate", lambda s: s.args[1] == 2, after=mark, timeout=ATTEMPT + RECOVERY)
+    assert states(door, "RoomStateUpdate", mark) == [REQUESTING, CONNECTED]
+    door.publish("door")
+
+
+@pytest.mark.parametrize("fault", ["refuse_500", "no_answer"])
+def test_a_login_ends_with_the_retry_time(stage, hub, server, fault):
+    door = start_device(stage, "door", retry_time_s=4)
+    door.hub = hub
+    server.fault = fault
+    error = door.refusal("LoginRoom", ROOM, "door", "", login(door, server))
+    assert error.code == 1002053, error
+    assert states(door, "RoomStateUpdate", 0) == [REQUESTING, (0, 1002053)]
+    server.fault = None
+    assert door.call("LoginRoom", ROOM, "door", "", login(door, server))[1] == 2
+
+
+class Watched:
+    """A device in the room by the server with faults, whose picture another one shows that knows the hub itself."""
+
+    def __init__(self, door, desk, server):
+        self.door, self.desk = door, desk
+        assert door.call("LoginRoom", ROOM, "door", "", login(door, server))[1] == 2
+        door.publish("door")
+        desk.login(ROOM)
+        view = desk.texture()
+        self.recorder: Recorder = desk.record(view)
+        desk.play("door", view=view.view)
+        self.recorder.wait_for_frames(15)
+        self.mark = door.mark()
+
+    def states(self) -> list[tuple[int, int]]:
+        return states(self.door, "RoomStateUpdate", self.mark)
+
+    def shows_pictures(self) -> None:
+        """Pictures come that are made from now on."""
+        since = time.monotonic()
+
+        def fresh() -> int:
+            made = (f.at - f.latency_ms / 1000 for f in self.recorder.frames() if f.counter is not None)
+            return sum(at > since for at in made)
+
+        self.recorder.program.wait_until(lambda: fresh() > 10, "fresh pictures", timeout=ATTEMPT)
+
+
+@pytest.fixture
+def watched(door, device, server) -> Watched:
+    return Watched(door, device("desk"), server)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda server: server.close(1011),
+        lambda server: server.close(1000),
+        lambda server: server.drop(),
+        lambda server: server.leave("RESUME", "SIGNAL_CLOSE"),
+        lambda server: server.leave("RECONNECT", "STATE_MISMATCH"),
+        lambda server: server.leave("RECONNECT", "SERVER_SHUTDOWN"),
+        lambda server: server.leave("DISCONNECT", "SERVER_SHUTDOWN"),
+        lambda server: server.leave("DISCONNECT", "UNKNOWN_REASON"),
+    ],
+    ids=["closed", "closed politely", "dropped", "to resume", "to reconnect", "it moves", "it ends", "for no reason"],
+)
+def test_a_session_that_the_server_breaks_off_is_taken_up_again(watched, server, fault):
+    fault(server)
+    watched.door.wait("RoomStateUpdate", lambda s: s.args[1] == 2, after=watched.mark, timeout=RECOVERY)
+    assert watched.states() == [LOST, BACK]
+    watched.shows_pictures()
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"), [("DUPLICATE_IDENTITY", 1002050), ("PARTICIPANT_REMOVED", 1002055), ("ROOM_DELETED", 1002057)]
+)
+def test_who_is_sent_away_for_good_stays_away(watched, server, reason, code):
+    attempts = server.attempts
+    server.leave("DISCONNECT", reason)
+    watched.door.wait("RoomStateUpdate", lambda s: s.args[1] == 0, after=watched.mark)
+    assert watched.states() == [(0, code)]
+    time.sleep(2)
+    assert server.attempts == attempts
+
+
+def test_a_resume_that_is_refused_becomes_a_new_login(watched, server):
+    server.fault = "leave_during_resume"
+    server.drop()
+    watched.door.wait("RoomStateUpdate", lambda s: s.args[1] == 1, after=watched.mark)
+    watched.door.program.wait_until(lambda: server.attempts >= 3, "attempts")
+    assert watched.states() == [LOST]
+    server.fault = None
+    watched.door.wait("RoomStateUpdate", lambda s: s.args[1] == 2, after=watched.mark, timeout=ATTEMPT + RECOVERY)
+    assert watched.states() == [LOST, BACK]
+    watched.shows_pictures()
+
+
+@pytest.mark.waits
+def test_a_server_that_answers_no_pings_is_left_for_a_new_connection(watched, server):
+    """15 s is the time that the hub asks its clients to wait."""
+    begin = time.monotonic()
+    server.fall_silent()
+    watched.door.wait("RoomStateUpdate", lambda s: s.args[1] == 1, after=watched.mark, timeout=20)
+    assert 9 <= time.monotonic() - begin <= 17
+    watched.door.wait("RoomStateUpdate", lambda s: s.args[1] == 2, after=watched.mark, timeout=RECOVERY)
+    assert watched.states() == [LOST, BACK]
+    watched.shows_pictures()
+
+
+@pytest.mark.parametrize("frame", [b"\xff" * 100, b"", b"\x0a\x05\x00", "text", '{"leave": 5}'], ids=repr)
+def test_frames_that_cannot_be_read_disturb_nothing(watched, server, frame):
+    server.say(frame)
+    watched.shows_pictures()
+    assert watched.states() == []
+    assert "panicked" not in watched.door.program.output()

@@ -1,0 +1,114 @@
+"""LiveKit's JavaScript SDK, unmodified, in Chromium: over one connection and over two, on the hub and on LiveKit's own server."""
+
+import pytest
+from browser.chromium import start_chromium
+
+from rig.device import wait_until
+from rig.hub import Hub
+from rig.island import Island, make_island
+from rig.room_service import call_in
+from rig.servers import SERVERS
+from sdk.web import WebPeer, join
+
+pytestmark = [pytest.mark.root, pytest.mark.any_server]
+
+ROOM = "lobby"
+
+
+@pytest.fixture
+def island(stage) -> Island:
+    return make_island(stage)
+
+
+@pytest.fixture
+def hub(stage, island, request) -> Hub:
+    """The server under test."""
+    return SERVERS[request.param](stage, address=island.address, namespace=island.namespace)
+
+
+@pytest.fixture(params=["one", "two"])
+def peer(stage, playwright, island, hub, request):
+    """Opens a participant: `peer(user)`; checks in the end that no page complained."""
+    chromium = start_chromium(stage, playwright, island, hub)
+    peers: list[WebPeer] = []
+
+    def start(user: str) -> WebPeer:
+        peers.append(join(chromium, hub, user, ROOM, one_connection=request.param == "one"))
+        return peers[-1]
+
+    yield start
+    complaints = {peer.user: peer.complaints for peer in peers if peer.complaints}
+    assert not complaints, complaints
+
+
+def test_two_browsers_see_each_other_and_hear_what_changes(peer):
+    anna, ben = peer("anna"), peer("ben")
+    anna.wait("joined", user="ben")
+    anna.do("publish")
+    for kind in ("video", "audio"):
+        ben.wait("track", user="anna", kind=kind)
+        anna.wait("subscribed", kind=kind)
+    ben.wait_pictures()
+    ben.do("publish")
+    anna.wait("track", user="ben", kind="video")
+    anna.wait_pictures()
+    anna.do("mute", True)
+    ben.wait("muted", user="anna", kind="audio")
+    anna.do("mute", False)
+    ben.wait("unmuted", user="anna", kind="audio")
+    anna.do("unpublish")
+    for kind in ("video", "audio"):
+        ben.wait("ended", user="anna", kind=kind)
+    anna.do("leave")
+    ben.wait("left", user="anna")
+
+
+def test_browsers_exchange_messages_attributes_and_calls(peer, hub, island):
+    anna, ben = peer("anna"), peer("ben")
+    anna.wait("joined", user="ben")
+    anna.do("data", "t", "hello", True)
+    ben.wait("data", user="anna", topic="t", text="hello", reliable=True)
+    anna.do("text", "word " * 10_000)
+    ben.wait("text", user="anna", text="word " * 10_000)
+    anna.do("attribute", "mood", "good")
+    ben.wait("attributes", user="anna", changed={"mood": "good"})
+    assert anna.do("call", "ben", "hello") == "anna: HELLO"
+    call_in(island.namespace, hub, "update_room_metadata", room=ROOM, metadata="words")
+    ben.wait("room_metadata", new="words")
+
+
+def test_a_browser_loses_what_it_may_not_receive(peer):
+    anna, ben = peer("anna"), peer("ben")
+    anna.do("publish")
+    ben.wait("track", user="anna", kind="video")
+    ben.wait_pictures()
+    anna.do("permit", False)
+    ben.wait("permission", user="anna", kind="video", status="not_allowed")
+    for kind in ("video", "audio"):
+        ben.wait("ended", user="anna", kind=kind)
+    tracks = len(ben.events("track"))
+    anna.do("permit", True)
+    wait_until(lambda: len(ben.events("track")) == tracks + 2, "both tracks to come back")
+    ben.wait_pictures()
+
+
+def test_a_browser_hears_how_good_connections_are(peer):
+    anna, ben = peer("anna"), peer("ben")
+    anna.do("publish")
+    ben.wait("track", user="anna", kind="video")
+    for who in (anna, ben):
+        who.wait("quality", user="anna", quality="excellent", timeout=20)
+
+
+@pytest.mark.parametrize("scenario", ["signal-reconnect", "resume-reconnect", "full-reconnect", "leave-full-reconnect"])
+def test_a_browser_comes_back(peer, scenario):
+    anna, ben = peer("anna"), peer("ben")
+    anna.do("publish")
+    ben.wait("track", user="anna", kind="video")
+    anna.do("simulate", scenario)
+    anna.wait("reconnected", timeout=20)
+    ben.wait_pictures()
+    anna.do("data", "t", "I am back", True)
+    ben.wait("data", user="anna", text="I am back")
+    if "full" not in scenario:
+        assert not ben.events("left"), "it was there all the time"
