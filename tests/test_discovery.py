@@ -27,10 +27,11 @@ OTHER_APP = 987654321
 
 BROWSE = """
 import json, time
-from zeroconf import ServiceBrowser, Zeroconf
+from zeroconf import IPVersion, ServiceBrowser, Zeroconf
 TYPE = "_zegohub._tcp.local."
-names, zeroconf = [], Zeroconf()
-ServiceBrowser(zeroconf, TYPE, handlers=[lambda name, state_change, **_: names.append(name)])
+# IPv6 addresses are told by IPv6, and IPv4 addresses by IPv4.
+names, zeroconf = set(), Zeroconf(ip_version=IPVersion.All)
+ServiceBrowser(zeroconf, TYPE, handlers=[lambda name, state_change, **_: names.add(name)])
 time.sleep(3)
 found = [zeroconf.get_service_info(TYPE, name, 3000) for name in names]
 print(json.dumps([
