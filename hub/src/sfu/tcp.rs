@@ -66,8 +66,12 @@ impl TcpSockets {
         }
     }
 
-    /// Listens on an address, unless it does already. The error names the address.
+    /// Listens on an address, unless it does already. The error names the address. Link-local addresses are left out: a network that is
+    /// one link has nothing in it that keeps UDP back.
     pub fn listen(&mut self, address: IpAddr) -> Result<(), (SocketAddr, io::Error)> {
+        if matches!(address, IpAddr::V6(ip) if ip.is_unicast_link_local()) {
+            return Ok(());
+        }
         let Some(port) = self.port.filter(|_| !self.listeners.iter().any(|(bound, _)| bound.ip() == address)) else {
             return Ok(());
         };
