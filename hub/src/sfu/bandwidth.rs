@@ -6,7 +6,8 @@ use str0m::bwe::{Bitrate, BweKind};
 
 use super::allocation::{Demand, allocate};
 use super::driver::Driver;
-use super::{Notice, TrackKind};
+use super::keyframes::Want;
+use super::{Notice, TrackKey, TrackKind};
 
 /// How often bandwidth is shared out anew without news of it: publishers' bit rates change.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -91,7 +92,7 @@ impl Driver {
         }
         let shared = allocate(budget, fixed, &demands);
         let id = peer.id;
-        let mut news = Vec::new();
+        let (mut news, mut fallen) = (Vec::new(), Vec::new());
         for ((index, rank), demand) in pictures.into_iter().zip(shared.ranks).zip(&demands) {
             // The best that there is now is no limit to what may come.
             let best = demand.layers.last().is_some_and(|(best, _)| Some(*best) == rank);
@@ -103,6 +104,9 @@ impl Driver {
                 let identity = &peer.member.identity;
                 let state = if paused { " (paused)" } else { "" };
                 log::debug!("{identity}: layer {rank}{state} of {} at {budget} bit/s", delivery.track);
+            }
+            if rank < before.0 && !paused {
+                fallen.push(delivery.track);
             }
             if before.1 != paused {
                 news.push(Notice::StreamState { peer: id, track: delivery.track, paused });
@@ -120,6 +124,26 @@ impl Driver {
         }
         self.next_allocation.get_or_insert(now + INTERVAL);
         news.into_iter().for_each(|notice| self.notify(notice));
+        fallen.into_iter().for_each(|track| self.fall(slot, track, now));
+    }
+
+    /// A subscriber is to go on with a smaller layer. Its key frame is asked for before its next packet comes.
+    fn fall(&mut self, slot: usize, key: TrackKey, now: Instant) {
+        let Some(peer) = self.peers.get_mut(slot).and_then(Option::as_mut) else { return };
+        let Some(delivery) = peer.deliveries.iter().find(|d| d.track == key) else { return };
+        let Some(track) = self.tracks.get_mut(key) else { return };
+        let Some(target) = track.target(delivery.best(), now) else { return };
+        let ceiling = delivery.grant.ceiling().max(target.rank);
+        let current = delivery.selection.current().and_then(|ssrc| track.layer(ssrc));
+        if current.is_some_and(|layer| layer.rank > ceiling) {
+            peer.cut_layer(key);
+        }
+        let publisher = track.publisher;
+        if current != Some(target)
+            && track.encoding(target.ssrc).is_some_and(|encoding| encoding.key_frames.want(Want::Repair, now))
+        {
+            self.ask_for_key_frame(publisher, target.ssrc);
+        }
     }
 }
 

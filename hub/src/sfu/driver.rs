@@ -425,7 +425,7 @@ impl Driver {
         }
     }
 
-    fn ask_for_key_frame(&mut self, slot: usize, ssrc: u32) {
+    pub(super) fn ask_for_key_frame(&mut self, slot: usize, ssrc: u32) {
         let Some(peer) = self.peers.get_mut(slot).and_then(Option::as_mut) else { return };
         let ssrc: Ssrc = ssrc.into();
         if let Some(stream) = peer.rtc.direct_api().stream_rx(&ssrc) {

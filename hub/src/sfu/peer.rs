@@ -11,7 +11,7 @@ use str0m::channel::ChannelId;
 use str0m::format::{Codec, PayloadParams};
 use str0m::media::{Direction, MediaKind, Mid, Pt};
 use str0m::net::{Protocol, TcpType};
-use str0m::rtp::{Extension, ExtensionValues, RtpPacket, RtpWrite};
+use str0m::rtp::{Extension, ExtensionValues, RtpPacket, RtpWrite, StreamTx};
 use str0m::{Candidate, Rtc, RtcError};
 
 use super::bandwidth::Estimate;
@@ -420,19 +420,21 @@ impl Peer {
             delivery.stop();
             return Choice::Drop;
         }
+        let mid = delivery.mid;
         if layer.rank > 0 && !delivery.simulcast {
             delivery.simulcast = true;
-            if let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(delivery.mid, None) {
-                stream.set_rtx_cache(RESEND_PACKETS, RESEND_TIME, Some(RESEND_SHARE));
-            }
+            self.rtc.direct_api().stream_tx_by_mid(mid, None).into_iter().for_each(forget_sent);
         }
         let Some(target) = target(delivery.best()) else { return Choice::Drop };
-        let too_much = layer.rank > delivery.grant.ceiling().max(target.rank);
-        if too_much && delivery.selection.current() == Some(layer.ssrc) {
-            delivery.stop();
-            return Choice::Drop;
-        }
         delivery.selection.judge(layer, key_frame, target)
+    }
+
+    /// Stops a track's present layer, for which the link got too narrow, before the next one's key frame is there. What the link lost
+    /// of it would only stand in that key frame's way.
+    pub fn cut_layer(&mut self, track: TrackKey) {
+        let Some(delivery) = self.deliveries.iter_mut().find(|d| d.track == track) else { return };
+        delivery.stop();
+        self.rtc.direct_api().stream_tx_by_mid(delivery.mid, None).into_iter().for_each(forget_sent);
     }
 
     /// Queues one packet of `track` for this peer; false when nothing was queued. `params` is the publisher's format
@@ -463,12 +465,9 @@ impl Peer {
         };
         let Some(outgoing) = rewrite.forward(incoming) else { return false };
         let (mid, simulcast) = (delivery.mid, delivery.simulcast);
-        if outgoing.changed
-            && simulcast
-            && let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(mid, None)
-        {
+        if outgoing.changed && simulcast {
             // Nobody needs the other layer's lost packets any more.
-            stream.set_rtx_cache(RESEND_PACKETS, RESEND_TIME, Some(RESEND_SHARE));
+            self.rtc.direct_api().stream_tx_by_mid(mid, None).into_iter().for_each(forget_sent);
         }
         let from = &packet.header.ext_vals;
         let extensions = ExtensionValues {
@@ -575,6 +574,11 @@ impl Peer {
         let Some(mut channel) = id.and_then(|id| self.rtc.channel(id)) else { return false };
         channel.write(true, bytes).unwrap_or(false)
     }
+}
+
+/// Nothing of a simulcast that was sent so far is sent again.
+fn forget_sent(stream: &mut StreamTx) {
+    stream.set_rtx_cache(RESEND_PACKETS, RESEND_TIME, Some(RESEND_SHARE));
 }
 
 /// The payload type under which `mid` of `rtc` takes what a publisher sends as `params`.

@@ -171,9 +171,14 @@ impl Track {
         }
     }
 
+    /// The layer that the encoding `ssrc` is.
+    pub fn layer(&self, ssrc: u32) -> Option<Layer> {
+        self.encodings.iter().find(|e| e.ssrc == ssrc).map(Encoding::layer)
+    }
+
     /// How many layers better than the encoding `ssrc` is what flows and is not better than `limit`.
     pub fn layers_above(&self, ssrc: u32, limit: u8, now: Instant) -> u8 {
-        let Some(current) = self.encodings.iter().find(|e| e.ssrc == ssrc).map(|e| rank(e.rid)) else { return 0 };
+        let Some(current) = self.layer(ssrc).map(|layer| layer.rank) else { return 0 };
         let better = |e: &&Encoding| e.flows(now) && (current + 1..=limit).contains(&rank(e.rid));
         self.encodings.iter().filter(better).count() as u8
     }
