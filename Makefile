@@ -37,10 +37,8 @@ unit: build ## the crates' own tests
 	@cargo test --release --workspace --quiet
 
 system: build $(STAMPS)/packages-run $(STAMPS)/packages-test $(STAMPS)/venv livekit-server ## the tests across real processes (tests/)
-	@echo "== Testing the whole system"
-	@$(PYTHON) -m pytest tests -m "not waits"
-	@echo "== Testing the whole system: what waits most of its time"
-	@$(PYTHON) -m pytest tests -m waits -n 3
+	@echo "== Testing the whole system: three tests at a time, then those that have to run alone"
+	@$(PYTHON) -m pytest tests -m "not alone" -n 3; shared=$$?; $(PYTHON) -m pytest tests -m alone && exit $$shared
 
 livekit-server:
 	@$(SETUP)/livekit-server

@@ -35,7 +35,7 @@ MEASURED = "measured"
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "root: makes network namespaces, so it needs root")
     config.addinivalue_line("markers", "any_server: runs on the hub, and again on LiveKit's own server")
-    config.addinivalue_line("markers", "waits: waits most of its time, so several of these may run at once")
+    config.addinivalue_line("markers", "alone: counts pictures or measures times, so no other test may run beside it")
     # Ended by a time limit, it cleans up as it does after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 

@@ -14,7 +14,7 @@ from rig.device import options, start_device, wait_until
 from rig.hub import start_hub
 from rig.network import Link, ip, make_link
 
-pytestmark = [pytest.mark.root, pytest.mark.waits]
+pytestmark = pytest.mark.root
 
 
 def nobody_came_or_went(call: Call, desk_mark: int, door_mark: int) -> None:

@@ -9,6 +9,8 @@ from rig.device import Device, wait_until
 from rig.flow import judge
 from rig.sound import WavWatch
 
+pytestmark = pytest.mark.alone
+
 SECONDS = 15
 
 

@@ -2,7 +2,11 @@
 
 import time
 
+import pytest
+
 from rig.device import options, wait_until
+
+pytestmark = pytest.mark.alone
 
 ROUNDS = 50
 WARM_UP = 10

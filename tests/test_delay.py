@@ -14,6 +14,8 @@ from rig.hub import start_hub
 from rig.livekit import start_livekit
 from rig.network import make_link
 
+pytestmark = pytest.mark.alone
+
 AGREEMENT_MS = 20
 READINGS = 3
 """Quality signals that are compared, one every 3 s."""

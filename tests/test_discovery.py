@@ -16,7 +16,7 @@ from rig.places import program
 from rig.program import Program
 from rig.stage import Stage
 
-pytestmark = [pytest.mark.root]
+pytestmark = pytest.mark.root
 
 ROOM = "lobby"
 AUTO = '[room]\nserver = "auto"\n'

@@ -142,7 +142,6 @@ def test_a_resume_that_is_refused_becomes_a_new_login(watched, server):
     watched.shows_pictures()
 
 
-@pytest.mark.waits
 def test_a_server_that_answers_no_pings_is_left_for_a_new_connection(watched, server):
     """15 s is the time that the hub asks its clients to wait."""
     begin = time.monotonic()

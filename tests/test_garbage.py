@@ -4,11 +4,13 @@ import asyncio
 import random
 import time
 
+import pytest
 from dbus_fast import Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
-
 from rig.device import ENGINE, METHODS, PROPERTIES, ROOT, SERVICE, options, wait_until
 from rig.running_call import RunningCall
+
+pytestmark = pytest.mark.alone
 
 MEGABYTE = 1 << 20
 MEMORY_KIB = 60 * 1024

@@ -28,7 +28,6 @@ def people(hub, room="lobby"):
     return {person.identity: person.sid for person in call(hub, "list_participants", room=room).participants}
 
 
-@pytest.mark.waits
 def test_a_half_open_connection_is_noticed(hub):
     """Its client does not even read any more: no ping is answered, nothing is closed."""
 
@@ -48,7 +47,6 @@ def test_a_half_open_connection_is_noticed(hub):
     wait_until(lambda: not people(hub), "anna to be gone, whose connection was closed")
 
 
-@pytest.mark.waits
 def test_a_frozen_device_is_gone_for_the_others_and_comes_back_when_it_thaws(stage, device):
     hub = start_hub(stage, extra="heartbeat_timeout_s = 5")
     door, desk = device("door", hub=hub), device("desk", hub=hub)

@@ -18,7 +18,7 @@ from rig.network import ip
 from rig.running_call import RunningCall
 from rig.stranger import Stranger
 
-pytestmark = [pytest.mark.root, pytest.mark.waits]
+pytestmark = pytest.mark.root
 
 PORT = 7880
 FIRST, SECOND = "10.77.1.2", "10.77.1.3"

@@ -6,6 +6,8 @@ from rig.crowd import start_crowd
 from rig.hub import start_hub
 from rig.network import make_link
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(params=["one", "two"])
 def path(request) -> str:

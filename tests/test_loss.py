@@ -10,6 +10,8 @@ from rig.flow import judge
 from rig.hub import start_hub
 from rig.network import make_link
 
+pytestmark = pytest.mark.alone
+
 SECONDS = 15
 WRONG_PICTURE = 20.0
 """Mean luma difference of a block that no encoding explains (the clip's own is 3 to 8 at this bit rate)."""

@@ -11,7 +11,7 @@ from rig.hub import start_hub
 from rig.island import Island
 from rig.network import block_udp, ip, make_link
 
-pytestmark = [pytest.mark.root, pytest.mark.waits]
+pytestmark = pytest.mark.root
 
 ROOM = "lobby"
 

@@ -34,6 +34,7 @@ def attempts(device, count, method, *body):
     return count - len(codes), set(codes)
 
 
+@pytest.mark.any_server
 def test_a_broadcast_has_one_number_and_one_time_for_everybody(three):
     door, desk, gate = three
     before = time.time() * 1000
@@ -48,6 +49,7 @@ def test_a_broadcast_has_one_number_and_one_time_for_everybody(three):
     assert len(desk.signals("BroadcastMessageReceived")) == 1, "its copy as a text stream is not heard again"
 
 
+@pytest.mark.any_server
 def test_a_barrage_is_numbered_by_a_text(three):
     door, desk, gate = three
     numbers = []
@@ -62,6 +64,7 @@ def test_a_barrage_is_numbered_by_a_text(three):
         assert (text, user, name) == ("wow", "door", "door") and message_id in numbers
 
 
+@pytest.mark.any_server
 def test_a_command_goes_to_whom_it_is_for(three):
     door, desk, gate = three
     door.call("SendCustomCommand", "lobby", "open", ["desk", "somebody"])
@@ -72,6 +75,7 @@ def test_a_command_goes_to_whom_it_is_for(three):
     assert [s.args[3] for s in gate.signals("CustomCommandReceived")] == ["everybody"]
 
 
+@pytest.mark.any_server
 def test_a_message_right_after_a_login_arrives(hub, device):
     """The server keeps it until the newcomer's connection is up."""
     door, desk = device("door"), device("desk")
@@ -81,6 +85,7 @@ def test_a_message_right_after_a_login_arrives(hub, device):
     assert desk.wait("BroadcastMessageReceived").args[1][0][0] == "welcome"
 
 
+@pytest.mark.any_server
 def test_limits(three):
     door, desk, _ = three
     calls = {
@@ -99,6 +104,7 @@ def test_limits(three):
     assert desk.wait("BroadcastMessageReceived").args[1][0][0] == "ü" * 512
 
 
+@pytest.mark.any_server
 def test_rates(three):
     """A refused message is not sent, and the next one in time is."""
     door, desk, _ = three
@@ -118,6 +124,7 @@ def test_rates(three):
     assert len(desk.signals("BroadcastMessageReceived")) == 2 + broadcasts
 
 
+@pytest.mark.any_server
 def test_the_users_of_a_room_share_its_pace(three, measured):
     """20 barrages a second of everybody together: two who are slow enough alone are too fast together."""
     door, desk, _ = three
@@ -134,6 +141,7 @@ def test_the_users_of_a_room_share_its_pace(three, measured):
     assert 20 <= taken < 80 and 1002072 in codes and set(codes) <= {1002071, 1002072}
 
 
+@pytest.mark.any_server
 def test_without_a_room(device, hub):
     error = device("door").refusal("SendBroadcastMessage", "lobby", "x")
     assert (error.name, error.code) == (f"{ERROR}NotLoggedIn", 1000002)

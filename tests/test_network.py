@@ -18,7 +18,7 @@ from rig.hub import start_hub
 from rig.network import make_link
 from rig.stage import Stage
 
-pytestmark = [pytest.mark.root, pytest.mark.waits]
+pytestmark = pytest.mark.root
 
 
 @pytest.fixture

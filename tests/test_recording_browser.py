@@ -14,7 +14,7 @@ from rig.movie import Movie
 from rig.stage import Stage
 from sdk.client import start_peer
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.alone]
 
 
 PLAY = Path(__file__).parent / "browser" / "play_file.js"

@@ -71,6 +71,7 @@ def check_beeps(wav, seconds: float) -> None:
 @pytest.mark.any_server
 @pytest.mark.parametrize("codec", ["vp8", "h264"])
 @pytest.mark.parametrize("connections", ["one", "two"])
+@pytest.mark.alone
 def test_two_sdks_see_and_hear_each_other(peer, codec, connections):
     two = connections == "two"
     anna = peer("anna", publish="anna-cam", codec=codec, two_connections=two)
@@ -160,6 +161,7 @@ def test_a_bad_token_is_refused(peer, hub, wishes, code):
         assert f"[{code}]" in message
 
 
+@pytest.mark.alone
 def test_an_sdk_and_a_device_see_and_hear_each_other(stage, hub, island, peer):
     door = start_device(stage, "door", hub=hub, namespace=island.namespace, speaker="wav")
     door.login(ROOM)

@@ -9,7 +9,7 @@ from rig.network import make_link
 from rig.servers import SERVERS
 from sdk.client import SdkPeer, start_peer
 
-pytestmark = [pytest.mark.root, pytest.mark.any_server, pytest.mark.waits]
+pytestmark = [pytest.mark.root, pytest.mark.any_server]
 
 ROOM = "lobby"
 

@@ -92,6 +92,7 @@ def test_a_browser_loses_what_it_may_not_receive(peer):
     ben.wait_pictures()
 
 
+@pytest.mark.alone
 def test_a_browser_hears_how_good_connections_are(peer):
     anna, ben = peer("anna"), peer("ben")
     anna.do("publish")

@@ -9,7 +9,7 @@ from rig.hub import Hub, start_hub
 from rig.island import Island
 from rig.network import Link, make_link
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.alone]
 
 ROOM = "layers"
 SMALL, _, BIG = WIDTHS

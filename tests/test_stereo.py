@@ -16,6 +16,8 @@ from rig.places import program
 from rig.sound import RATE, read_sides, separation, tone_level, write_tone, write_tones
 from sdk.client import start_peer
 
+pytestmark = pytest.mark.alone
+
 LEFT, RIGHT, MIDDLE = 440.0, 1000.0, 700.0
 """Hz of what a stereo microphone hears at its sides, and of what a mono one hears."""
 APART = 30.0

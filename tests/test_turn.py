@@ -11,7 +11,7 @@ from rig.device import start_device
 from rig.hub import start_hub
 from rig.network import block_udp, make_link
 
-pytestmark = [pytest.mark.root, pytest.mark.waits]
+pytestmark = pytest.mark.root
 
 ROOM = "lobby"
 SECRET = "north-and-south"

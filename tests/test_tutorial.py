@@ -9,6 +9,8 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from rig import tokens
 from rig.device import Device, options, wait_until
 
@@ -101,6 +103,7 @@ def state_changes(device: Device, interface: str) -> list[str]:
     ]
 
 
+@pytest.mark.any_server
 def test_every_step_replies_and_tells_what_the_tutorial_says(hub, device: Callable[..., Device]):
     door, desk = device("door"), device("desk")
     at_door, at_desk = Script(door), Script(desk)
@@ -151,7 +154,12 @@ def test_every_step_replies_and_tells_what_the_tutorial_says(hub, device: Callab
     )
     told = at_desk.tells(("Added", "Stream"), ("RoomStreamUpdate", "room1", 0, ANY, {"state": "add"}), step="S7")
     ((stream, user, name, more),) = told[1][1][2]
-    assert (stream, user, name) == ("stream1", "user1", "User One") and more["has_audio"] and more["has_video"]
+    assert (stream, user, name) == ("stream1", "user1", "User One")
+    if hub.is_ours:
+        assert more["has_audio"] and more["has_video"]
+    else:  # LiveKit's own server tells of a track when its first packet is there.
+        of = lambda properties: (properties["HasAudio"], properties["HasVideo"])  # noqa: E731
+        wait_until(lambda: [of(one) for one in desk.objects("Stream").values()] == [(True, True)], "both tracks")
 
     # S8: a stream id is unique in the AppID; the later publisher fails, and the first goes on.
     assert desk.refusal("StartPublishing", "stream1", options()).code == 1003028
@@ -185,8 +193,9 @@ def test_every_step_replies_and_tells_what_the_tutorial_says(hub, device: Callab
     assert desk.wait("PlayerQualityUpdate", timeout=8).args[0] == "stream1"
 
     # S12: the page that joins with AppID, room, server and token is there.
-    with urllib.request.urlopen(hub.http, timeout=10) as page:
-        assert page.status == 200 and b"<html" in page.read().lower()
+    if hub.is_ours:
+        with urllib.request.urlopen(hub.http, timeout=10) as page:
+            assert page.status == 200 and b"<html" in page.read().lower()
 
     # S14: stop playing; a second time changes nothing. S11 again: without a canvas there is sound only.
     assert desk.call("StopPlaying", "stream1") == []
@@ -237,6 +246,7 @@ def test_every_step_replies_and_tells_what_the_tutorial_says(hub, device: Callab
     assert state_changes(desk, "Player")[:1] == ["playing"]
 
 
+@pytest.mark.any_server
 def test_a_temporary_token_lets_in_until_it_expires(hub, device: Callable[..., Device]):
     """S16: the token of the console is good for a while; afterwards nobody gets in with it."""
     door = device("door")

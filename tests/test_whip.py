@@ -161,7 +161,6 @@ def test_a_session_ends_by_an_administrator_and_by_a_newer_one_of_the_same_user(
     wait_until(lambda: whip.request(loop, "GET", second.url)[0] == 404, "its URL to be gone")
 
 
-@pytest.mark.waits
 def test_a_publisher_that_vanishes_leaves_the_room(stage, hub, loop):
     session = whip.publish(stage, loop, f"{hub.http}/whip/v1", hub.token("obs", ROOM))
     wait_until(lambda: session.state() == "connected", "its media")

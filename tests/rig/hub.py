@@ -19,6 +19,11 @@ class Hub:
     url: str
     """`ws://IP:PORT`, what clients are given as server."""
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is a zegohub, and not LiveKit's own server."""
+        return self.program.name == "zegohub"
+
     def token(self, user: str, room: str, **wishes: object) -> str:
         """A token for this hub (see `tokens.livekit_token`)."""
         return tokens.livekit_token(user, room, **wishes)

@@ -34,12 +34,14 @@ impl Task {
             Response::Update(update) => {
                 // After a reconnection the server lists everybody, us too; who is not in it left meanwhile.
                 let own = self.room.own_identity();
-                if let Some(may) = update.participants.iter().find(|person| person.identity == own)
-                    && let Some(permission) = &may.permission
-                {
-                    self.may_change_attributes = permission.can_update_metadata;
+                let own = update.participants.iter().find(|person| person.identity == own);
+                if let Some(own) = own {
+                    self.listed(&own.sid)?;
+                    if let Some(permission) = &own.permission {
+                        self.may_change_attributes = permission.can_update_metadata;
+                    }
                 }
-                let everybody = self.resynchronise && update.participants.iter().any(|person| person.identity == own);
+                let everybody = self.resynchronise && own.is_some();
                 let changes = if everybody {
                     self.resynchronise = false;
                     self.room.replace(&update.participants)

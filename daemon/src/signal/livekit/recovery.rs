@@ -86,7 +86,7 @@ impl Task {
         }
         log::info!("the session is taken up again: {reason}");
         self.offers.lost();
-        self.answer_deadline = None;
+        (self.answer_deadline, self.list_deadline) = (None, None);
         self.to_tell.clear();
         self.link(Input::SignalLost);
         let reason = if self.health.media() == Media::Down {
@@ -102,6 +102,7 @@ impl Task {
 
     /// The server took us back; it needs to know where we are.
     pub(super) fn resumed(&mut self) {
+        self.list_deadline = None;
         // Attempts may be quicker than the news of the network that lets them succeed.
         match self.path.look(&Network::now()) {
             PathChange::Moved => self.moved = true,

@@ -32,6 +32,8 @@ use crate::rtc::{IceServer, MediaKind, MediaReceiver};
 
 /// For an answer to a request or an offer.
 pub(super) const ANSWER_TIME: Duration = Duration::from_secs(10);
+/// For the list of those who are there, after the server took us back. It comes at once; a server without one does no harm.
+const LIST_TIME: Duration = Duration::from_secs(1);
 /// For media to get through by itself, before it is relayed.
 const RELAY_TIME: Duration = Duration::from_millis(2500);
 /// How our own server calls itself.
@@ -99,6 +101,10 @@ pub(super) struct Task {
     /// The way to the server has become another one since media was connected.
     pub(super) moved: bool,
     pub(super) resynchronise: bool,
+    /// The server's id of us in this session.
+    pub(super) own_sid: String,
+    /// The server took us back, and is to list until then who is there: before, it may be another one's session.
+    pub(super) list_deadline: Option<Instant>,
     pub(super) answer_deadline: Option<Instant>,
     /// Tracks that ended before they were in an offer. A server that accepted one only notices its end when it was offered once: they go
     /// with the next offer, and are removed by the one after it.
@@ -129,6 +135,7 @@ impl Task {
         room.apply(&join.other_participants);
         let server_is_ours = join.server_info.as_ref().is_some_and(|server| server.node_id == OUR_NODE);
         let own = join.participant.as_ref().and_then(|person| person.permission.as_ref());
+        let own_sid = join.participant.as_ref().map(|person| person.sid.clone()).unwrap_or_default();
         let may_change_attributes = own.is_none_or(|may| may.can_update_metadata);
         let has_relays = join.ice_servers.iter().flat_map(|server| &server.urls).any(|url| url.starts_with("turn"));
         let metadata = join.room.as_ref().map(|room| room.metadata.clone()).unwrap_or_default();
@@ -187,6 +194,8 @@ impl Task {
             server_clock: ServerClock::default(),
             moved: false,
             resynchronise: false,
+            own_sid,
+            list_deadline: None,
             answer_deadline: single.then_some(now + ANSWER_TIME),
             leaving: Vec::new(),
             to_tell: Vec::new(),
@@ -256,7 +265,7 @@ impl Task {
         // Nobody can answer while the link is broken.
         let answers = self.published.deadline().filter(|_| self.health.signal_up());
         let deadlines = [self.health.deadline(), self.answer_deadline, self.relay_at, answers, self.changes.deadline()];
-        let next = deadlines.into_iter().flatten().min();
+        let next = deadlines.into_iter().chain([self.list_deadline]).flatten().min();
         tokio::select! {
             biased;
             resumed = async { self.resuming.as_mut().expect("checked").await }, if self.resuming.is_some() => {
@@ -264,7 +273,7 @@ impl Task {
                 match resumed {
                     Ok(Ok(named)) => {
                         self.renew_relays(&named).await;
-                        self.resumed();
+                        self.list_deadline = Some(Instant::now() + LIST_TIME);
                     }
                     Ok(Err(reason)) => return Err(End::Ended(reason)),
                     Err(error) => return Err(End::Ended(DisconnectReason::ConnectionLost(error.to_string()))),
@@ -319,6 +328,19 @@ impl Task {
         Ok(())
     }
 
+    /// After a resume the server lists everybody, and us as the session that it has. LiveKit's own server does not look whose session it
+    /// is asked for: whoever logged in as our user meanwhile has its place there, and we may not take it.
+    pub(super) fn listed(&mut self, sid: &str) -> Result<(), End> {
+        if self.list_deadline.is_none() {
+            return Ok(());
+        }
+        if sid != self.own_sid {
+            return Err(End::Ended(DisconnectReason::DuplicateIdentity));
+        }
+        self.resumed();
+        Ok(())
+    }
+
     async fn expired(&mut self, now: Instant) -> Result<(), End> {
         if self.health.deadline().is_some_and(|deadline| deadline <= now) {
             return Err(End::Ended(DisconnectReason::ConnectionLost("media does not get through".to_owned())));
@@ -328,6 +350,9 @@ impl Task {
             if self.offers.in_flight() {
                 self.signal_lost("the server does not answer an offer");
             }
+        }
+        if self.list_deadline.is_some_and(|deadline| deadline <= now) {
+            self.resumed();
         }
         if self.relay_at.is_some_and(|at| at <= now) {
             self.relay_at = None;
