@@ -335,6 +335,9 @@ impl Driver {
             Event::MediaEgressStats(stats) => {
                 peer.reports.outgoing(&stats);
                 peer.totals.outgoing(&stats, &self.counters.sent);
+                if peer.measured(stats.mid, stats.rtt) {
+                    self.changed.push(slot);
+                }
             }
             Event::ChannelClose(id) => peer.channel_closed(id),
             Event::ChannelBufferedAmountLow(_) => {

@@ -28,9 +28,14 @@ use crate::sdp;
 
 /// Number of the header extension that says when a packet's content was captured, in our own offers.
 const CAPTURE_TIME: u8 = 5;
-/// Packets kept to answer requests for retransmission, and for how long.
+/// Packets kept to answer requests for retransmission, and for how long: half a KiB each beside their payload, which all share. Longer
+/// when an answer takes long, as in libwebrtc, which keeps them for a second or three round trips, and of a simulcast: a change loses
+/// what was kept, and on a link that got narrow it would just when most is asked for.
 const RESEND_PACKETS: usize = 2048;
-const RESEND_TIME: Duration = Duration::from_secs(3);
+const RESEND_TIME: Duration = Duration::from_secs(1);
+const RESEND_TIME_LONG: Duration = Duration::from_secs(3);
+/// From this round trip on a subscriber is far away.
+const FAR: Duration = Duration::from_millis(300);
 /// Largest share of retransmissions in what is sent of a simulcast: on a link that got too narrow, repeating everything that
 /// finds no room leaves none for the layer that would fit. Of a track with one encoding no share is too large: a picture that is
 /// incomplete is worthless, and what a subscriber asks for is bounded by what it was sent.
@@ -75,6 +80,8 @@ pub struct Delivery {
     pictures: Pictures,
     /// It has several layers.
     simulcast: bool,
+    /// Its packets are kept for longer.
+    far: bool,
     rewrite: Option<Rewrite>,
     /// Publisher's payload type and ours for it.
     payload_type: Option<(Pt, Option<Pt>)>,
@@ -366,6 +373,7 @@ impl Peer {
                 selection: Selection::default(),
                 pictures: Pictures::default(),
                 simulcast: false,
+                far: false,
                 rewrite: None,
                 payload_type: None,
             });
@@ -406,6 +414,18 @@ impl Peer {
         }
     }
 
+    /// Keeps packets for longer when their receiver turns out to be far away; whether that is new. What was kept is lost by it, once.
+    pub fn measured(&mut self, mid: Mid, round_trip: Option<Duration>) -> bool {
+        let is_far = round_trip.is_some_and(|round_trip| round_trip >= FAR);
+        let near = |d: &&mut Delivery| d.mid == mid && !d.far && !d.simulcast;
+        let Some(delivery) = self.deliveries.iter_mut().find(near).filter(|_| is_far) else { return false };
+        delivery.far = true;
+        if let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(mid, None) {
+            stream.set_rtx_cache(RESEND_PACKETS, RESEND_TIME_LONG, None);
+        }
+        true
+    }
+
     /// What to do with a packet of `layer` of a track; `target` is the layer for a limit.
     pub fn choose(
         &mut self,
@@ -420,10 +440,9 @@ impl Peer {
             delivery.stop();
             return Choice::Drop;
         }
-        let mid = delivery.mid;
         if layer.rank > 0 && !delivery.simulcast {
             delivery.simulcast = true;
-            self.rtc.direct_api().stream_tx_by_mid(mid, None).into_iter().for_each(forget_sent);
+            self.rtc.direct_api().stream_tx_by_mid(delivery.mid, None).into_iter().for_each(forget_sent);
         }
         let Some(target) = target(delivery.best()) else { return Choice::Drop };
         delivery.selection.judge(layer, key_frame, target)
@@ -578,7 +597,7 @@ impl Peer {
 
 /// Nothing of a simulcast that was sent so far is sent again.
 fn forget_sent(stream: &mut StreamTx) {
-    stream.set_rtx_cache(RESEND_PACKETS, RESEND_TIME, Some(RESEND_SHARE));
+    stream.set_rtx_cache(RESEND_PACKETS, RESEND_TIME_LONG, Some(RESEND_SHARE));
 }
 
 /// The payload type under which `mid` of `rtc` takes what a publisher sends as `params`.
