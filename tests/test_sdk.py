@@ -88,6 +88,19 @@ def test_two_sdks_see_and_hear_each_other(peer, codec, connections):
 
 
 @pytest.mark.any_server
+@pytest.mark.parametrize("connections", ["one", "two"])
+def test_who_comes_after_another_has_left_is_received(peer, connections):
+    two = connections == "two"
+    ben = peer("ben", two_connections=two)
+    for user in ("anna", "carl"):
+        who = peer(user, publish=f"{user}-cam", two_connections=two)
+        ben.wait("track", stream=f"{user}-cam", kind="audio")
+        ben.wait_frames(f"{user}-cam")
+        who.program.process.stdin.close()
+        ben.wait("left", user=user)
+
+
+@pytest.mark.any_server
 def test_two_sdks_exchange_messages(peer):
     anna, ben, carl = peer("anna"), peer("ben"), peer("carl")
     anna.wait("joined", user="carl")

@@ -10,7 +10,7 @@ from rig.room_service import call_in
 from rig.servers import SERVERS
 from sdk.web import WebPeer, join
 
-pytestmark = [pytest.mark.root, pytest.mark.any_server]
+pytestmark = pytest.mark.root
 
 ROOM = "lobby"
 
@@ -23,7 +23,7 @@ def island(stage) -> Island:
 @pytest.fixture
 def hub(stage, island, request) -> Hub:
     """The server under test."""
-    return SERVERS[request.param](stage, address=island.address, namespace=island.namespace)
+    return SERVERS[getattr(request, "param", "zegohub")](stage, address=island.address, namespace=island.namespace)
 
 
 @pytest.fixture(params=["one", "two"])
@@ -41,6 +41,7 @@ def peer(stage, playwright, island, hub, request):
     assert not complaints, complaints
 
 
+@pytest.mark.any_server
 def test_two_browsers_see_each_other_and_hear_what_changes(peer):
     anna, ben = peer("anna"), peer("ben")
     anna.wait("joined", user="ben")
@@ -63,6 +64,7 @@ def test_two_browsers_see_each_other_and_hear_what_changes(peer):
     ben.wait("left", user="anna")
 
 
+@pytest.mark.any_server
 def test_browsers_exchange_messages_attributes_and_calls(peer, hub, island):
     anna, ben = peer("anna"), peer("ben")
     anna.wait("joined", user="ben")
@@ -77,6 +79,7 @@ def test_browsers_exchange_messages_attributes_and_calls(peer, hub, island):
     ben.wait("room_metadata", new="words")
 
 
+@pytest.mark.any_server
 def test_a_browser_loses_what_it_may_not_receive(peer):
     anna, ben = peer("anna"), peer("ben")
     anna.do("publish")
@@ -93,6 +96,7 @@ def test_a_browser_loses_what_it_may_not_receive(peer):
 
 
 @pytest.mark.alone
+@pytest.mark.any_server
 def test_a_browser_hears_how_good_connections_are(peer):
     anna, ben = peer("anna"), peer("ben")
     anna.do("publish")
@@ -101,6 +105,7 @@ def test_a_browser_hears_how_good_connections_are(peer):
         who.wait("quality", user="anna", quality="excellent", timeout=20)
 
 
+@pytest.mark.any_server
 def test_a_browser_whose_signalling_breaks_comes_back(peer):
     anna, ben = peer("anna"), peer("ben")
     anna.do("publish")
@@ -111,3 +116,34 @@ def test_a_browser_whose_signalling_breaks_comes_back(peer):
     anna.do("data", "t", "I am back", True)
     ben.wait("data", user="anna", text="I am back")
     assert not ben.events("left"), "it was there all the time"
+
+
+def check_it_joins_anew(peer, scenario: str) -> None:
+    """Somebody who gives up its session publishes everything again in a new one, and messages pass both ways."""
+    anna, ben = peer("anna"), peer("ben")
+    anna.do("publish")
+    for kind in ("video", "audio"):
+        ben.wait("track", user="anna", kind=kind)
+    tracks = len(ben.events("track"))
+    anna.do("simulate", scenario)
+    anna.wait("reconnected", timeout=20)
+    wait_until(lambda: len(ben.events("track")) == tracks + 2, "both tracks in the new session", 20)
+    ben.wait_pictures()
+    # Not every server tells of the two sessions.
+    assert len(ben.events("left")) == len(ben.events("joined")) <= 1, "who went has come back"
+    wait_until(lambda: anna.do("settled"), "the end of anna's attempt")
+    anna.do("data", "t", "I am back", True)
+    ben.wait("data", user="anna", text="I am back")
+    ben.do("data", "t", "welcome", True)
+    anna.wait("data", user="ben", text="welcome")
+
+
+@pytest.mark.any_server
+@pytest.mark.parametrize("scenario", ["resume-reconnect", "full-reconnect"])
+def test_a_browser_that_joins_anew_publishes_everything_again(peer, scenario):
+    # In the first the resume fails on purpose.
+    check_it_joins_anew(peer, scenario)
+
+
+def test_a_browser_that_the_server_sends_away_joins_anew(peer):
+    check_it_joins_anew(peer, "leave-full-reconnect")

@@ -51,6 +51,9 @@ const peer = {
   attribute: (name, value) => peer.room.localParticipant.setAttributes({ [name]: value }),
   call: (destinationIdentity, payload) => peer.room.localParticipant.performRpc({ destinationIdentity, method: "shout", payload }),
   simulate: (scenario) => peer.room.simulateScenario(scenario),
+  // After a full reconnect the SDK says `reconnected` up to two seconds before it is done. What it sends reliably meanwhile it keeps for
+  // the next resume.
+  settled: () => !peer.room.engine.attemptingReconnect,
   leave: () => peer.room.disconnect(),
 
   show(track) {

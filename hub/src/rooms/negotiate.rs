@@ -64,7 +64,7 @@ impl Rooms {
                 // Whose track it is may change, and its viewer is not told.
                 Some((_, Use::Deliver(_) | Use::Await)) if watches => viewer::edit(section.kind),
                 Some((_, Use::Deliver(track))) => {
-                    let Some((edit, sid)) = self.deliver_edit(*track) else { continue };
+                    let Some((edit, sid)) = self.deliver_edit(*track, false) else { continue };
                     delivered.insert(section.mid.clone(), sid);
                     edit
                 }
@@ -97,11 +97,15 @@ impl Rooms {
     }
 
     /// How a delivered track is named to its receiver, and its public id.
-    fn deliver_edit(&self, track: TrackKey) -> Option<(sdp::Edit, String)> {
+    ///
+    /// In a section of the hub's own offers a receiver keeps the track id that came first in it (W3C WebRTC, section 5.3: the id of a
+    /// receiver's track never changes), so in a `reused` one the stream has to name the track.
+    fn deliver_edit(&self, track: TrackKey, reused: bool) -> Option<(sdp::Edit, String)> {
         let owner = self.people.get(self.owners.get(&track)?)?;
         let publication = owner.published.iter().find(|p| p.key == track)?;
         let sid = publication.info.sid.clone();
-        let msid = (stream::msid_stream(&owner.sid, &publication.info.stream, &sid), sid.clone());
+        let name = if reused { "" } else { &publication.info.stream };
+        let msid = (stream::msid_stream(&owner.sid, name, &sid), sid.clone());
         let opus = sdp::Opus { stereo: publication.stereo, dtx: false };
         Some((sdp::Edit { msid: Some(Some(msid)), opus, ..Default::default() }, sid))
     }
@@ -148,7 +152,7 @@ impl Rooms {
         let kinds: Vec<_> = added.iter().map(|(track, _)| self.track_kind(*track)).collect();
         let Some(person) = self.people.get_mut(&key) else { return };
         for ((track, mid), kind) in added.into_iter().zip(kinds) {
-            person.sections.push(Section { mid, kind, state: SectionState::Delivering(track) });
+            person.sections.push(Section::new(&mid, kind, SectionState::Delivering(track)));
         }
         let offer = match offer {
             Ok(offer) => offer,
@@ -158,18 +162,18 @@ impl Rooms {
                 return;
             }
         };
-        let delivering: Vec<(String, TrackKey)> = person
+        let delivering: Vec<(String, TrackKey, bool)> = person
             .sections
             .iter()
             .filter_map(|s| match s.state {
-                SectionState::Delivering(track) => Some((s.mid.clone(), track)),
+                SectionState::Delivering(track) => Some((s.mid.clone(), track, s.reused)),
                 SectionState::Free => None,
             })
             .collect();
         let mut delivered = HashMap::new();
         let mut edits = HashMap::new();
-        for (mid, track) in delivering {
-            if let Some((edit, sid)) = self.deliver_edit(track) {
+        for (mid, track, reused) in delivering {
+            if let Some((edit, sid)) = self.deliver_edit(track, reused) {
                 delivered.insert(mid.clone(), sid);
                 edits.insert(mid, edit);
             }

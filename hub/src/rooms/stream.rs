@@ -32,8 +32,8 @@ pub fn stream_id(identity: &str, name: &str, stream: &str) -> String {
     id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' }).collect()
 }
 
-/// Stream name to write into `a=msid` (RFC 8830: a token, which has no spaces). LiveKit's JavaScript client takes a
-/// name that begins with `TR` for a track's id, so the track's own stands in its place.
+/// Stream name to write into `a=msid` (RFC 8830: a token, which has no spaces). LiveKit's clients take a name that begins
+/// with `TR` for the track's id, so the track's own stands in the place of such a name, and of none.
 pub fn msid_stream(participant_sid: &str, stream: &str, track_sid: &str) -> String {
     let token: String = stream.chars().map(|c| if c.is_ascii_graphic() && c != '|' { c } else { '_' }).collect();
     let part = if token.is_empty() || token.starts_with("TR") { track_sid } else { &token };

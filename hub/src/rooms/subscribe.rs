@@ -25,6 +25,15 @@ pub struct Section {
     pub kind: TrackKind,
     /// What it does.
     pub state: SectionState,
+    /// It carried another track before.
+    pub reused: bool,
+}
+
+impl Section {
+    /// One that carried nothing before.
+    pub fn new(mid: &str, kind: TrackKind, state: SectionState) -> Section {
+        Section { mid: mid.to_owned(), kind, state, reused: false }
+    }
 }
 
 impl Rooms {
@@ -98,7 +107,7 @@ impl Rooms {
         person.sections.retain(|known| offered.iter().filter(usable).any(|s| s.mid == known.mid));
         for section in offered.iter().filter(usable) {
             if let (Some(kind), false) = (kind(section), person.sections.iter().any(|s| s.mid == section.mid)) {
-                person.sections.push(Section { mid: section.mid.clone(), kind, state: SectionState::Free });
+                person.sections.push(Section::new(&section.mid, kind, SectionState::Free));
             }
         }
         // A section whose track is not wanted any more is answered as inactive once before it carries another, so
@@ -155,6 +164,7 @@ impl Rooms {
             match person.sections.iter_mut().find(free) {
                 Some(section) => {
                     section.state = SectionState::Delivering(track);
+                    section.reused = true;
                     changes.push(SectionChange::Reuse(section.mid.clone(), track));
                 }
                 None => changes.push(SectionChange::Add(track, kind)),

@@ -91,7 +91,7 @@ impl Rooms {
         {
             let usable = |s: &&sdp::Section| !s.rejected && s.kind == wanted && s.direction == sdp::Direction::RecvOnly;
             let first = offered.iter().find(usable).filter(|_| !person.sections.iter().any(|s| s.kind == kind));
-            person.sections.extend(first.map(|s| Section { mid: s.mid.clone(), kind, state: SectionState::Free }));
+            person.sections.extend(first.map(|s| Section::new(&s.mid, kind, SectionState::Free)));
         }
         self.fill(key);
         let Some(person) = self.people.get(&key) else { return Vec::new() };

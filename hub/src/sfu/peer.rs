@@ -286,6 +286,7 @@ impl Peer {
                     };
                     let mid = api.add_media(kind, Direction::SendOnly, None, None, None);
                     added.push((*track, mid.to_string()));
+                    self.used.push((mid, *track));
                     deliveries.push((mid, *track));
                 }
                 SectionChange::Reuse(mid, track) => {

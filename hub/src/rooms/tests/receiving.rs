@@ -204,6 +204,29 @@ fn what_is_not_shown_is_held_back() {
     assert_eq!(forwarding, [false, true]);
 }
 
+fn last_changes(stage: &Stage) -> (u32, Vec<SectionChange>) {
+    let made = stage.commands.iter().rev().find_map(|command| match command {
+        Command::MakeOffer { id, changes, .. } => Some((*id, changes.clone())),
+        _ => None,
+    });
+    made.expect("an offer is made")
+}
+
+/// The forwarding unit's offer of one section, as the client gets it.
+fn offered(stage: &mut Stage, peer: PeerId, id: u32, added: Vec<(u64, String)>) -> proto::SessionDescription {
+    let section = Section { mid: "abc", kind: "video", direction: "sendonly", msid: Some("x") };
+    stage.notice(Notice::Offer { peer, id, sdp: Ok(offer(&[section]).sdp), added });
+    let heard = stage.heard(2).into_iter().find_map(|message| match message {
+        Response::Offer(offer) => Some(offer),
+        _ => None,
+    });
+    heard.expect("the client gets the offer")
+}
+
+fn answered(id: u32) -> Request {
+    Request::Answer(proto::SessionDescription { r#type: "answer".into(), id, ..Default::default() })
+}
+
 #[test]
 fn with_two_connections_the_hub_offers_one_change_at_a_time() {
     let mut stage = Stage::new();
@@ -213,32 +236,40 @@ fn with_two_connections_the_hub_offers_one_change_at_a_time() {
     stage.publish(1, "0", "video", "CAM", "door-main");
     let peer = PeerId { participant: stage.participant(2), side: Side::Subscriber };
     let track = key(&stage, 1, 0);
-    let made = |stage: &Stage| {
-        let made = stage.commands.iter().rev().find_map(|command| match command {
-            Command::MakeOffer { id, changes, .. } => Some((*id, changes.clone())),
-            _ => None,
-        });
-        made.expect("an offer is made")
-    };
     assert!(stage.commands.iter().any(|c| matches!(c, Command::Open(p, _) if *p == peer)));
-    let (id, changes) = made(&stage);
+    let (id, changes) = last_changes(&stage);
     assert_eq!(changes, [SectionChange::Add(track, TrackKind::Video)]);
-    let section = Section { mid: "abc", kind: "video", direction: "sendonly", msid: Some("x") };
-    let sdp = offer(&[section]).sdp;
-    stage.notice(Notice::Offer { peer, id, sdp: Ok(sdp), added: vec![(track, "abc".into())] });
-    let heard = stage.heard(2);
-    let offered = heard.iter().find_map(|message| match message {
-        Response::Offer(offer) => Some(offer.clone()),
-        _ => None,
-    });
-    let offered = offered.expect("the client gets the offer");
-    assert_eq!(offered.mid_to_track_id.get("abc"), Some(&sid(&stage, 1, 0)));
-    assert!(offered.sdp.contains("|door-main TR_"));
+    let description = offered(&mut stage, peer, id, vec![(track, "abc".into())]);
+    assert_eq!(description.mid_to_track_id.get("abc"), Some(&sid(&stage, 1, 0)));
+    assert!(description.sdp.contains("|door-main TR_"));
     // While it is open, further changes wait.
     stage.forget();
     stage.request(1, Request::Leave(proto::LeaveRequest::default()));
     assert!(!stage.commands.iter().any(|c| matches!(c, Command::MakeOffer { .. })));
-    let answer = proto::SessionDescription { r#type: "answer".into(), id, ..Default::default() };
-    stage.request(2, Request::Answer(answer));
-    assert_eq!(made(&stage).1, [SectionChange::Stop("abc".into())]);
+    stage.request(2, answered(id));
+    assert_eq!(last_changes(&stage).1, [SectionChange::Stop("abc".into())]);
+}
+
+#[test]
+fn with_two_connections_the_stream_names_the_track_in_a_section_that_carried_another() {
+    let mut stage = Stage::new();
+    stage.join(2, "desk", |join| join.path = Path::Two);
+    stage.enter(1, "door", 0, 0);
+    stage.publish(1, "0", "video", "CAM", "door-main");
+    let peer = PeerId { participant: stage.participant(2), side: Side::Subscriber };
+    let (id, _) = last_changes(&stage);
+    let first = key(&stage, 1, 0);
+    offered(&mut stage, peer, id, vec![(first, "abc".into())]);
+    stage.request(2, answered(id));
+    stage.request(1, Request::Leave(proto::LeaveRequest::default()));
+    let (id, _) = last_changes(&stage);
+    offered(&mut stage, peer, id, vec![]);
+    stage.request(2, answered(id));
+    stage.enter(1, "door", 0, 0);
+    stage.publish(1, "0", "video", "CAM", "door-main");
+    let (id, changes) = last_changes(&stage);
+    assert_eq!(changes, [SectionChange::Reuse("abc".into(), key(&stage, 1, 0))]);
+    let description = offered(&mut stage, peer, id, vec![]);
+    let sid = sid(&stage, 1, 0);
+    assert!(description.sdp.contains(&format!("|{sid} {sid}\r\n")), "{}", description.sdp);
 }
