@@ -79,9 +79,13 @@ impl Rooms {
     fn publish_edit(&self, key: ParticipantKey, track: TrackKey, section: &sdp::Section) -> sdp::Edit {
         let publication = self.people.get(&key).and_then(|p| p.published.iter().find(|p| p.key == track));
         let codec = publication.map(|p| p.codec.as_str()).unwrap_or_default();
-        let named = section.codecs.iter().filter(|(_, name)| name == codec).map(|(payload_type, _)| payload_type);
-        let mut prefer: Vec<String> =
-            section.payload_types.iter().filter(|p| named.clone().any(|n| n == *p)).cloned().collect();
+        // Redundancy is sent when it stands before what it repeats, and not when it stands behind.
+        let redundant = publication.filter(|p| p.is_redundant()).map(|_| "RED");
+        let mut prefer: Vec<String> = Vec::new();
+        for wanted in redundant.into_iter().chain([codec]) {
+            let is_named = |p: &&String| section.codecs.iter().any(|(n, name)| n == *p && name == wanted);
+            prefer.extend(section.payload_types.iter().filter(is_named).cloned());
+        }
         prefer.extend(section.payload_types.iter().filter(|p| !prefer.contains(p)).cloned().collect::<Vec<_>>());
         sdp::Edit {
             msid: Some(None),

@@ -52,6 +52,14 @@ impl Publication {
     pub fn may_pause(&self) -> bool {
         !self.info.disable_dtx && !self.info.audio_features.contains(&(proto::AudioTrackFeature::TfNoDtx as i32))
     }
+
+    /// Its publisher may send its sound with redundancy (RFC 2198). Of content that is encrypted nothing could be
+    /// unpacked for those who take none.
+    pub fn is_redundant(&self) -> bool {
+        self.kind() == TrackKind::Audio
+            && !self.info.disable_red
+            && self.info.encryption == proto::encryption::Type::None as i32
+    }
 }
 
 /// A member of a room.

@@ -239,8 +239,7 @@ fn publication(key: TrackKey, sid: String, identity: &str, add: &proto::AddTrack
         source: add.source,
         layers: layers.clone(),
         stereo,
-        // Redundant audio (RFC 2198) is not negotiated by this hub.
-        disable_red: true,
+        disable_red: add.disable_red,
         encryption: add.encryption,
         stream,
         audio_features: add.audio_features.clone(),

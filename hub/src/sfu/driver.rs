@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use str0m::format::Codec;
+use str0m::format::{Codec, PayloadParams};
 use str0m::media::{KeyframeRequestKind, Mid};
 use str0m::net::{DatagramRecv, Protocol, Receive, Transmit};
 use str0m::rtp::{RtpPacket, Ssrc};
@@ -22,12 +22,13 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::counters::Counters;
 use super::keyframes::Want;
 use super::layers::Choice;
+use super::packet::Packet;
 use super::peer::{ChannelKind, Peer};
 use super::quality::Level;
 use super::sockets::Sockets;
 use super::tcp::TcpSockets;
 use super::timing::Report;
-use super::tracks::Tracks;
+use super::tracks::{Track, Tracks};
 use super::{Command, Notice, ParticipantKey, PeerId, TrackKey, TrackKind, codec, data, loudness, quality};
 use crate::limits::Rate;
 
@@ -359,7 +360,8 @@ impl Driver {
         let Some((mid, rid)) = peer.rtc.direct_api().stream_rx(&ssrc).map(|s| (s.mid(), s.rid())) else { return };
         let Some((_, key)) = peer.publishing.iter().find(|(published, _)| *published == mid).copied() else { return };
         let payload_type = packet.header.payload_type;
-        let Some(params) = peer.rtc.codec_config().find(|p| p.pt() == payload_type).copied() else { return };
+        let named = |p: &PayloadParams| p.pt() == payload_type || p.red() == Some(payload_type);
+        let Some(params) = peer.rtc.codec_config().find(named).copied() else { return };
         // A report from before the first packet pairs the time with an RTP timestamp of nothing.
         let report = packet.last_sender_info.as_ref().filter(|s| s.sender_packet_count > 0);
         let report = report.map(|s| Report { wall: s.ntp_time, rtp: s.rtp_time.numer() as u32 });
@@ -380,13 +382,25 @@ impl Driver {
             track.loudness.hear(level.unsigned_abs(), packet.header.timestamp, rate, at);
             self.next_loudness.get_or_insert(at + loudness::INTERVAL);
         }
+        let packet = Packet::new(&packet, made_at);
+        let unpacked = unpack(track, &packet, &params);
         let mut wanted = false;
         for subscriber in &track.subscribers {
             let Some(peer) = self.peers.get_mut(*subscriber).and_then(Option::as_mut) else { continue };
             match peer.choose(key, layer, begins, at, |limit| track.target(limit, at)) {
-                Choice::Forward if peer.write(key, &packet, &params, made_at) => self.changed.push(*subscriber),
+                Choice::Forward => {
+                    let sent = match &unpacked {
+                        Some(packets) if !peer.takes_redundancy(key, &params) => {
+                            packets.iter().filter(|packet| peer.write(key, packet, &params)).count() > 0
+                        }
+                        _ => peer.write(key, &packet, &params),
+                    };
+                    if sent {
+                        self.changed.push(*subscriber);
+                    }
+                }
                 Choice::WantKeyFrame => wanted = true,
-                Choice::Forward | Choice::Drop => {}
+                Choice::Drop => {}
             }
         }
         if wanted && track.encoding(*ssrc).is_some_and(|e| e.key_frames.want(Want::Repair, at)) {
@@ -518,6 +532,19 @@ struct Ready {
     listeners: Vec<usize>,
     /// TCP connections, and whether they take more.
     connections: Vec<(usize, bool)>,
+}
+
+/// What those get who take no redundancy of a track that has it; `None` when it has none.
+fn unpack(track: &mut Track, packet: &Packet, params: &PayloadParams) -> Option<Vec<Packet>> {
+    let red = params.red()?;
+    let recovery = &mut track.encoding(packet.source)?.recovery;
+    if packet.payload_type != red && !packet.payload.is_empty() {
+        let goes = recovery.take(packet.sequence, packet.timestamp);
+        return Some(goes.then(|| packet.clone()).into_iter().collect());
+    }
+    let sounds = recovery.unpack(packet.sequence, packet.timestamp, &packet.payload);
+    let rate = params.spec().clock_rate.get();
+    Some(sounds.iter().map(|sound| packet.unpacked(sound, params.pt(), rate)).collect())
 }
 
 fn send(sockets: &Sockets, tcp: &mut TcpSockets, transmit: &Transmit) {

@@ -11,14 +11,16 @@ use str0m::channel::ChannelId;
 use str0m::format::{Codec, PayloadParams};
 use str0m::media::{Direction, MediaKind, Mid, Pt};
 use str0m::net::{Protocol, TcpType};
-use str0m::rtp::{Extension, ExtensionValues, RtpPacket, RtpWrite, StreamTx};
+use str0m::rtp::{Extension, RtpWrite, StreamTx};
 use str0m::{Candidate, Rtc, RtcError};
 
 use super::bandwidth::Estimate;
 use super::counters::StreamTotals;
 use super::forward::{Incoming, Rewrite};
 use super::layers::{Choice, Grant, Layer, Selection};
+use super::packet::Packet;
 use super::quality::Score;
+use super::red;
 use super::reports::Reports;
 use super::timing::PublisherClock;
 use super::vp8::Pictures;
@@ -83,8 +85,8 @@ pub struct Delivery {
     /// Its packets are kept for longer.
     far: bool,
     rewrite: Option<Rewrite>,
-    /// Publisher's payload type and ours for it.
-    payload_type: Option<(Pt, Option<Pt>)>,
+    /// Publisher's payload type, and what its codec is called here.
+    format: Option<(Pt, Option<Format>)>,
 }
 
 impl Delivery {
@@ -106,6 +108,14 @@ impl Delivery {
             rewrite.pause();
         }
     }
+}
+
+/// Payload types of a codec that a section takes.
+#[derive(Debug, Clone, Copy)]
+struct Format {
+    plain: Pt,
+    /// The same with redundancy.
+    red: Option<Pt>,
 }
 
 /// Which of LiveKit's data channels.
@@ -149,6 +159,8 @@ pub struct Peer {
     pub reports: Reports,
     /// Scores of its streams.
     pub scores: HashMap<TrackKey, Score>,
+    /// Sections on which the client takes redundant sound.
+    redundant: Vec<Mid>,
     pending: Option<SdpPendingOffer>,
     pending_deliveries: Vec<(Mid, TrackKey)>,
     /// Sections that delivered a track before: their SSRC is not used for another.
@@ -177,7 +189,7 @@ impl Peer {
         let rtc = Rtc::builder()
             .set_rtp_mode(true)
             .clear_codecs()
-            .enable_opus(true, false)
+            .enable_opus(true, true)
             .enable_vp8(true)
             .enable_h264(true)
             .set_extension(CAPTURE_TIME, Extension::AbsoluteCaptureTime)
@@ -204,6 +216,7 @@ impl Peer {
             totals: StreamTotals::default(),
             reports: Reports::default(),
             scores: HashMap::new(),
+            redundant: Vec::new(),
             pending: None,
             pending_deliveries: Vec::new(),
             used: Vec::new(),
@@ -250,6 +263,7 @@ impl Peer {
             self.renew_source(*mid, *track);
         }
         let answer = self.rtc.sdp_api().accept_offer(offer)?;
+        self.redundant = redundant_sections(&edited);
         self.candidates = 0;
         self.publishing = uses
             .iter()
@@ -313,8 +327,10 @@ impl Peer {
     /// Accepts the client's answer to the last offer.
     pub fn accept_answer(&mut self, answer: &str, now: Instant) -> Result<(), PeerError> {
         let pending = self.pending.take().ok_or(PeerError::NoOffer)?;
+        let redundant = redundant_sections(answer);
         let answer = SdpAnswer::from_sdp_string(answer).map_err(|e| PeerError::Unreadable(e.to_string()))?;
         self.rtc.sdp_api().accept_answer(pending, answer)?;
+        self.redundant = redundant;
         self.candidates = 0;
         let deliveries = std::mem::take(&mut self.pending_deliveries);
         self.deliver(&deliveries, now);
@@ -356,7 +372,7 @@ impl Peer {
         for (mid, track) in wanted {
             // Negotiated again: payload types may have changed.
             if let Some(delivery) = self.deliveries.iter_mut().find(|d| d.mid == *mid) {
-                delivery.payload_type = None;
+                delivery.format = None;
                 continue;
             }
             if let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(*mid, None) {
@@ -376,7 +392,7 @@ impl Peer {
                 simulcast: false,
                 far: false,
                 rewrite: None,
-                payload_type: None,
+                format: None,
             });
         }
     }
@@ -391,7 +407,7 @@ impl Peer {
         match (known, track) {
             (Some(mut delivery), Some(track)) => {
                 delivery.stop();
-                (delivery.track, delivery.wish, delivery.payload_type) = (track, Wish::default(), None);
+                (delivery.track, delivery.wish, delivery.format) = (track, Wish::default(), None);
                 delivery.starts_at = now;
                 self.deliveries.push(delivery);
             }
@@ -457,61 +473,57 @@ impl Peer {
         self.rtc.direct_api().stream_tx_by_mid(delivery.mid, None).into_iter().for_each(forget_sent);
     }
 
+    /// Whether this peer takes the redundancy of `track`, of a publisher's format `params`.
+    pub fn takes_redundancy(&mut self, track: TrackKey, params: &PayloadParams) -> bool {
+        self.format(track, params).is_some_and(|format| format.red.is_some())
+    }
+
+    fn format(&mut self, track: TrackKey, params: &PayloadParams) -> Option<Format> {
+        let delivery = self.deliveries.iter_mut().find(|d| d.track == track)?;
+        if let Some((_, known)) = delivery.format.filter(|(source, _)| *source == params.pt()) {
+            return known;
+        }
+        let ours = matching(&self.rtc, delivery.mid, params);
+        if ours.is_none() {
+            log::info!("{}: no format for {:?} was negotiated", self.member.identity, params.spec().codec);
+        }
+        let takes_redundancy = self.redundant.contains(&delivery.mid);
+        let format = ours.map(|p| Format { plain: p.pt(), red: p.red().filter(|_| takes_redundancy) });
+        delivery.format = Some((params.pt(), format));
+        format
+    }
+
     /// Queues one packet of `track` for this peer; false when nothing was queued. `params` is the publisher's format
     /// of the packet.
-    pub fn write(&mut self, track: TrackKey, packet: &RtpPacket, params: &PayloadParams, made_at: Instant) -> bool {
+    pub fn write(&mut self, track: TrackKey, packet: &Packet, params: &PayloadParams) -> bool {
+        let Some(format) = self.format(track, params) else { return false };
         let Some(delivery) = self.deliveries.iter_mut().find(|d| d.track == track) else { return false };
-        let source = packet.header.payload_type;
-        let payload_type = match delivery.payload_type {
-            Some((known, ours)) if known == source => ours,
-            _ => {
-                let ours = matching(&self.rtc, delivery.mid, params);
-                if ours.is_none() {
-                    log::info!("{}: no format for {:?} was negotiated", self.member.identity, params.spec().codec);
-                }
-                delivery.payload_type = Some((source, ours));
-                ours
-            }
-        };
+        let is_redundant = params.red() == Some(packet.payload_type);
+        let payload_type = if is_redundant { format.red } else { Some(format.plain) };
         let Some(payload_type) = payload_type else { return false };
-        let rate = params.spec().clock_rate.get();
-        let first = (packet.header.sequence_number & 0x3fff) + 1024;
-        let rewrite = delivery.rewrite.get_or_insert_with(|| Rewrite::new(first, delivery.epoch, rate));
-        let incoming = Incoming {
-            source: *packet.header.ssrc,
-            sequence: *packet.seq_no,
-            timestamp: packet.header.timestamp,
-            made_at,
+        let payload = match is_redundant {
+            true => red::with_payload_type(&packet.payload, *format.plain),
+            false => Arc::clone(&packet.payload),
         };
+        let rate = params.spec().clock_rate.get();
+        let first = (packet.sequence as u16 & 0x3fff) + 1024;
+        let rewrite = delivery.rewrite.get_or_insert_with(|| Rewrite::new(first, delivery.epoch, rate));
+        let Packet { source, sequence, timestamp, made_at, .. } = *packet;
+        let incoming = Incoming { source, sequence, timestamp, made_at };
         let Some(outgoing) = rewrite.forward(incoming) else { return false };
         let (mid, simulcast) = (delivery.mid, delivery.simulcast);
         if outgoing.changed && simulcast {
             // Nobody needs the other layer's lost packets any more.
             self.rtc.direct_api().stream_tx_by_mid(mid, None).into_iter().for_each(forget_sent);
         }
-        let from = &packet.header.ext_vals;
-        let extensions = ExtensionValues {
-            audio_level: from.audio_level,
-            voice_activity: from.voice_activity,
-            video_orientation: from.video_orientation,
-            // Of the publisher's clock and what that is ahead of ours: as true for the receiver as for us.
-            abs_capture_time: from.abs_capture_time,
-            ..Default::default()
-        };
         let patch = match params.spec().codec {
-            Codec::Vp8 => delivery.pictures.patch(*packet.header.ssrc, &packet.payload, outgoing.newest),
+            Codec::Vp8 => delivery.pictures.patch(source, &payload, outgoing.newest),
             _ => None,
         };
-        let mut write = RtpWrite::new(
-            payload_type,
-            outgoing.sequence.into(),
-            outgoing.timestamp,
-            made_at,
-            Arc::clone(&packet.payload),
-        )
-        .marker(packet.header.marker)
-        .ext_vals(extensions)
-        .nackable(true);
+        let mut write = RtpWrite::new(payload_type, outgoing.sequence.into(), outgoing.timestamp, made_at, payload)
+            .marker(packet.marker)
+            .ext_vals(packet.extensions.clone())
+            .nackable(true);
         if let Some(patch) = patch {
             write = write.vp8_patch(patch);
         }
@@ -601,8 +613,14 @@ fn forget_sent(stream: &mut StreamTx) {
     stream.set_rtx_cache(RESEND_PACKETS, RESEND_TIME_LONG, Some(RESEND_SHARE));
 }
 
-/// The payload type under which `mid` of `rtc` takes what a publisher sends as `params`.
-fn matching(rtc: &Rtc, mid: Mid, params: &PayloadParams) -> Option<Pt> {
+/// Sections whose author takes redundant sound.
+fn redundant_sections(sdp: &str) -> Vec<Mid> {
+    let takes = |section: &sdp::Section| section.codecs.iter().any(|(_, codec)| codec == "RED");
+    sdp::sections(sdp).iter().filter(|section| takes(section)).map(|section| Mid::from(section.mid.as_str())).collect()
+}
+
+/// The format in which `mid` of `rtc` takes what a publisher sends as `params`.
+fn matching<'a>(rtc: &'a Rtc, mid: Mid, params: &PayloadParams) -> Option<&'a PayloadParams> {
     let media = rtc.media(mid)?;
     let negotiated = |p: &&PayloadParams| media.remote_pts().contains(&p.pt());
     let all = rtc.codec_config().params();
@@ -617,7 +635,7 @@ fn matching(rtc: &Rtc, mid: Mid, params: &PayloadParams) -> Option<Pt> {
                     || ours.format.packetization_mode.unwrap_or(0) == theirs.format.packetization_mode.unwrap_or(0))
         })
     };
-    exact.or_else(same_codec).map(PayloadParams::pt)
+    exact.or_else(same_codec)
 }
 
 /// Why a negotiation failed.

@@ -9,6 +9,7 @@ use super::arrivals::{Arrivals, Arrived};
 use super::keyframes::KeyFrames;
 use super::layers::Layer;
 use super::loudness::Loudness;
+use super::red::Recovery;
 use super::{TrackKey, TrackKind};
 
 /// An encoding that was silent for so long is not counted on (a publisher turns encodings off without a word).
@@ -25,6 +26,8 @@ pub struct Encoding {
     pub ssrc: u32,
     /// Requests for its key frames.
     pub key_frames: KeyFrames,
+    /// What of it went on to those who take no redundancy.
+    pub recovery: Recovery,
     arrivals: Arrivals,
     heard: Instant,
     rate: Rate,
@@ -121,7 +124,8 @@ impl Track {
     fn learn(&mut self, ssrc: u32, rid: Option<Rid>, now: Instant) -> usize {
         let rate = Rate { since: now, bytes: 0, bits_per_second: 0 };
         let (key_frames, arrivals) = (KeyFrames::default(), Arrivals::default());
-        let mut fresh = Encoding { rid, ssrc, key_frames, arrivals, heard: now, rate };
+        let recovery = Recovery::default();
+        let mut fresh = Encoding { rid, ssrc, key_frames, recovery, arrivals, heard: now, rate };
         if let Some(at) = self.wanted_at.take() {
             fresh.key_frames.want_at(at);
         }
