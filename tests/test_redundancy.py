@@ -12,7 +12,7 @@ from rig.island import Island
 from rig.network import make_link
 from rig.sound import find_beeps, read_wav
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.alone]
 
 ROOM = "redundancy"
 SECONDS = 18
