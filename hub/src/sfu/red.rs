@@ -234,11 +234,13 @@ mod tests {
         assert_eq!(found, [(101, 1), (103, 3)]);
     }
 
+    /// The numbers' distance, ticks, blocks, and what goes on.
+    type Pause<'a> = (u64, u32, &'a [(u32, u8)], &'a [(u64, u32)]);
+
     #[test]
     fn over_a_pause_of_the_sound_timestamps_jump_and_numbers_do_not() {
         let far = 20 * STEP;
-        // (numbers' distance, ticks, blocks, what goes on)
-        let cases: &[(u64, u32, &[(u32, u8)], &[(u64, u32)])] = &[
+        let cases: &[Pause<'_>] = &[
             (1, far, &[], &[(101, 0)]),
             // Its redundancy is the packet before the pause, which came.
             (1, 8 * STEP, &[(8 * STEP, 1)], &[(101, 0)]),
