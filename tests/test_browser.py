@@ -12,7 +12,7 @@ from rig.recorder import unwrap
 from rig.sound import find_beeps, read_wav
 from sdk.client import start_peer
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.alone]
 
 ROOM = "lobby"
 SECONDS = 10.0

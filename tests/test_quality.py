@@ -6,6 +6,8 @@ from rig.device import options, start_device
 from rig.hub import start_hub
 from rig.network import ip, make_link
 
+pytestmark = pytest.mark.alone
+
 PLAYED = (
     "video_recv_fps video_dejitter_fps video_decode_fps video_render_fps video_kbps video_break_rate audio_recv_fps "
     "audio_dejitter_fps audio_decode_fps audio_render_fps audio_kbps audio_break_rate mos packet_lost_rate level delay "

@@ -17,6 +17,8 @@ from rig.movie import Movie
 from rig.places import program
 from rig.recorder import unwrap
 
+pytestmark = pytest.mark.alone
+
 SECONDS = 6.0
 
 

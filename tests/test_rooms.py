@@ -30,6 +30,9 @@ def test_the_order_after_a_login(hub, device):
     assert [s.member for s in news(door)] == ["RoomStateUpdate", "RoomStateUpdate"], "an empty room is no news"
     gate.login("lobby")
     gate.publish("gate")
+    # The server tells of a stream when it has agreed on its media.
+    for d, other in ((door, "gate"), (gate, "door")):
+        d.wait("RoomStreamUpdate", lambda s, other=other: s.args[2][0][0] == other)
     desk.login("lobby")
     first, second, users, streams = wait_until(lambda: news(desk)[3:] and news(desk), "four signals")
     assert [first.args[1:3], second.args[1:3]] == [[1, 0], [2, 0]]
