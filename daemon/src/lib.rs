@@ -23,6 +23,6 @@ pub mod views;
 pub mod fuzzing {
     pub use crate::media::jitter::fuzzing::{video_packets, voice_packets};
     pub use crate::rtc::fuzzing::{handshake, header_extension, sdp};
-    pub use crate::signal::data_packets;
     pub use crate::signal::fuzzing::signalling;
+    pub use crate::signal::{data_packets, endpoint_answer};
 }

@@ -22,7 +22,7 @@ pub use server::{Failure, run};
 /// What takes bytes from the network, for the targets in `fuzz/`.
 #[cfg(fuzzing)]
 pub mod fuzzing {
-    pub use crate::http::fuzzing::{frame, join_request, twirp_body};
+    pub use crate::http::fuzzing::{frame, join_request, twirp_body, whip_fragment, whip_offer};
     pub use crate::rooms::fuzzing::Stage;
-    pub use crate::sfu::fuzzing::{data_packet, sdp, vp8_packets};
+    pub use crate::sfu::fuzzing::{data_packet, sdp, stream, vp8_packets};
 }

@@ -22,4 +22,6 @@ pub use livekit::{
 };
 pub use room::{RemoteStream, User};
 pub use transport::{Trust, install};
+#[cfg(fuzzing)]
+pub use whip::fuzzing::endpoint_answer;
 pub use whip::{Direction, End, EndpointEvent, EndpointOptions, Lessons, endpoint_url};

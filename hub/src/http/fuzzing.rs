@@ -9,6 +9,7 @@ use livekit_protocol as proto;
 use super::query::Parameters;
 use super::socket;
 use super::twirp::Encoding;
+pub use super::whip::fuzzing::{fragment as whip_fragment, offer as whip_offer};
 
 /// A signalling frame; the request in it, if there is one.
 pub fn frame(data: &[u8], is_text: bool) -> Option<proto::signal_request::Message> {

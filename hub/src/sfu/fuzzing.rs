@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::forward::{Incoming, Rewrite};
+use super::framing::Deframer;
 use super::peer::Peer;
 use super::timing::{PublisherClock, Report};
 use super::vp8::Pictures;
@@ -50,6 +51,23 @@ pub fn data_packet(packet: &[u8]) {
     let Some(relayed) = data::relay(packet, "door", "PA_1") else { return };
     let again = data::relay(&relayed.bytes, "door", "PA_1").expect("what the hub writes can be read");
     assert_eq!(again.to, relayed.to);
+}
+
+/// What came of a TCP connection, piece by piece.
+pub fn stream(pieces: &[Vec<u8>]) {
+    let (mut deframer, mut datagram) = (Deframer::default(), Vec::new());
+    let (mut came, mut taken) = (0, 0);
+    for piece in pieces {
+        deframer.push(piece);
+        came += piece.len();
+        while match deframer.next(&mut datagram) {
+            Ok(complete) => complete,
+            Err(_) => return,
+        } {
+            taken += datagram.len();
+            assert!(!datagram.is_empty() && taken < came, "more comes out than went in");
+        }
+    }
 }
 
 /// VP8 payloads of two sources by turns, in packets whose numbers and times jump.

@@ -137,6 +137,17 @@ fn unescaped(name: &str) -> String {
     out
 }
 
+/// Reads what a service that anybody announced says, for the targets in `fuzz/`.
+#[cfg(fuzzing)]
+pub fn fuzz(service: &ResolvedService) {
+    let Some(hub) = read(service) else { return };
+    assert!(hub.addresses.is_sorted_by_key(|address| super::is_link_local(address.ip())));
+    let txt = hub.says.to_txt();
+    let again =
+        Announcement::from_txt(|key| txt.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_str()));
+    assert_eq!(again.tls, hub.says.tls);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,8 @@
 //! begins another one. An outage that an ICE restart repairs is no end.
 
 mod fragment;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod http;
 mod link;
 mod open;

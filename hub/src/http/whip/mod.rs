@@ -4,6 +4,8 @@
 //! candidates that come by HTTP. The session's URL cannot be guessed; whoever knows it may change and end the session.
 
 mod fragment;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod offer;
 mod problem;
 mod session;
