@@ -256,6 +256,11 @@ impl VoiceBuffer {
 
     /// Decodes, repairs or bridges something; `false` when the voice has stopped.
     fn step(&mut self) -> bool {
+        // What begins inside of what was decoded is a broken sender's, or a hostile one's: its time is over.
+        while let Some(overlapping) = self.packets.first_entry().filter(|first| *first.key() < self.next) {
+            overlapping.remove();
+            self.counters.late += 1;
+        }
         if let Some(packet) = self.packets.remove(&self.next) {
             self.bridge = 0;
             self.delay.lost(false);

@@ -315,3 +315,21 @@ fn a_sender_that_stops_while_it_is_silent_is_not_broken() {
         (0..200).map(|pull| buffer.pull(Monotonic::from_millis(7020 + pull * 10), &mut frame)).collect();
     assert_eq!(pulled.last(), Some(&Pulled::Silence));
 }
+
+#[test]
+fn a_packet_inside_of_the_one_before_it_is_left_out() {
+    let mut buffer = VoiceBuffer::new().expect("a decoder");
+    let mut frame = Frame::silent(Channels::Mono);
+    let mut now = Monotonic::from_millis(1_000);
+    // 60 ms, and 20 ms that begin before those are over (RFC 6716 section 3.1).
+    for (timestamp, toc) in [(48_000, 3 << 3), (48_960, 1 << 3)] {
+        let payload = Bytes::copy_from_slice(&[toc, 1, 2, 3]);
+        buffer.insert(VoicePacket { arrived: now, timestamp, payload });
+    }
+    for _ in 0..30 {
+        now = now + Duration::from_millis(10);
+        let _ = buffer.pull(now, &mut frame);
+    }
+    let counters = buffer.counters();
+    assert_eq!((counters.received, counters.taken, counters.late), (2, 1, 1));
+}
