@@ -4,11 +4,9 @@ import time
 
 import numpy as np
 import pytest
-from browser.chromium import start_chromium
-from browser.layers import LayersPage
+from browser.layers import LayersPage, opener
 from rig.device import start_device, wait_until
 from rig.hub import start_hub
-from rig.island import Island
 from rig.network import make_link
 from rig.sound import find_beeps, read_wav
 
@@ -33,12 +31,7 @@ def hub(stage, link):
 @pytest.fixture
 def browse(stage, playwright, link, hub):
     """Opens a page at one end of the link: `browse("left", script, user)`."""
-
-    def open_page(end: str, script: str, user: str, **wishes: object) -> LayersPage:
-        island = Island(getattr(link, end), getattr(link, f"{end}_address"))
-        return LayersPage(start_chromium(stage, playwright, island, hub), hub, script, user, ROOM, **wishes)
-
-    return open_page
+    return opener(stage, playwright, link, hub, ROOM)
 
 
 def repeated_share(page: LayersPage, seconds: float) -> float:

@@ -1,12 +1,10 @@
 """Simulcast: three layers by a browser, and who gets which of them when."""
 
 import pytest
-from browser.chromium import start_chromium
-from browser.layers import WIDTHS, LayersPage, longest_gap
+from browser.layers import WIDTHS, longest_gap, opener
 from dbus_fast import Variant
 from rig.device import start_device, wait_until
 from rig.hub import Hub, start_hub
-from rig.island import Island
 from rig.network import Link, make_link
 
 pytestmark = [pytest.mark.root, pytest.mark.alone]
@@ -33,12 +31,7 @@ def hub(stage, link) -> Hub:
 @pytest.fixture
 def browse(stage, playwright, link, hub):
     """Opens a page at one end of the link: `browse("left", script, user)`."""
-
-    def open_page(end: str, script: str, user: str, **wishes: object) -> LayersPage:
-        island = Island(getattr(link, end), getattr(link, f"{end}_address"))
-        return LayersPage(start_chromium(stage, playwright, island, hub), hub, script, user, ROOM, **wishes)
-
-    return open_page
+    return opener(stage, playwright, link, hub, ROOM)
 
 
 def test_a_link_cut_to_a_third_shows_a_smaller_layer_and_the_big_one_again_afterwards(link, browse, measured):

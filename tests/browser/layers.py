@@ -1,12 +1,17 @@
 """A browser that publishes a simulcast, and one that watches it: `livekit-client` as it comes, without a page around it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Playwright
 
+from browser.chromium import start_chromium
 from rig.hub import Hub
+from rig.island import Island
+from rig.network import Link
 from rig.places import ROOT
+from rig.stage import Stage
 
 HERE = Path(__file__).parent
 SDK = ROOT / "hub" / "web" / "node_modules" / "livekit-client" / "dist" / "livekit-client.umd.js"
@@ -91,3 +96,13 @@ def longest_gap(seen: list[tuple[float, int]]) -> float:
     """The longest time between two pictures, in seconds."""
     times = [at for at, _ in seen]
     return max((after - before for before, after in zip(times, times[1:])), default=float("inf"))
+
+
+def opener(stage: Stage, playwright: Playwright, link: Link, hub: Hub, room: str) -> Callable[..., LayersPage]:
+    """Opens pages at the ends of a link, each in a browser of its own: `open_page("left", script, user, …)`."""
+
+    def open_page(end: str, script: str, user: str, **wishes: object) -> LayersPage:
+        island = Island(getattr(link, end), getattr(link, f"{end}_address"))
+        return LayersPage(start_chromium(stage, playwright, island, hub), hub, script, user, room, **wishes)
+
+    return open_page

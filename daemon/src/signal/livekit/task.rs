@@ -264,8 +264,8 @@ impl Task {
     async fn step(&mut self) -> Result<(), End> {
         // Nobody can answer while the link is broken.
         let answers = self.published.deadline().filter(|_| self.health.signal_up());
-        let deadlines = [self.health.deadline(), self.answer_deadline, self.relay_at, answers, self.changes.deadline()];
-        let next = deadlines.into_iter().chain([self.list_deadline]).flatten().min();
+        let own = [self.answer_deadline, self.list_deadline, self.relay_at];
+        let next = own.into_iter().chain([self.health.deadline(), answers, self.changes.deadline()]).flatten().min();
         tokio::select! {
             biased;
             resumed = async { self.resuming.as_mut().expect("checked").await }, if self.resuming.is_some() => {
