@@ -5,14 +5,19 @@ async ({ url, token, dynacast }) => {
   const context = canvas.getContext('2d');
   let seed = 1;
   const random = () => (seed = (seed * 48271) % 2147483647) / 2147483647;
-  // Each picture is new, so that every layer needs the bit rate that it may have, and a key frame no more than others.
+  // Each picture is new, so that a key frame needs no more than others. As in a camera's, the most is in details that smaller layers
+  // do not have: the big one needs the bit rate that it may have, and the smallest can do without leaving pictures out.
   const draw = () => {
     context.fillStyle = 'gray';
     context.fillRect(0, 0, 960, 540);
-    for (let n = 0; n < 60; n++) {
-      context.fillStyle = `rgb(${random() * 255},${random() * 255},${random() * 255})`;
-      context.fillRect(random() * 960, random() * 540, 20 + random() * 60, 20 + random() * 60);
-    }
+    const boxes = (count, size) => {
+      for (let n = 0; n < count; n++) {
+        context.fillStyle = `rgb(${random() * 255},${random() * 255},${random() * 255})`;
+        context.fillRect(random() * 960, random() * 540, size, size);
+      }
+    };
+    boxes(6, 100);
+    boxes(1400, 3);
   };
   setInterval(draw, 1000 / 15);
   draw();

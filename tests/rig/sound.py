@@ -33,8 +33,10 @@ def read_wav(path: Path) -> np.ndarray:
 
 
 def read_sides(path: Path) -> np.ndarray:
-    """As `read_wav`, one column for each channel of the file."""
+    """As `read_wav`, one column for each channel of the file. One without its header yet has no samples."""
     data = path.read_bytes()
+    if not data:
+        return np.empty((0, 1), np.float32)
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         raise ValueError(f"{path}: not a WAV file")
     at, channels, rate = 12, 1, RATE

@@ -12,7 +12,7 @@ use super::bounds::{self, Excess};
 use super::life::Life;
 use super::participant::Participant;
 use super::viewer::Watch;
-use super::{ConnectionKey, Moment, Output, Room, Rooms, extra_info, message};
+use super::{ConnectionKey, Moment, Output, Room, Rooms, enumerations, extra_info, message};
 use crate::sfu::{Command, LastSequence, Member, ParticipantKey, PeerId, RoomKey, Side};
 
 /// The room has no more place.
@@ -173,7 +173,8 @@ impl Rooms {
     }
 
     /// Lets a client in.
-    pub fn join(&mut self, connection: ConnectionKey, join: Join, now: Moment) {
+    pub fn join(&mut self, connection: ConnectionKey, mut join: Join, now: Moment) {
+        join.add_tracks.iter_mut().for_each(enumerations::known_in_track);
         if let Err(excess) = check(&join) {
             self.turn_away(connection, &join, &excess.to_string());
             return;

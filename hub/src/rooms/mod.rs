@@ -6,6 +6,7 @@
 mod administration;
 mod audience;
 mod bounds;
+mod enumerations;
 mod extra_info;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -154,7 +155,7 @@ impl Rooms {
             self.refuse_excess(key, request, &excess, now);
             return;
         }
-        match request {
+        match enumerations::known(request) {
             Request::Offer(offer) => self.client_offer(key, offer, now),
             Request::Answer(answer) => self.client_answer(key, answer, now),
             Request::Trickle(trickle) => self.trickle(key, &trickle),

@@ -11,6 +11,9 @@ use super::{Notice, TrackKey, TrackKind};
 
 /// How often bandwidth is shared out anew without news of it: publishers' bit rates change.
 const INTERVAL: Duration = Duration::from_millis(250);
+/// An estimate that does not move for so long although as much is sent as it allows is one that the estimator holds, for up to a
+/// minute: after several losses in a row its loss controller (libwebrtc's `LossBasedBweV2`) waits twice as long each time.
+const HELD: Duration = Duration::from_secs(4);
 
 /// Bandwidth towards a subscriber in bit/s.
 #[derive(Debug, Default)]
@@ -19,6 +22,8 @@ pub struct Estimate {
     smooth: Option<u64>,
     /// The present one.
     newest: Option<u64>,
+    /// When that changed.
+    changed_at: Option<Instant>,
 }
 
 impl Estimate {
@@ -27,6 +32,18 @@ impl Estimate {
     fn budget(&self) -> Option<u64> {
         let smooth = self.smooth?;
         Some(self.newest.map_or(smooth, |newest| newest.min(smooth)))
+    }
+
+    fn update(&mut self, newest: Option<u64>, now: Instant) {
+        if self.newest != newest {
+            (self.newest, self.changed_at) = (newest, Some(now));
+        }
+    }
+
+    /// The estimate, if it is held while `sought` is to be sent, padding included.
+    fn held(&self, sought: u64, now: Instant) -> Option<u64> {
+        let is_held = self.changed_at.is_some_and(|at| now >= at + HELD);
+        self.newest.filter(|newest| is_held && *newest < sought)
     }
 }
 
@@ -48,7 +65,12 @@ impl Driver {
     pub(super) fn estimated_now(&mut self, slot: usize, newest: Option<Bitrate>, now: Instant) {
         let Some(peer) = &mut self.peers[slot] else { return };
         let before = peer.estimate.budget();
-        peer.estimate.newest = newest.map(|estimate| estimate.as_u64());
+        peer.estimate.update(newest.map(|estimate| estimate.as_u64()), now);
+        if let Some(held) = peer.estimate.held(peer.sought.0, now) {
+            log::debug!("{}: {held} bit/s are held, the estimate begins anew", peer.member.identity);
+            peer.estimate.changed_at = Some(now);
+            peer.rtc.bwe().reset(Bitrate::from(held));
+        }
         if peer.estimate.budget() < before {
             self.allocate(slot, now);
         }
@@ -114,7 +136,8 @@ impl Driver {
         }
         // Padding up to the next step shows whether the link carries it; it never exceeds the estimate. What is sought
         // follows the publishers' rates coarsely: each increase makes the estimator probe.
-        let minimum = shared.next.unwrap_or(0);
+        let is_draining = peer.deliveries.iter().any(|delivery| delivery.grant.is_draining(now));
+        let minimum = shared.next.filter(|_| !is_draining).unwrap_or(0);
         let sought = (minimum, shared.best.max(minimum));
         let near = |old: u64, new: u64| old.abs_diff(new) <= old / 8;
         if !near(peer.sought.0, sought.0) || !near(peer.sought.1, sought.1) {
@@ -160,7 +183,30 @@ mod tests {
             (Some(900), Some(2_000), Some(900)),
         ];
         for (smooth, newest, expected) in cases {
-            assert_eq!(Estimate { smooth, newest }.budget(), expected, "{smooth:?} {newest:?}");
+            let estimate = Estimate { smooth, newest, changed_at: None };
+            assert_eq!(estimate.budget(), expected, "{smooth:?} {newest:?}");
+        }
+    }
+
+    #[test]
+    fn an_estimate_that_does_not_move_while_more_is_sought_is_held() {
+        let start = Instant::now();
+        let mut estimate = Estimate::default();
+        assert_eq!(estimate.held(2_000, start + HELD), None, "nothing was estimated");
+        // (ms, estimate, sought, held)
+        let steps: &[(u64, u64, u64, bool)] = &[
+            (0, 900, 2_000, false),
+            (3_000, 900, 2_000, false),
+            (3_900, 901, 2_000, false),
+            (7_800, 901, 2_000, false),
+            (7_900, 901, 901, false),
+            (7_900, 901, 2_000, true),
+            (8_000, 1_000, 2_000, false),
+        ];
+        for (ms, newest, sought, expected) in steps {
+            let now = start + Duration::from_millis(*ms);
+            estimate.update(Some(*newest), now);
+            assert_eq!(estimate.held(*sought, now), expected.then_some(*newest), "at {ms} ms");
         }
     }
 }

@@ -1,10 +1,12 @@
 //! What comes over peer connections and about them, for the targets in `fuzz/`.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::forward::{Incoming, Rewrite};
 use super::framing::Deframer;
 use super::peer::Peer;
+use super::red;
 use super::timing::{PublisherClock, Report};
 use super::vp8::Pictures;
 use super::{Member, PeerId, Side, Use, data};
@@ -97,5 +99,35 @@ pub fn vp8_packets(mut data: &[u8]) {
             newest = Some(outgoing.sequence);
         }
         let _ = pictures.patch(source, payload, outgoing.newest);
+    }
+}
+
+/// Packets of redundant sound, whose numbers and times jump, and plain ones between them.
+pub fn redundant_sound(mut data: &[u8]) {
+    let mut recovery = red::Recovery::default();
+    let (mut sequence, mut timestamp) = (1_u64 << 16, 0_u32);
+    let mut passed = std::collections::HashSet::new();
+    while let Some((&[flags, jump, ticks, length], rest)) = data.split_first_chunk::<4>() {
+        let (payload, rest) = rest.split_at(rest.len().min(usize::from(length)));
+        data = rest;
+        sequence = sequence.saturating_add_signed(i64::from(jump.cast_signed()) << (flags >> 1 & 15));
+        timestamp = timestamp.wrapping_add(u32::from(ticks) * 240);
+        let shared: Arc<[u8]> = payload.into();
+        assert_eq!(red::with_payload_type(&shared, flags).len(), payload.len());
+        if flags & 1 != 0 {
+            recovery.take(sequence, timestamp);
+            continue;
+        }
+        let sounds = recovery.unpack(sequence, timestamp, payload);
+        assert!(sounds.is_sorted_by(|before, after| before.sequence < after.sequence), "{sounds:?}");
+        for sound in &sounds {
+            assert!(sound.sequence <= sequence && sound.payload.len() <= payload.len());
+            // Far jumps begin anew: numbers come again then, and rightly so.
+            let is_near = flags >> 1 & 15 == 0;
+            if !is_near {
+                passed.clear();
+            }
+            assert!(passed.insert(sound.sequence) || !is_near, "{} goes on twice", sound.sequence);
+        }
     }
 }

@@ -105,6 +105,11 @@ impl Grant {
         self.ceiling
     }
 
+    /// A step down was just made: the link's queue is to run empty before anything is sent only to find out what it carries.
+    pub fn is_draining(&self, now: Instant) -> bool {
+        self.fell.is_some_and(|fell| now < fell + STEADY)
+    }
+
     /// Nothing of it is to be sent.
     pub fn paused(&self) -> bool {
         self.paused
@@ -212,6 +217,16 @@ mod tests {
             grant.update(Some(*offered), at(*ms));
             assert_eq!((grant.rank(), grant.ceiling()), (*rank, *ceiling), "at {ms} ms");
         }
+    }
+
+    #[test]
+    fn for_a_second_after_a_step_down_the_links_queue_runs_empty() {
+        let start = Instant::now();
+        let mut grant = Grant::default();
+        assert!(!grant.is_draining(start));
+        grant.update(Some(1), start);
+        assert!(grant.is_draining(start + Duration::from_millis(999)));
+        assert!(!grant.is_draining(start + Duration::from_secs(1)));
     }
 
     #[test]

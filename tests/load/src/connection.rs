@@ -115,6 +115,11 @@ impl Connection {
         self.offered.is_some()
     }
 
+    /// Whether the other side has described itself.
+    pub fn is_answered(&self) -> bool {
+        self.described
+    }
+
     /// Offers the sections `add`, with LiveKit's data channels when `channels`. The description and the sections' names, if there is
     /// anything to offer.
     pub fn offer(&mut self, channels: bool, add: &[Section]) -> Option<(String, Vec<Mid>)> {

@@ -146,6 +146,8 @@ pub struct Participant {
     heard: HashSet<(u16, bool)>,
     outcome: Option<Outcome>,
     connected: bool,
+    /// What was to be offered had to wait until the first connection was up.
+    postponed: bool,
 }
 
 impl Participant {
@@ -190,6 +192,7 @@ impl Participant {
             heard: HashSet::new(),
             outcome: Some(Outcome { receives: plan.subscribes, ..Default::default() }),
             connected: false,
+            postponed: false,
             plan,
         };
         for request in participant.tracks.iter().map(Outgoing::request).collect::<Vec<_>>() {
@@ -211,6 +214,9 @@ impl Participant {
         loop {
             let now = Instant::now();
             self.tick(now)?;
+            if self.postponed && self.connections[0].connected {
+                self.offer_more(false).await;
+            }
             if *leave.borrow_and_update() {
                 break;
             }
@@ -352,8 +358,15 @@ impl Participant {
     }
 
     /// Offers what is not offered yet, unless an offer waits for its answer; with nothing new only if `anyway`.
+    ///
+    /// A second offer waits until the first one's connection is up: livekit-server restarts ICE in its answer to an offer
+    /// that overtakes the first one's transports (pion compares the credentials with those that its agent knows by then).
     async fn offer_more(&mut self, anyway: bool) {
         if self.connections[0].is_offering() {
+            return;
+        }
+        self.postponed = self.connections[0].is_answered() && !self.connections[0].connected;
+        if self.postponed {
             return;
         }
         let (sounds, pictures) = std::mem::take(&mut self.needed);
