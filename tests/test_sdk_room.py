@@ -162,3 +162,50 @@ def test_what_a_token_grants_changes_with_a_permission_and_survives_joining_anew
     person = call_in(island.namespace, hub, "get_participant", room=ROOM, identity="anna")
     assert person.permission.can_subscribe and not person.permission.can_publish
     assert not person.tracks
+
+
+def test_data_tracks_go_to_those_who_follow_them(peer):
+    ben, carl = peer("ben", two_connections=True), peer("carl")
+    anna = peer("anna")
+    for who in (ben, carl):
+        who.wait("active", user="anna")
+    for name in ("heat", "place"):
+        anna.tell(f"data-track {name} yes")
+        sid = anna.wait("data_track_published", track=name)["sid"]
+        for who in (ben, carl):
+            assert who.wait("data_track", user="anna", track=name)["sid"] == sid
+    for who in (ben, carl):
+        who.tell("follow heat yes")
+    ben.tell("follow place yes")
+
+    def frames(who: SdkPeer, name: str, size: int) -> int:
+        return sum(1 for event in who.events("frame") if (event["track"], event["size"]) == (name, size))
+
+    def push_until(who: SdkPeer, name: str, size: int) -> None:
+        # It takes its time until a subscription counts, and no track promises that a frame arrives.
+        def arrives() -> bool:
+            anna.tell(f"push {name} {size}")
+            return frames(who, name, size) > 0
+
+        wait_until(arrives, f"{who.user} to receive {size} bytes of {name}")
+
+    # The last of these goes in several packets.
+    for size in (1, 1_000, 40_000):
+        for who in (ben, carl):
+            push_until(who, "heat", size)
+    assert all(event["sum"] == sum(n % 251 for n in range(event["size"])) for event in ben.events("frame"))
+    push_until(ben, "place", 77)
+    assert carl.events("frame") and frames(carl, "place", 77) == 0
+
+    anna.tell("data-track heat yes")
+    anna.wait("data_track_refused")
+    anna.tell("data-track heat no")
+    for who in (ben, carl):
+        who.wait("data_track_ended")
+    push_until(ben, "place", 78)
+    late = peer("late")
+    late.wait("data_track", user="anna", track="place")
+    late.tell("follow place yes")
+    push_until(late, "place", 79)
+    anna.tell("reconnect")
+    late.wait("data_track_ended")

@@ -80,6 +80,25 @@ def test_browsers_exchange_messages_attributes_and_calls(peer, hub, island):
 
 
 @pytest.mark.any_server
+def test_browsers_exchange_data_tracks(peer):
+    anna, ben = peer("anna"), peer("ben")
+    anna.wait("joined", user="ben")
+    anna.do("dataTrack", "heat")
+    ben.wait("data_track", user="anna", track="heat")
+
+    def arrives(size: int) -> bool:
+        # It takes its time until a subscription counts, and no track promises that a frame arrives.
+        anna.do("push", "heat", size)
+        return any(frame["size"] == size for frame in ben.events("frame"))
+
+    for size in (1, 1_000, 40_000):
+        wait_until(lambda size=size: arrives(size), f"{size} bytes to arrive")
+    assert all(frame["sum"] == sum(n % 251 for n in range(frame["size"])) for frame in ben.events("frame"))
+    anna.do("endDataTrack", "heat")
+    ben.wait("data_track_ended")
+
+
+@pytest.mark.any_server
 def test_a_browser_loses_what_it_may_not_receive(peer):
     anna, ben = peer("anna"), peer("ben")
     anna.do("publish")

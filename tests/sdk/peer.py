@@ -12,7 +12,8 @@ Each line of its output is one JSON object with `event` (`connected`, `refused`,
 video|audio`, `unmute video|audio`, `unpublish`, `flood TOPIC COUNT SIZE` (reliable packets as fast as they go, answered by the event `flooded`), `decoded STREAM` (answered by the event `decoded`), `packets` (of sound that it sent, answered by the event `packets`), `permit all|none` (to
 receive what it publishes), `name|metadata TEXT`, `attribute NAME VALUE`, `call USER TEXT` (a procedure that gives the text back
 in capitals, answered by the event `called`), `count TOPIC MS` (sends 0, 1, 2 … every so many ms; 0 stops that, answered by the event `counted`), `bytes TOPIC COUNT` (a stream of bytes, told as the event `bytes`), `reconnect` (join anew),
-`want STREAM yes|no`; its end ends the program. Of a received stream S it writes `DIR/S.frames` (monotonic
+`want STREAM yes|no`, `data-track NAME yes|no` (publishes one), `push NAME SIZE` (a frame on it), `follow NAME yes|no` (somebody else's, see
+`data_tracks.py`); its end ends the program. Of a received stream S it writes `DIR/S.frames` (monotonic
 seconds, bar's counter or -, width, height) and `DIR/S.wav`.
 """
 
@@ -31,6 +32,7 @@ from livekit import rtc
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rig.bar import CELLS, ROWS, pack_bar, read_bar  # noqa: E402
+from sdk.data_tracks import DataTracks  # noqa: E402
 from sdk.events import kind, listen  # noqa: E402
 
 WIDTH, HEIGHT, FPS, RATE = 640, 480, 30, 48_000
@@ -81,6 +83,7 @@ class Peer:
         self.pictures: dict[str, rtc.Track] = {}
         self.over = asyncio.Event()
         self.counted = asyncio.Event()
+        self.data_tracks = DataTracks(self.room, tell)
 
     def spawn(self, work) -> None:
         task = asyncio.create_task(work)
@@ -281,6 +284,14 @@ class Peer:
                         for publication in other.track_publications.values():
                             if publication.name == stream:
                                 publication.set_subscribed(whether == "yes")
+                case ["data-track", name, "yes"]:
+                    await self.data_tracks.publish(name)
+                case ["data-track", name, "no"]:
+                    await self.data_tracks.unpublish(name)
+                case ["push", name, size]:
+                    self.data_tracks.push(name, int(size))
+                case ["follow", name, whether]:
+                    self.data_tracks.follow(name, whether == "yes")
                 case ["permit", whom]:
                     me.set_track_subscription_permissions(allow_all_participants=whom == "all")
                 case ["packets"]:

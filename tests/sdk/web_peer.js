@@ -27,6 +27,11 @@ const peer = {
       .on(RoomEvent.DataReceived, (data, who, kind, topic) =>
         tell("data", { user: who?.identity ?? "", topic, text: new TextDecoder().decode(data), reliable: kind === DataPacket_Kind.RELIABLE }),
       )
+      .on(RoomEvent.DataTrackPublished, (track) => {
+        tell("data_track", { user: track.publisherIdentity, track: track.info.name });
+        peer.follow(track);
+      })
+      .on(RoomEvent.DataTrackUnpublished, () => tell("data_track_ended"))
       .on(RoomEvent.ActiveSpeakersChanged, (who) => tell("speakers", { users: who.map((one) => one.identity) }))
       .on(RoomEvent.ConnectionQualityChanged, (quality, who) => tell("quality", { user: who.identity, quality }))
       .on(RoomEvent.ParticipantAttributesChanged, (changed, who) => tell("attributes", { user: who.identity, changed }))
@@ -55,6 +60,21 @@ const peer = {
   // the next resume.
   settled: () => !peer.room.engine.attemptingReconnect,
   leave: () => peer.room.disconnect(),
+
+  // A data track of its own, and those of others: every frame that comes.
+  dataTracks: {},
+  async dataTrack(name) {
+    peer.dataTracks[name] = await peer.room.localParticipant.publishDataTrack({ name });
+  },
+  endDataTrack: (name) => peer.dataTracks[name].unpublish(),
+  push: (name, size) => peer.dataTracks[name].tryPush({ payload: new Uint8Array(size).map((_, n) => n % 251) }),
+  async follow(track) {
+    const reader = track.subscribe().getReader();
+    for (let read = await reader.read(); !read.done; read = await reader.read()) {
+      const { payload } = read.value;
+      tell("frame", { track: track.info.name, size: payload.length, sum: payload.reduce((sum, byte) => sum + byte, 0) });
+    }
+  },
 
   show(track) {
     const element = track.attach();

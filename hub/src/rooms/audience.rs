@@ -23,6 +23,11 @@ impl Participant {
         let wish = self.shows.get(&track).copied().unwrap_or_default();
         Wish { shown: wish.shown && !self.denied.contains(&track), ..wish }
     }
+
+    /// Whether it lets somebody receive its track `sid`.
+    pub fn admits(&self, subscriber: &Participant, sid: &str) -> bool {
+        self.audience.as_ref().is_none_or(|audience| admits(audience, subscriber, sid))
+    }
 }
 
 impl Rooms {
@@ -33,6 +38,7 @@ impl Rooms {
         for member in self.room_members(key).into_iter().filter(|member| *member != key) {
             self.deliver(member);
         }
+        self.keep_data_audience(key);
     }
 
     /// Brings up to date which tracks a participant may not receive, and tells it what changed. What it receives without leave
@@ -44,7 +50,7 @@ impl Rooms {
         for owner in others.filter_map(|member| self.people.get(&member)) {
             for publication in owner.published.iter().filter(|p| p.announced) {
                 let sid = &publication.info.sid;
-                let allowed = owner.audience.as_ref().is_none_or(|audience| admits(audience, person, sid));
+                let allowed = owner.admits(person, sid);
                 if allowed == person.denied.contains(&publication.key) {
                     changes.push((publication.key, owner.sid.clone(), sid.clone(), allowed));
                 }

@@ -64,6 +64,7 @@ pub fn check(request: &Request) -> Result<(), Excess> {
             check_attributes(&HashMap::new(), &update.attributes)
         }
         Request::UpdateAudioTrack(update) => list("the list of features", update.features.len(), DETAILS),
+        Request::UpdateDataSubscription(update) => list("the list of tracks", update.updates.len(), NAMED_TRACKS),
         Request::SubscriptionPermission(permission) => check_permission(permission),
         _ => Ok(()),
     }
@@ -104,6 +105,9 @@ pub fn check_track(add: &proto::AddTrackRequest) -> Result<(), Excess> {
 pub fn check_state(state: &proto::SyncState) -> Result<(), Excess> {
     if let Some(subscription) = &state.subscription {
         check_subscription(subscription)?;
+    }
+    if let Some(update) = &state.data_subscription {
+        list("the list of tracks", update.updates.len(), NAMED_TRACKS)?;
     }
     list("the list of tracks", state.track_sids_disabled.len(), NAMED_TRACKS)
 }

@@ -13,7 +13,7 @@ pub fn known(mut request: Request) -> Request {
         Request::AddTrack(add) => known_in_track(add),
         Request::UpdateAudioTrack(update) => keep::<proto::AudioTrackFeature>(&mut update.features),
         Request::Leave(leave) => or_default::<proto::DisconnectReason>(&mut leave.reason),
-        Request::PublishDataTrackRequest(publish) => or_default::<proto::encryption::Type>(&mut publish.encryption),
+        Request::PublishDataTrackRequest(publish) => known_in_data_track(publish),
         _ => {}
     }
     request
@@ -31,6 +31,19 @@ pub fn known_in_track(add: &mut proto::AddTrackRequest) {
     layers.for_each(|layer| or_default::<proto::VideoQuality>(&mut layer.quality));
     for codec in &mut add.simulcast_codecs {
         or_default::<proto::video_layer::Mode>(&mut codec.video_layer_mode);
+    }
+}
+
+fn known_in_data_track(publish: &mut proto::PublishDataTrackRequest) {
+    use proto::data_track_frame_encoding::{Value as Frame, WellKnownFrameEncoding};
+    use proto::data_track_schema_encoding::{Value as Schema, WellKnownSchemaEncoding};
+    or_default::<proto::encryption::Type>(&mut publish.encryption);
+    if let Some(Frame::WellKnown(number)) = publish.frame_encoding.as_mut().and_then(|e| e.value.as_mut()) {
+        or_default::<WellKnownFrameEncoding>(number);
+    }
+    let schema = publish.schema.as_mut().and_then(|schema| schema.encoding.as_mut()?.value.as_mut());
+    if let Some(Schema::WellKnown(number)) = schema {
+        or_default::<WellKnownSchemaEncoding>(number);
     }
 }
 
@@ -66,7 +79,17 @@ mod tests {
             ..Default::default()
         };
         let audio = proto::UpdateLocalAudioTrack { features: vec![UNKNOWN], ..Default::default() };
-        let data = proto::PublishDataTrackRequest { encryption: UNKNOWN, ..Default::default() };
+        let frames = proto::data_track_frame_encoding::Value::WellKnown(UNKNOWN);
+        let schemas = proto::data_track_schema_encoding::Value::WellKnown(UNKNOWN);
+        let data = proto::PublishDataTrackRequest {
+            encryption: UNKNOWN,
+            frame_encoding: Some(proto::DataTrackFrameEncoding { value: Some(frames) }),
+            schema: Some(proto::DataTrackSchemaId {
+                encoding: Some(proto::DataTrackSchemaEncoding { value: Some(schemas) }),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
         let leave = proto::LeaveRequest { reason: UNKNOWN, ..Default::default() };
         let requests = [
             Request::AddTrack(add),

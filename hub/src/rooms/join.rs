@@ -297,6 +297,7 @@ impl Rooms {
             silent_since: None,
             media_ended_at: None,
             published: Vec::new(),
+            data: Default::default(),
             wishes: HashMap::new(),
             shows: Default::default(),
             sections: Vec::new(),
@@ -459,6 +460,9 @@ impl Rooms {
         self.send(key, message::update(everybody));
         self.send(key, Response::RoomUpdate(proto::RoomUpdate { room: Some(self.room_info(room)) }));
         self.introduce_speakers(key);
+        if self.people.get(&key).is_some_and(|person| person.data.is_receiving()) {
+            self.tell_data_handles(key);
+        }
         self.refresh_token(key, now);
         if let Some(state) = &join.sync_state {
             self.sync_state(key, state);

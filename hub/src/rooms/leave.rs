@@ -213,11 +213,13 @@ impl Rooms {
         info.state = proto::participant_info::State::Disconnected as i32;
         info.disconnect_reason = reason;
         info.tracks.clear();
+        info.data_tracks.clear();
         info.version += 1;
         let word = if person.active { "participant_left" } else { "participant_connection_aborted" };
         self.participant_news(word, person.room, info.clone());
         *(if person.active { &mut self.tally.left } else { &mut self.tally.aborted }) += 1;
         self.tell_silence(&person, &members);
+        self.forget_data_of(key, &person, &members);
         let update = message::update(vec![info]);
         for member in members.into_iter().filter(|m| *m != key) {
             if !person.claims.hidden {
@@ -316,17 +318,6 @@ impl Rooms {
             _ => return,
         };
         self.send(key, message::outcome(request_id, Reason::LimitExceeded, excess.to_string(), Some(refused)));
-    }
-
-    /// A request that this hub does not serve.
-    pub(super) fn refuse_unsupported(&mut self, key: ParticipantKey, request: Request) {
-        let refused = match request {
-            Request::PublishDataTrackRequest(request) => Refused::PublishDataTrack(request),
-            Request::UnpublishDataTrackRequest(request) => Refused::UnpublishDataTrack(request),
-            _ => return,
-        };
-        let message = "This server does not carry data tracks".to_owned();
-        self.send(key, message::outcome(0, Reason::UnsupportedType, message, Some(refused)));
     }
 }
 

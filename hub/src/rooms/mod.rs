@@ -6,6 +6,7 @@
 mod administration;
 mod audience;
 mod bounds;
+mod data_tracks;
 mod enumerations;
 mod extra_info;
 #[cfg(fuzzing)]
@@ -171,11 +172,11 @@ impl Rooms {
             Request::UpdateAudioTrack(update) => self.update_audio_track(key, update, now),
             Request::UpdateVideoTrack(update) => self.update_video_track(key, &update, now),
             Request::SubscriptionPermission(permission) => self.subscription_permission(key, permission),
+            Request::PublishDataTrackRequest(publish) => self.publish_data_track(key, publish),
+            Request::UnpublishDataTrackRequest(unpublish) => self.unpublish_data_track(key, unpublish),
+            Request::UpdateDataSubscription(update) => self.data_subscription(key, &update),
             Request::Simulate(simulate) => self.simulate(key, &simulate, now),
-            other => {
-                log::debug!("a request of an unsupported kind was ignored: {other:?}");
-                self.refuse_unsupported(key, other);
-            }
+            other => log::debug!("a request of an unsupported kind was ignored: {other:?}"),
         }
     }
 

@@ -7,6 +7,7 @@ use livekit_protocol as proto;
 use proto::participant_info::{Kind, State};
 use zego_protocol::token::Claims;
 
+use super::data_tracks::DataTracks;
 use super::layers::Taken;
 use super::negotiate::PendingAnswer;
 use super::subscribe::Section;
@@ -114,6 +115,8 @@ pub struct Participant {
     pub media_ended_at: Option<Instant>,
     /// What it publishes.
     pub published: Vec<Publication>,
+    /// Its data tracks, and those that it receives.
+    pub data: DataTracks,
     /// Tracks that it asked for (true) or asked not to get (false).
     pub wishes: HashMap<TrackKey, bool>,
     /// How it shows tracks, where it said so.
@@ -165,7 +168,8 @@ impl Participant {
             name: self.name.clone(),
             version: self.version,
             permission: Some(self.permission()),
-            is_publisher: self.published.iter().any(|p| p.announced),
+            is_publisher: self.published.iter().any(|p| p.announced) || !self.data.published.is_empty(),
+            data_tracks: self.data.infos(),
             kind: kind(&self.claims.participant_kind) as i32,
             attributes: self.attributes.clone(),
             client_protocol: self.client_protocol,

@@ -281,6 +281,9 @@ impl Rooms {
             let meant = proto::UpdateSubscription { subscribe: !auto, ..subscription.clone() };
             self.subscription(key, &meant);
         }
+        if let Some(update) = &state.data_subscription {
+            self.data_subscription(key, update);
+        }
         for sid in &state.track_sids_disabled {
             if let Some(track) = self.track_by_sid(key, sid) {
                 self.show(key, track, Wish { shown: false, ..Wish::default() });

@@ -71,6 +71,7 @@ impl Driver {
                     }
                 }
             }
+            Command::RouteData { from, handle, to } => self.data_routes.set(from, handle, to),
             // Whoever asked may have given up.
             Command::Probe(answer) => drop(answer.send(())),
             Command::Close(peer) => {

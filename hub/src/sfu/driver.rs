@@ -20,6 +20,7 @@ use str0m::{Event, IceConnectionState, Input, Output};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::counters::Counters;
+use super::data_tracks::DataRoutes;
 use super::keyframes::Want;
 use super::layers::Choice;
 use super::packet::Packet;
@@ -62,6 +63,8 @@ pub struct Driver {
     pub(super) next_rating: Option<Instant>,
     /// What was told of each participant's connection.
     pub(super) rated: HashMap<ParticipantKey, Level>,
+    /// Where data tracks go.
+    pub(super) data_routes: DataRoutes,
 }
 
 impl Driver {
@@ -92,6 +95,7 @@ impl Driver {
             next_loudness: None,
             next_rating: None,
             rated: HashMap::new(),
+            data_routes: DataRoutes::default(),
         }
     }
 
@@ -461,6 +465,10 @@ impl Driver {
         }
         if !peer.may_send(bytes.len(), self.data, Instant::now()) {
             self.counters.data_dropped.add(1);
+            return;
+        }
+        if kind == ChannelKind::Track {
+            self.relay_data_track(participant, bytes);
             return;
         }
         let Some(packet) = data::relay(bytes, &sender.identity, &sender.sid) else {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::data_tracks::{DataRoutes, with_handle};
 use super::forward::{Incoming, Rewrite};
 use super::framing::Deframer;
 use super::peer::Peer;
@@ -53,6 +54,17 @@ pub fn data_packet(packet: &[u8]) {
     let Some(relayed) = data::relay(packet, "door", "PA_1") else { return };
     let again = data::relay(&relayed.bytes, "door", "PA_1").expect("what the hub writes can be read");
     assert_eq!(again.to, relayed.to);
+}
+
+/// A packet of a data track, that a subscriber knows under another handle.
+pub fn data_track_packet(packet: &[u8]) {
+    let mut routes = DataRoutes::default();
+    routes.set(1, 1, vec![(2, 7)]);
+    for (_, handle) in routes.of(1, packet) {
+        let changed = with_handle(packet, *handle);
+        assert_eq!(changed.len(), packet.len());
+        assert!(routes.of(1, &changed).is_empty(), "the handle is the publisher's still");
+    }
 }
 
 /// What came of a TCP connection, piece by piece.

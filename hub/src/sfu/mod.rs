@@ -11,6 +11,7 @@ mod codec;
 mod commands;
 mod counters;
 mod data;
+mod data_tracks;
 mod driver;
 mod forward;
 mod framing;
@@ -165,6 +166,8 @@ pub enum Command {
     SetMayData(PeerId, bool),
     /// Send a data packet of the hub's own to these participants.
     SendData { to: Vec<ParticipantKey>, reliable: bool, bytes: Vec<u8> },
+    /// Where a participant's data track goes: from its handle to others, each with its own handle for it.
+    RouteData { from: ParticipantKey, handle: u16, to: Vec<(ParticipantKey, u16)> },
     /// Answer, to show that the thread runs.
     Probe(oneshot::Sender<()>),
     /// Close a peer connection.

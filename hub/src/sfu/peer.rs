@@ -125,6 +125,8 @@ pub enum ChannelKind {
     Reliable,
     /// May lose packets.
     Lossy,
+    /// Packets of data tracks, may lose some.
+    Track,
 }
 
 /// A peer connection and what runs over it.
@@ -167,6 +169,7 @@ pub struct Peer {
     used: Vec<(Mid, TrackKey)>,
     reliable: Option<ChannelId>,
     lossy: Option<ChannelId>,
+    data_track: Option<ChannelId>,
     backlog: VecDeque<Vec<u8>>,
     backlog_bytes: usize,
     /// What it may send of data.
@@ -222,6 +225,7 @@ impl Peer {
             used: Vec::new(),
             reliable: None,
             lossy: None,
+            data_track: None,
             backlog: VecDeque::new(),
             backlog_bytes: 0,
             allowance: Bucket::new(now),
@@ -535,6 +539,7 @@ impl Peer {
         match label {
             "_reliable" => self.reliable = Some(id),
             "_lossy" => self.lossy = Some(id),
+            "_data_track" => self.data_track = Some(id),
             _ => return,
         }
         if let Some(mut channel) = self.rtc.channel(id) {
@@ -546,6 +551,7 @@ impl Peer {
     pub fn channel_closed(&mut self, id: ChannelId) {
         self.reliable = self.reliable.filter(|open| *open != id);
         self.lossy = self.lossy.filter(|open| *open != id);
+        self.data_track = self.data_track.filter(|open| *open != id);
     }
 
     /// Which of LiveKit's channels this is.
@@ -553,6 +559,7 @@ impl Peer {
         match id {
             _ if self.reliable == Some(id) => Some(ChannelKind::Reliable),
             _ if self.lossy == Some(id) => Some(ChannelKind::Lossy),
+            _ if self.data_track == Some(id) => Some(ChannelKind::Track),
             _ => None,
         }
     }
@@ -570,14 +577,18 @@ impl Peer {
 
     /// Whether data is sent here: the client opened its data channels, or is about to, and the packet can wait for that.
     pub fn takes_data(&self, kind: ChannelKind) -> bool {
+        if kind == ChannelKind::Track {
+            return self.data_track.is_some();
+        }
         let is_open = self.reliable.is_some() || self.lossy.is_some();
         is_open || (kind == ChannelKind::Reliable && self.id.side == Side::Publisher)
     }
 
-    /// Sends a data packet; what a full lossy channel does not take is dropped, reliable packets wait.
+    /// Sends a data packet; what a full channel that may lose packets does not take is dropped, reliable packets wait.
     pub fn send_data(&mut self, kind: ChannelKind, bytes: &[u8]) {
         match kind {
             ChannelKind::Lossy => drop(self.write_channel(self.lossy, bytes)),
+            ChannelKind::Track => drop(self.write_channel(self.data_track, bytes)),
             ChannelKind::Reliable if self.backlog.is_empty() && self.write_channel(self.reliable, bytes) => {}
             // It may be one that never opens a data channel.
             ChannelKind::Reliable if self.reliable.is_none() && self.backlog_bytes + bytes.len() > EARLY_BACKLOG => {}
