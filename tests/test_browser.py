@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 from browser.chromium import HubPage, start_chromium
-from rig.device import start_device
+from rig.device import start_device, wait_until
 from rig.hub import Hub, start_hub
 from rig.island import Island, make_island
 from rig.recorder import unwrap
@@ -273,6 +273,26 @@ def test_the_page_can_be_used_by_keyboard_alone(visit):
         "all => all.filter((e) => !(e.labels?.length || e.ariaLabel || e.textContent.trim())).map((e) => e.outerHTML)",
     )
     assert not unnamed
+
+
+def test_the_page_sends_its_sound_with_redundancy(chromium, hub):
+    page = HubPage(chromium, hub, "anna", ROOM)
+    # What the page connects is seen before its own scripts run.
+    page.page.add_init_script("""
+      window.connections = [];
+      const Connection = window.RTCPeerConnection;
+      window.RTCPeerConnection = class extends Connection {
+        constructor(...words) { super(...words); window.connections.push(this); }
+      };
+      window.sent = () => {
+        const senders = window.connections.flatMap((connection) => connection.getSenders());
+        return senders.find((sender) => sender.track?.kind === 'audio')?.getParameters().codecs[0]?.mimeType;
+      };
+    """)
+    page.open(join=1, publish=1)
+    page.wait_joined()
+    page.wait_published()
+    wait_until(lambda: page.page.evaluate("window.sent()") == "audio/red", "redundant sound")
 
 
 def test_the_page_fits_a_phone(chromium, hub):

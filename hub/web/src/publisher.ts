@@ -73,10 +73,10 @@ export class Publisher {
           source: track.kind === Track.Kind.Video ? Track.Source.Camera : Track.Source.Microphone,
           videoCodec: wish.codec,
           videoEncoding: { maxBitrate: bitrate(wish) * 1000, maxFramerate: 30 },
-          // A device decodes one plain stream: no layers, no second codec, no redundant audio.
+          // Sound is sent twice, so that the hub can mend what is lost on the way to it. Pictures come in one layer and one codec.
           simulcast: false,
           backupCodec: false,
-          red: false,
+          red: true,
           dtx: false,
         });
         await this.#refusals.race(published);

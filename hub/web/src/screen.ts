@@ -39,7 +39,7 @@ export class Screen {
         screenShareEncoding: { maxBitrate: 2_500_000, maxFramerate: 15 },
         simulcast: false,
         backupCodec: false,
-        red: false,
+        red: true,
       },
     );
     try {
