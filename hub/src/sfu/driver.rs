@@ -29,7 +29,7 @@ use super::sockets::Sockets;
 use super::tcp::TcpSockets;
 use super::timing::Report;
 use super::tracks::{Track, Tracks};
-use super::{Command, Notice, ParticipantKey, PeerId, TrackKey, TrackKind, codec, data, loudness, quality};
+use super::{Command, Notice, ParticipantKey, PeerId, TrackKey, TrackKind, codec, data, loudness, quality, vp9};
 use crate::limits::Rate;
 
 /// Datagrams taken from one socket before the others and the timers get their turn.
@@ -368,10 +368,11 @@ impl Driver {
         let rate = params.spec().clock_rate.get();
         let made_at = peer.clock.made_at(report, packet.header.timestamp, rate, packet.timestamp);
         let Some(track) = self.tracks.get_mut(key) else { return };
+        let vp9 = (params.spec().codec == Codec::Vp9).then(|| vp9::Descriptor::parse(&packet.payload)).flatten();
         let key_frame = match params.spec().codec {
             Codec::H264 => codec::h264_key_frame(&packet.payload),
             Codec::Vp8 => codec::vp8_key_frame(&packet.payload),
-            _ => false,
+            _ => vp9.is_some_and(|descriptor| descriptor.begins_key_frame()),
         };
         let at = packet.timestamp;
         // Sound needs no other packet to begin with.

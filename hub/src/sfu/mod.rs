@@ -32,6 +32,7 @@ mod tcp;
 mod timing;
 mod tracks;
 mod vp8;
+mod vp9;
 
 use std::io;
 use std::net::IpAddr;

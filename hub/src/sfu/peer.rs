@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use str0m::bwe::Bitrate;
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::ChannelId;
-use str0m::format::{Codec, PayloadParams};
-use str0m::media::{Direction, MediaKind, Mid, Pt};
+use str0m::format::{Codec, FormatParams, PayloadParams};
+use str0m::media::{Direction, Frequency, MediaKind, Mid, Pt};
 use str0m::net::{Protocol, TcpType};
 use str0m::rtp::{Extension, RtpWrite, StreamTx};
 use str0m::{Candidate, Rtc, RtcError};
@@ -30,6 +30,8 @@ use crate::sdp;
 
 /// Number of the header extension that says when a packet's content was captured, in our own offers.
 const CAPTURE_TIME: u8 = 5;
+/// Payload types of VP9 and of what of it is sent again, in our own offers.
+const VP9: (u8, u8) = (98, 99);
 /// Packets kept to answer requests for retransmission, and for how long: half a KiB each beside their payload, which all share. Longer
 /// when an answer takes long, as in libwebrtc, which keeps them for a second or three round trips, and of a simulcast: a change loses
 /// what was kept, and on a link that got narrow it would just when most is asked for.
@@ -186,7 +188,7 @@ impl Peer {
         tcp: impl Iterator<Item = SocketAddr>,
         now: Instant,
     ) -> Peer {
-        let rtc = Rtc::builder()
+        let mut config = Rtc::builder()
             .set_rtp_mode(true)
             .clear_codecs()
             .enable_opus(true, true)
@@ -198,8 +200,19 @@ impl Peer {
             .set_send_buffer_video(RESEND_PACKETS)
             .enable_bwe(Some(FIRST_ESTIMATE))
             .set_stats_interval(Some(ESTIMATES))
-            .set_sctp_max_buffered_amount(SCTP_BUFFER)
-            .build(now);
+            .set_sctp_max_buffered_amount(SCTP_BUFFER);
+        // Behind the others, and of its profiles the one that everybody has (RFC 9628 section 6).
+        let profile = FormatParams { profile_id: Some(0), ..FormatParams::default() };
+        let (plain, resend) = VP9;
+        config.codec_config().add_config(
+            plain.into(),
+            Some(resend.into()),
+            Codec::Vp9,
+            Frequency::NINETY_KHZ,
+            None,
+            profile,
+        );
+        let rtc = config.build(now);
         let mut peer = Peer {
             id,
             member: Arc::new(member),
