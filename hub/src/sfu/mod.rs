@@ -28,6 +28,7 @@ mod reports;
 mod sequences;
 mod sockets;
 mod stream_queue;
+mod svc;
 mod tcp;
 mod timing;
 mod tracks;

@@ -22,9 +22,10 @@ use super::packet::Packet;
 use super::quality::Score;
 use super::red;
 use super::reports::Reports;
+use super::svc::{Slice, Spatial, Verdict};
 use super::timing::PublisherClock;
 use super::vp8::Pictures;
-use super::{Member, PeerId, SectionChange, Side, TrackKey, TrackKind, Use, Wish};
+use super::{BEST, Member, PeerId, SectionChange, Side, TrackKey, TrackKind, Use, Wish};
 use crate::limits::{Bucket, Rate};
 use crate::sdp;
 
@@ -81,6 +82,8 @@ pub struct Delivery {
     pub grant: Grant,
     /// Layer that it gets.
     pub selection: Selection,
+    /// Spatial layers that it gets of a stream with several.
+    pub spatial: Spatial,
     pictures: Pictures,
     /// It has several layers.
     simulcast: bool,
@@ -105,6 +108,7 @@ impl Delivery {
     /// Nothing more of what is forwarded goes out; the next picture begins with a key frame and continues every count.
     fn stop(&mut self) {
         self.selection.stop();
+        self.spatial.stop();
         self.pictures.pause();
         if let Some(rewrite) = &mut self.rewrite {
             rewrite.pause();
@@ -401,6 +405,7 @@ impl Peer {
                 starts_at: now + SETTLE,
                 grant: Grant::default(),
                 selection: Selection::default(),
+                spatial: Spatial::default(),
                 pictures: Pictures::default(),
                 simulcast: false,
                 far: false,
@@ -476,6 +481,41 @@ impl Peer {
         }
         let Some(target) = target(delivery.best()) else { return Choice::Drop };
         delivery.selection.judge(layer, key_frame, target)
+    }
+
+    /// What to do with a packet of a track that has several spatial layers in one stream.
+    pub fn choose_spatial(&mut self, track: TrackKey, layer: Layer, slice: Slice, at: Instant) -> Verdict {
+        let dropped = Verdict::Drop { wanted: false };
+        let Some(delivery) = self.deliveries.iter_mut().find(|d| d.track == track) else { return dropped };
+        if !delivery.wish.shown || delivery.grant.paused() || !self.connected || at < delivery.starts_at {
+            delivery.stop();
+            return dropped;
+        }
+        if !delivery.simulcast {
+            delivery.simulcast = true;
+            self.rtc.direct_api().stream_tx_by_mid(delivery.mid, None).into_iter().for_each(forget_sent);
+        }
+        let best = delivery.best();
+        // Whoever may have the best gets whatever there is.
+        let allowed = if best >= BEST { u8::MAX } else { best.saturating_sub(1) };
+        let verdict = delivery.spatial.judge(slice, allowed);
+        if delivery.spatial.current().is_some() {
+            delivery.selection.follow(layer);
+        }
+        verdict
+    }
+
+    /// Keeps a packet of `track` from this peer, so that it does not miss it; true when something was queued for that.
+    pub fn leave_out(&mut self, track: TrackKey, packet: &Packet) -> bool {
+        let Some(delivery) = self.deliveries.iter_mut().find(|d| d.track == track) else { return false };
+        let Some(rewrite) = &mut delivery.rewrite else { return false };
+        let Packet { source, sequence, timestamp, made_at, .. } = *packet;
+        let Some(outgoing) = rewrite.leave_out(Incoming { source, sequence, timestamp, made_at }) else { return false };
+        let Some((_, Some(format))) = delivery.format else { return false };
+        let (payload_type, sequence) = (format.plain, outgoing.sequence.into());
+        let write = RtpWrite::new(payload_type, sequence, outgoing.timestamp, made_at, Vec::new()).nackable(true);
+        let mid = delivery.mid;
+        self.rtc.direct_api().stream_tx_by_mid(mid, None).map(|stream| stream.write_rtp(write)).is_some()
     }
 
     /// Stops a track's present layer, for which the link got too narrow, before the next one's key frame is there. What the link lost
