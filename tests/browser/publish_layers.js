@@ -1,5 +1,6 @@
-// Publishes a moving picture in three layers (240x135, 480x270, 960x540), and a tone. Run as `f({url, token, dynacast})`.
-async ({ url, token, dynacast }) => {
+// Publishes a moving picture in three layers (240x135, 480x270, 960x540), and a tone. By simulcast, or with `codec: 'vp9'`
+// all in one stream (SVC). Run as `f({url, token, dynacast, codec, one})`; `one: false` takes two connections (`/rtc`).
+async ({ url, token, dynacast, codec = 'vp8', one = true }) => {
   const canvas = document.createElement('canvas');
   [canvas.width, canvas.height] = [960, 540];
   const context = canvas.getContext('2d');
@@ -27,7 +28,7 @@ async ({ url, token, dynacast }) => {
   const out = sound.createMediaStreamDestination();
   tone.connect(out);
   tone.start();
-  const room = new LivekitClient.Room({ dynacast });
+  const room = new LivekitClient.Room({ dynacast, singlePeerConnection: one });
   window.room = room;
   window.qualities = [];
   await room.connect(url, token);
@@ -38,8 +39,9 @@ async ({ url, token, dynacast }) => {
   await room.localParticipant.publishTrack(track, {
     name: 'layers',
     source: LivekitClient.Track.Source.Camera,
-    videoCodec: 'vp8',
-    simulcast: true,
+    videoCodec: codec,
+    simulcast: codec === 'vp8',
+    backupCodec: false,
     degradationPreference: 'maintain-resolution',
     videoEncoding: { maxBitrate: 1_200_000, maxFramerate: 15 },
     videoSimulcastLayers: [

@@ -1,7 +1,8 @@
 // Joins a room and notes, in `window.seen`, when each picture was presented and its width: [seconds, width]; the sound's
-// and the picture's receive statistics come from `window.figures()`. Run as `f({url, token})`.
-async ({ url, token }) => {
-  const room = new LivekitClient.Room({ adaptiveStream: false });
+// and the picture's receive statistics come from `window.figures()`. Run as `f({url, token, one})`; `one: false` takes
+// two connections (`/rtc`).
+async ({ url, token, one = true }) => {
+  const room = new LivekitClient.Room({ adaptiveStream: false, singlePeerConnection: one });
   window.room = room;
   window.seen = [];
   window.states = [];

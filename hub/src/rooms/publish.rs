@@ -277,8 +277,10 @@ fn describe(publication: &mut Publication, section: &sdp::Section, stereo: bool)
     publication.stereo |= stereo && section.kind == sdp::SectionKind::Audio;
     publication.info.stereo = publication.stereo;
     let offered = |name: &str| section.codecs.iter().any(|(_, codec)| codec == name);
-    if !matches!(publication.codec.as_str(), "OPUS" | "VP8" | "H264") || !offered(&publication.codec) {
+    if !matches!(publication.codec.as_str(), "OPUS" | "VP8" | "H264" | "VP9") || !offered(&publication.codec) {
+        // Not everybody decodes VP9: it is sent by those only who say so.
         let usable = section.codecs.iter().find(|(_, codec)| matches!(codec.as_str(), "OPUS" | "VP8" | "H264"));
+        let usable = usable.or_else(|| section.codecs.iter().find(|(_, codec)| codec == "VP9"));
         publication.codec = usable.map(|(_, codec)| codec.clone()).unwrap_or_default();
     }
     publication.info.mime_type = match publication.codec.as_str() {
@@ -291,6 +293,16 @@ fn describe(publication: &mut Publication, section: &sdp::Section, stereo: bool)
         mid: section.mid.clone(),
         cid: publication.cids.first().cloned().unwrap_or_default(),
         layers: publication.info.layers.clone(),
+        video_layer_mode: layer_mode(publication, section) as i32,
         ..Default::default()
     }];
+}
+
+/// How a picture's layers come: each in a stream of its own, or all in one.
+fn layer_mode(publication: &Publication, section: &sdp::Section) -> proto::video_layer::Mode {
+    match publication.codec.as_str() {
+        "OPUS" | "" => proto::video_layer::Mode::Unused,
+        "VP9" if !section.simulcast => proto::video_layer::Mode::MultipleSpatialLayersPerStream,
+        _ => proto::video_layer::Mode::OneSpatialLayerPerStream,
+    }
 }

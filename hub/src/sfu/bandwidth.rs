@@ -7,6 +7,8 @@ use str0m::bwe::{Bitrate, BweKind};
 use super::allocation::{Demand, allocate};
 use super::driver::Driver;
 use super::keyframes::Want;
+use super::layers::Layer;
+use super::tracks::rank_of_spatial;
 use super::{Notice, TrackKey, TrackKind};
 
 /// How often bandwidth is shared out anew without news of it: publishers' bit rates change.
@@ -157,8 +159,17 @@ impl Driver {
         let Some(track) = self.tracks.get_mut(key) else { return };
         let Some(target) = track.target(delivery.best(), now) else { return };
         let ceiling = delivery.grant.ceiling().max(target.rank);
-        let current = delivery.selection.current().and_then(|ssrc| track.layer(ssrc));
-        if current.is_some_and(|layer| layer.rank > ceiling) {
+        let spatial = delivery.spatial.current();
+        let current = match spatial {
+            Some(layer) => Some(Layer { ssrc: target.ssrc, rank: rank_of_spatial(layer) }),
+            None => delivery.selection.current().and_then(|ssrc| track.layer(ssrc)),
+        };
+        let is_cut = current.is_some_and(|layer| layer.rank > ceiling);
+        if spatial.is_some() && !is_cut {
+            // Smaller layers of the same stream go on from the next picture on.
+            return;
+        }
+        if is_cut {
             peer.cut_layer(key);
         }
         let publisher = track.publisher;

@@ -27,10 +27,11 @@ use super::packet::Packet;
 use super::peer::{ChannelKind, Peer};
 use super::quality::Level;
 use super::sockets::Sockets;
+use super::svc::{Slice, Verdict};
 use super::tcp::TcpSockets;
 use super::timing::Report;
 use super::tracks::{Track, Tracks};
-use super::{Command, Notice, ParticipantKey, PeerId, TrackKey, TrackKind, codec, data, loudness, quality};
+use super::{Command, Notice, ParticipantKey, PeerId, TrackKey, TrackKind, codec, data, loudness, quality, vp9};
 use crate::limits::Rate;
 
 /// Datagrams taken from one socket before the others and the timers get their turn.
@@ -372,10 +373,11 @@ impl Driver {
         let rate = params.spec().clock_rate.get();
         let made_at = peer.clock.made_at(report, packet.header.timestamp, rate, packet.timestamp);
         let Some(track) = self.tracks.get_mut(key) else { return };
+        let vp9 = (params.spec().codec == Codec::Vp9).then(|| vp9::Descriptor::parse(&packet.payload)).flatten();
         let key_frame = match params.spec().codec {
             Codec::H264 => codec::h264_key_frame(&packet.payload),
             Codec::Vp8 => codec::vp8_key_frame(&packet.payload),
-            _ => false,
+            _ => vp9.is_some_and(|descriptor| descriptor.begins_key_frame()),
         };
         let at = packet.timestamp;
         // Sound needs no other packet to begin with.
@@ -386,11 +388,32 @@ impl Driver {
             track.loudness.hear(level.unsigned_abs(), packet.header.timestamp, rate, at);
             self.next_loudness.get_or_insert(at + loudness::INTERVAL);
         }
+        let slice = vp9.and_then(|vp9| Some((vp9.spatial?, vp9))).and_then(|(spatial, vp9)| {
+            let bytes = packet.payload.len();
+            let (timestamp, predicted, ends) = (packet.header.timestamp, vp9.predicted, vp9.ends);
+            let several = track.hear_spatial(*ssrc, spatial, vp9.layers, bytes, at);
+            several.then_some(Slice { layer: spatial, timestamp, predicted, ends })
+        });
         let packet = Packet::new(&packet, made_at);
         let unpacked = unpack(track, &packet, &params);
         let mut wanted = false;
         for subscriber in &track.subscribers {
             let Some(peer) = self.peers.get_mut(*subscriber).and_then(Option::as_mut) else { continue };
+            if let Some(slice) = slice {
+                let verdict = peer.choose_spatial(key, layer, slice, at);
+                let sent = match verdict {
+                    Verdict::Forward { last: true } => {
+                        peer.write(key, &Packet { marker: true, ..packet.clone() }, &params)
+                    }
+                    Verdict::Forward { last: false } => peer.write(key, &packet, &params),
+                    Verdict::Drop { .. } => peer.leave_out(key, &packet),
+                };
+                if sent {
+                    self.changed.push(*subscriber);
+                }
+                wanted |= verdict == Verdict::Drop { wanted: true };
+                continue;
+            }
             match peer.choose(key, layer, begins, at, |limit| track.target(limit, at)) {
                 Choice::Forward => {
                     let sent = match &unpacked {

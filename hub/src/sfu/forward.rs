@@ -4,12 +4,15 @@
 //! picture, but every gap in its sequence numbers must be a packet that the network lost, and nothing else, because
 //! it asks for what is missing (RFC 4585 section 6.2.1).
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::timing::timestamp_since;
 
 /// How far before the first packet of a source a reordered packet may still be forwarded.
 const REORDERED: u64 = 256;
+/// Of so many of the newest numbers it is known which were left out.
+const LEFT_OUT: u64 = 1024;
 
 /// One incoming packet, as far as rewriting needs it.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +60,36 @@ struct Source {
     /// Numbers before `first_out` that are free for packets that arrive late.
     room_before: u64,
     timestamp_offset: u32,
+    newest_in: u64,
+    left_out: LeftOut,
+}
+
+/// Packets of a source that are kept from this subscriber: their numbers are closed up.
+#[derive(Debug, Default)]
+struct LeftOut {
+    count: u64,
+    /// Ascending.
+    recent: VecDeque<u64>,
+    /// Of older numbers it is not known any more.
+    known_from: u64,
+}
+
+impl LeftOut {
+    fn add(&mut self, sequence: u64) {
+        self.count += 1;
+        self.recent.push_back(sequence);
+        while let Some(oldest) = self.recent.front().copied().filter(|oldest| oldest + LEFT_OUT < sequence) {
+            self.recent.pop_front();
+            self.known_from = oldest + 1;
+        }
+    }
+
+    /// How many came before `sequence`; `None` when it is one of them, or too old.
+    fn before(&self, sequence: u64) -> Option<u64> {
+        let later = self.recent.iter().rev().take_while(|left| **left > sequence).count();
+        let is_left = self.recent.iter().rev().nth(later) == Some(&sequence);
+        (sequence >= self.known_from && !is_left).then(|| self.count - later as u64)
+    }
 }
 
 impl Rewrite {
@@ -75,9 +108,10 @@ impl Rewrite {
         if starts {
             self.start(packet);
         }
-        let source = self.source.as_ref()?;
+        let source = self.source.as_mut()?;
+        source.newest_in = source.newest_in.max(packet.sequence);
         let sequence = if packet.sequence >= source.first_in {
-            source.first_out + (packet.sequence - source.first_in)
+            source.first_out + (packet.sequence - source.first_in) - source.left_out.before(packet.sequence)?
         } else {
             let before = source.first_in - packet.sequence;
             if before > source.room_before {
@@ -92,6 +126,18 @@ impl Rewrite {
             self.last_timestamp = Some(timestamp);
         }
         Some(Outgoing { sequence, timestamp, newest, changed })
+    }
+
+    /// Leaves a packet of the present source out. Its number is closed up, unless later ones went out already: then it is
+    /// returned, because the subscriber would ask for it.
+    pub fn leave_out(&mut self, packet: Incoming) -> Option<Outgoing> {
+        let source = self.source.as_mut().filter(|s| s.ssrc == packet.source && packet.sequence >= s.first_in)?;
+        if packet.sequence > source.newest_in {
+            source.newest_in = packet.sequence;
+            source.left_out.add(packet.sequence);
+            return None;
+        }
+        self.forward(packet)
     }
 
     /// Forwarding stops on purpose; the next packet continues without a gap in sequence numbers.
@@ -115,6 +161,8 @@ impl Rewrite {
             // Numbers before a later source's first belong to the source before it.
             room_before: if self.last_timestamp.is_none() { REORDERED } else { 0 },
             timestamp_offset: timestamp.wrapping_sub(packet.timestamp),
+            newest_in: packet.sequence,
+            left_out: LeftOut::default(),
         });
     }
 }
@@ -171,6 +219,35 @@ mod tests {
         let switched = rewrite.forward(packet(2, 7, 77, t + Duration::from_millis(400))).expect("forwarded");
         assert_eq!(switched.sequence, 1_001);
         assert_eq!(switched.timestamp, 45_000 + 900);
+    }
+
+    #[test]
+    fn numbers_that_are_left_out_are_closed_up_unless_they_come_late() {
+        let t = Instant::now();
+        let mut rewrite = Rewrite::new(1_000, t, 90_000);
+        // Number, left out, the number that it gets.
+        let steps = [
+            (500, false, Some(1_000)),
+            (501, true, None),
+            (504, false, Some(1_003)),
+            // 502 was on its way and is to be left out: its place is kept.
+            (502, true, Some(1_001)),
+            (503, false, Some(1_002)),
+            (501, false, None),
+            (506, true, None),
+            (505, false, Some(1_004)),
+            (507, false, Some(1_005)),
+        ];
+        for (sequence, left_out, expected) in steps {
+            let packet = packet(1, sequence, 5, t);
+            let out = if left_out { rewrite.leave_out(packet) } else { rewrite.forward(packet) };
+            assert_eq!(out.map(|o| o.sequence), expected, "{sequence}");
+        }
+        for sequence in 508..3_000 {
+            rewrite.leave_out(packet(1, sequence, 5, t));
+        }
+        assert_eq!(rewrite.forward(packet(1, 900, 5, t)), None, "too late to be told");
+        assert_eq!(rewrite.forward(packet(1, 3_000, 5, t)).map(|o| o.sequence), Some(1_006));
     }
 
     #[test]

@@ -45,6 +45,11 @@ impl Selection {
         self.current
     }
 
+    /// A stream is forwarded of which something else chooses the layers.
+    pub fn follow(&mut self, layer: Layer) {
+        (self.current, self.interrupted) = (Some(layer.ssrc), false);
+    }
+
     /// Forwarding stopped: any layer has to begin with a key frame.
     pub fn stop(&mut self) {
         self.interrupted |= self.current.take().is_some();

@@ -29,10 +29,12 @@ mod reports;
 mod sequences;
 mod sockets;
 mod stream_queue;
+mod svc;
 mod tcp;
 mod timing;
 mod tracks;
 mod vp8;
+mod vp9;
 
 use std::io;
 use std::net::IpAddr;

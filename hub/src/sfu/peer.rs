@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use str0m::bwe::Bitrate;
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::ChannelId;
-use str0m::format::{Codec, PayloadParams};
-use str0m::media::{Direction, MediaKind, Mid, Pt};
+use str0m::format::{Codec, FormatParams, PayloadParams};
+use str0m::media::{Direction, Frequency, MediaKind, Mid, Pt};
 use str0m::net::{Protocol, TcpType};
 use str0m::rtp::{Extension, RtpWrite, StreamTx};
 use str0m::{Candidate, Rtc, RtcError};
@@ -22,14 +22,17 @@ use super::packet::Packet;
 use super::quality::Score;
 use super::red;
 use super::reports::Reports;
+use super::svc::{Slice, Spatial, Verdict};
 use super::timing::PublisherClock;
 use super::vp8::Pictures;
-use super::{Member, PeerId, SectionChange, Side, TrackKey, TrackKind, Use, Wish};
+use super::{BEST, Member, PeerId, SectionChange, Side, TrackKey, TrackKind, Use, Wish};
 use crate::limits::{Bucket, Rate};
 use crate::sdp;
 
 /// Number of the header extension that says when a packet's content was captured, in our own offers.
 const CAPTURE_TIME: u8 = 5;
+/// Payload types of VP9 and of what of it is sent again, in our own offers.
+const VP9: (u8, u8) = (98, 99);
 /// Packets kept to answer requests for retransmission, and for how long: half a KiB each beside their payload, which all share. Longer
 /// when an answer takes long, as in libwebrtc, which keeps them for a second or three round trips, and of a simulcast: a change loses
 /// what was kept, and on a link that got narrow it would just when most is asked for.
@@ -79,6 +82,8 @@ pub struct Delivery {
     pub grant: Grant,
     /// Layer that it gets.
     pub selection: Selection,
+    /// Spatial layers that it gets of a stream with several.
+    pub spatial: Spatial,
     pictures: Pictures,
     /// It has several layers.
     simulcast: bool,
@@ -103,6 +108,7 @@ impl Delivery {
     /// Nothing more of what is forwarded goes out; the next picture begins with a key frame and continues every count.
     fn stop(&mut self) {
         self.selection.stop();
+        self.spatial.stop();
         self.pictures.pause();
         if let Some(rewrite) = &mut self.rewrite {
             rewrite.pause();
@@ -189,7 +195,7 @@ impl Peer {
         tcp: impl Iterator<Item = SocketAddr>,
         now: Instant,
     ) -> Peer {
-        let rtc = Rtc::builder()
+        let mut config = Rtc::builder()
             .set_rtp_mode(true)
             .clear_codecs()
             .enable_opus(true, true)
@@ -201,8 +207,19 @@ impl Peer {
             .set_send_buffer_video(RESEND_PACKETS)
             .enable_bwe(Some(FIRST_ESTIMATE))
             .set_stats_interval(Some(ESTIMATES))
-            .set_sctp_max_buffered_amount(SCTP_BUFFER)
-            .build(now);
+            .set_sctp_max_buffered_amount(SCTP_BUFFER);
+        // Behind the others, and of its profiles the one that everybody has (RFC 9628 section 6).
+        let profile = FormatParams { profile_id: Some(0), ..FormatParams::default() };
+        let (plain, resend) = VP9;
+        config.codec_config().add_config(
+            plain.into(),
+            Some(resend.into()),
+            Codec::Vp9,
+            Frequency::NINETY_KHZ,
+            None,
+            profile,
+        );
+        let rtc = config.build(now);
         let mut peer = Peer {
             id,
             member: Arc::new(member),
@@ -392,6 +409,7 @@ impl Peer {
                 starts_at: now + SETTLE,
                 grant: Grant::default(),
                 selection: Selection::default(),
+                spatial: Spatial::default(),
                 pictures: Pictures::default(),
                 simulcast: false,
                 far: false,
@@ -467,6 +485,41 @@ impl Peer {
         }
         let Some(target) = target(delivery.best()) else { return Choice::Drop };
         delivery.selection.judge(layer, key_frame, target)
+    }
+
+    /// What to do with a packet of a track that has several spatial layers in one stream.
+    pub fn choose_spatial(&mut self, track: TrackKey, layer: Layer, slice: Slice, at: Instant) -> Verdict {
+        let dropped = Verdict::Drop { wanted: false };
+        let Some(delivery) = self.deliveries.iter_mut().find(|d| d.track == track) else { return dropped };
+        if !delivery.wish.shown || delivery.grant.paused() || !self.connected || at < delivery.starts_at {
+            delivery.stop();
+            return dropped;
+        }
+        if !delivery.simulcast {
+            delivery.simulcast = true;
+            self.rtc.direct_api().stream_tx_by_mid(delivery.mid, None).into_iter().for_each(forget_sent);
+        }
+        let best = delivery.best();
+        // Whoever may have the best gets whatever there is.
+        let allowed = if best >= BEST { u8::MAX } else { best.saturating_sub(1) };
+        let verdict = delivery.spatial.judge(slice, allowed);
+        if delivery.spatial.current().is_some() {
+            delivery.selection.follow(layer);
+        }
+        verdict
+    }
+
+    /// Keeps a packet of `track` from this peer, so that it does not miss it; true when something was queued for that.
+    pub fn leave_out(&mut self, track: TrackKey, packet: &Packet) -> bool {
+        let Some(delivery) = self.deliveries.iter_mut().find(|d| d.track == track) else { return false };
+        let Some(rewrite) = &mut delivery.rewrite else { return false };
+        let Packet { source, sequence, timestamp, made_at, .. } = *packet;
+        let Some(outgoing) = rewrite.leave_out(Incoming { source, sequence, timestamp, made_at }) else { return false };
+        let Some((_, Some(format))) = delivery.format else { return false };
+        let (payload_type, sequence) = (format.plain, outgoing.sequence.into());
+        let write = RtpWrite::new(payload_type, sequence, outgoing.timestamp, made_at, Vec::new()).nackable(true);
+        let mid = delivery.mid;
+        self.rtc.direct_api().stream_tx_by_mid(mid, None).map(|stream| stream.write_rtp(write)).is_some()
     }
 
     /// Stops a track's present layer, for which the link got too narrow, before the next one's key frame is there. What the link lost

@@ -82,7 +82,8 @@ fn score(peer: &mut Peer, tracks: &mut Tracks, arrived: &HashMap<TrackKey, Arriv
             expected: sent.packets,
             lost: sent.lost.saturating_sub(before),
             delay: sent.delay,
-            missing_layers: current.map_or(0, |ssrc| track.layers_above(ssrc, wish.best, now)),
+            missing_layers: current
+                .map_or(0, |ssrc| track.layers_above(ssrc, delivery.spatial.current(), wish.best, now)),
             paused: pictures && wish.shown && delivery.grant.paused(),
         };
         worst = worst.min(peer.scores.entry(delivery.track).or_default().update(track.kind, &window));

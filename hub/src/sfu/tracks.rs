@@ -31,6 +31,15 @@ pub struct Encoding {
     arrivals: Arrivals,
     heard: Instant,
     rate: Rate,
+    /// Its spatial layers from the smallest on, when it has several.
+    spatial: Vec<Spatial>,
+}
+
+/// One of several spatial layers of an encoding.
+#[derive(Debug)]
+struct Spatial {
+    heard: Instant,
+    rate: Rate,
 }
 
 impl Encoding {
@@ -40,6 +49,39 @@ impl Encoding {
 
     fn flows(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.heard) < SILENT
+    }
+
+    /// Rank and bit rate of what can be had of it; of a spatial layer with all below it.
+    fn rates(&self, now: Instant) -> Vec<(u8, u64)> {
+        if !self.flows(now) {
+            return Vec::new();
+        }
+        if self.spatial.is_empty() {
+            return vec![(rank(self.rid), self.rate.current(now))];
+        }
+        let flowing = (1..).zip(&self.spatial).filter(|(_, s)| now.saturating_duration_since(s.heard) < SILENT);
+        flowing
+            .scan(0, |sum, (rank, layer)| {
+                *sum += layer.rate.current(now);
+                Some((rank, *sum))
+            })
+            .collect()
+    }
+
+    /// A packet of a spatial layer came; `layers` is how many there are, if that was told.
+    fn hear_spatial(&mut self, layer: u8, layers: Option<u8>, bytes: usize, now: Instant) {
+        let needed = usize::from(layers.unwrap_or(0).max(layer + 1));
+        if needed < 2 && self.spatial.is_empty() {
+            return;
+        }
+        while self.spatial.len() < needed {
+            // Those that do not flow are not counted on.
+            let heard = now.checked_sub(SILENT).unwrap_or(now);
+            self.spatial.push(Spatial { heard, rate: Rate { since: now, bytes: 0, bits_per_second: 0 } });
+        }
+        let layer = &mut self.spatial[usize::from(layer)];
+        layer.heard = now;
+        layer.rate.add(bytes, now);
     }
 }
 
@@ -125,7 +167,8 @@ impl Track {
         let rate = Rate { since: now, bytes: 0, bits_per_second: 0 };
         let (key_frames, arrivals) = (KeyFrames::default(), Arrivals::default());
         let recovery = Recovery::default();
-        let mut fresh = Encoding { rid, ssrc, key_frames, recovery, arrivals, heard: now, rate };
+        let spatial = Vec::new();
+        let mut fresh = Encoding { rid, ssrc, key_frames, recovery, arrivals, heard: now, rate, spatial };
         if let Some(at) = self.wanted_at.take() {
             fresh.key_frames.want_at(at);
         }
@@ -144,15 +187,16 @@ impl Track {
 
     /// The layer for somebody who may have `limit` at best: the best that flows, or the smallest when all are better.
     pub fn target(&self, limit: u8, now: Instant) -> Option<Layer> {
-        let flowing = || self.encodings.iter().filter(|e| e.flows(now)).map(Encoding::layer);
+        let layer = |e: &Encoding, rank| Layer { ssrc: e.ssrc, rank };
+        let flowing =
+            || self.encodings.iter().flat_map(|e| e.rates(now).into_iter().map(move |(rank, _)| layer(e, rank)));
         let allowed = flowing().filter(|layer| layer.rank <= limit).max_by_key(|layer| layer.rank);
         allowed.or_else(|| flowing().min_by_key(|layer| layer.rank)).or_else(|| Some(self.encodings.last()?.layer()))
     }
 
     /// Rank and bit rate of each layer that flows and is not better than `limit`, ascending; at least the smallest.
     pub fn rates(&self, limit: u8, now: Instant) -> Vec<(u8, u64)> {
-        let flowing = self.encodings.iter().filter(|e| e.flows(now));
-        let mut rates: Vec<(u8, u64)> = flowing.map(|e| (rank(e.rid), e.rate.current(now))).collect();
+        let mut rates: Vec<(u8, u64)> = self.encodings.iter().flat_map(|e| e.rates(now)).collect();
         rates.sort_unstable();
         let kept = rates.iter().filter(|(rank, _)| *rank <= limit).count();
         rates.truncate(kept.max(1));
@@ -180,11 +224,20 @@ impl Track {
         self.encodings.iter().find(|e| e.ssrc == ssrc).map(Encoding::layer)
     }
 
-    /// How many layers better than the encoding `ssrc` is what flows and is not better than `limit`.
-    pub fn layers_above(&self, ssrc: u32, limit: u8, now: Instant) -> u8 {
-        let Some(current) = self.layer(ssrc).map(|layer| layer.rank) else { return 0 };
-        let better = |e: &&Encoding| e.flows(now) && (current + 1..=limit).contains(&rank(e.rid));
-        self.encodings.iter().filter(better).count() as u8
+    /// How many layers better than the encoding `ssrc`, or its spatial layer `spatial`, flow and are not better than `limit`.
+    pub fn layers_above(&self, ssrc: u32, spatial: Option<u8>, limit: u8, now: Instant) -> u8 {
+        let rank = spatial.map(rank_of_spatial);
+        let Some(current) = rank.or_else(|| self.layer(ssrc).map(|layer| layer.rank)) else { return 0 };
+        let rates = self.encodings.iter().flat_map(|e| e.rates(now));
+        rates.filter(|(rank, _)| *rank > current && *rank <= limit).count() as u8
+    }
+
+    /// A packet of encoding `ssrc`, heard before, belongs to a spatial layer; `layers` is how many there are, if that was told.
+    /// Whether the encoding has several.
+    pub fn hear_spatial(&mut self, ssrc: u32, layer: u8, layers: Option<u8>, bytes: usize, now: Instant) -> bool {
+        let Some(encoding) = self.encoding(ssrc) else { return false };
+        encoding.hear_spatial(layer, layers, bytes, now);
+        !encoding.spatial.is_empty()
     }
 
     /// An encoding by its SSRC.
@@ -201,6 +254,11 @@ impl Track {
     pub fn take_due(&mut self, now: Instant) -> Vec<u32> {
         self.encodings.iter_mut().filter_map(|e| e.key_frames.take_due(now).then_some(e.ssrc)).collect()
     }
+}
+
+/// Order of spatial layers among the layers that a subscriber may wish for.
+pub fn rank_of_spatial(layer: u8) -> u8 {
+    layer.saturating_add(1)
 }
 
 /// Order of simulcast encodings by their conventional names: LiveKit's SDKs send `q`, `h` and `f`; others count.
@@ -317,9 +375,26 @@ mod tests {
             track.hear(ssrc, Some(Rid::from(rid)), false, 1_000, now);
         }
         for (ssrc, limit, expected) in [(1, 3, 2), (1, 2, 1), (1, 1, 0), (3, 3, 0), (9, 3, 0)] {
-            assert_eq!(track.layers_above(ssrc, limit, now), expected, "{ssrc} of {limit}");
+            assert_eq!(track.layers_above(ssrc, None, limit, now), expected, "{ssrc} of {limit}");
         }
-        assert_eq!(track.layers_above(1, 3, now + SILENT), 0, "its publisher does not send them");
+        assert_eq!(track.layers_above(1, None, 3, now + SILENT), 0, "its publisher does not send them");
+    }
+
+    #[test]
+    fn a_spatial_layer_costs_what_is_below_it_as_well() {
+        let now = Instant::now();
+        let mut track = track();
+        track.hear(7, None, true, 1_000, now);
+        assert!(!track.hear_spatial(7, 0, Some(1), 1_000, now), "one layer is none to choose from");
+        assert!(track.hear_spatial(7, 0, Some(3), 1_000, now));
+        track.hear_spatial(7, 1, None, 2_000, now);
+        // Measured over the first 250 ms.
+        assert_eq!(track.rates(u8::MAX, now), [(1, 32_000), (2, 96_000)], "the third does not flow");
+        track.hear_spatial(7, 2, None, 4_000, now);
+        assert_eq!(track.rates(u8::MAX, now).last(), Some(&(3, 224_000)));
+        assert_eq!(track.target(2, now), Some(Layer { ssrc: 7, rank: 2 }));
+        assert_eq!(track.layers_above(7, Some(0), 3, now), 2);
+        assert_eq!(track.layers_above(7, Some(u8::MAX), 3, now), 0);
     }
 
     #[test]

@@ -1,0 +1,73 @@
+"""VP9 with three spatial layers in one stream (SVC), published by a browser."""
+
+import pytest
+from browser.layers import WIDTHS, longest_gap, opener
+from rig.hub import Hub, start_hub
+from rig.network import Link, make_link
+
+pytestmark = [pytest.mark.root, pytest.mark.alone]
+
+ROOM = "layers"
+SMALL, MIDDLE, BIG = WIDTHS
+FULL_KBPS = 2_400
+"""Carries all layers (1.2 Mbit/s) with room to spare."""
+
+
+@pytest.fixture
+def link(stage) -> Link:
+    return make_link(stage, delay_ms=10, rate_kbps=FULL_KBPS)
+
+
+@pytest.fixture
+def hub(stage, link) -> Hub:
+    return start_hub(stage, address=link.left_address, namespace=link.left, log_level="debug")
+
+
+@pytest.fixture
+def browse(stage, playwright, link, hub):
+    """Opens a page at one end of the link: `browse("left", script, user)`."""
+    return opener(stage, playwright, link, hub, ROOM)
+
+
+@pytest.mark.parametrize("one", [True, False], ids=["v1", "v0"])
+def test_a_browser_is_seen_in_vp9(browse, one):
+    browse("left", "publish_layers.js", "anna", dynacast=False, codec="vp9", one=one)
+    ben = browse("right", "watch_layers.js", "ben", one=one)
+    ben.wait_width(BIG, timeout=30)
+    figures = ben.figures("video")
+    codec = ben.page.evaluate(
+        """async (id) => (await window.tracks.video.receiver.getStats()).get(id).mimeType""", figures["codecId"]
+    )
+    assert codec == "video/VP9"
+
+
+@pytest.mark.parametrize("one", [True, False], ids=["v1", "v0"])
+def test_who_wishes_for_less_gets_a_smaller_layer_of_the_same_stream(browse, measured, one):
+    browse("left", "publish_layers.js", "anna", dynacast=False, codec="vp9", one=one)
+    ben = browse("right", "watch_layers.js", "ben", one=one)
+    ben.wait_width(BIG, timeout=30)
+    for quality, width in (("LOW", SMALL), ("HIGH", BIG), ("MEDIUM", MIDDLE), ("HIGH", BIG)):
+        begin = ben.now()
+        ben.take_quality(quality)
+        ben.wait_width(width, timeout=10)
+        took = ben.now() - begin
+        ben.page.wait_for_timeout(2_000)
+        gap = longest_gap(ben.seen(since=begin - 0.5))
+        measured(f"{quality}: after {took:.2f} s, longest gap {gap * 1000:.0f} ms")
+        assert gap < 0.5, f"{quality}: the picture stood still for {gap:.2f} s"
+    figures = ben.figures("video")
+    assert figures["packetsLost"] == 0, "the numbers of what is left out are not closed up"
+
+
+def test_a_publisher_is_told_which_layers_nobody_takes(browse):
+    anna = browse("left", "publish_layers.js", "anna", dynacast=True, codec="vp9")
+    anna.wait_qualities([], timeout=15)
+    ben = browse("right", "watch_layers.js", "ben")
+    anna.wait_qualities([0, 1, 2], timeout=5)
+    ben.wait_width(BIG, timeout=30)
+    ben.take_quality("LOW")
+    ben.wait_width(SMALL, timeout=10)
+    anna.wait_qualities([0], timeout=15)
+    ben.take_quality("HIGH")
+    anna.wait_qualities([0, 1, 2], timeout=5)
+    ben.wait_width(BIG, timeout=20)
