@@ -2,6 +2,7 @@
 
 import pytest
 from browser.layers import WIDTHS, longest_gap, opener
+from rig.device import start_device, wait_until
 from rig.hub import Hub, start_hub
 from rig.network import Link, make_link
 
@@ -71,3 +72,43 @@ def test_a_publisher_is_told_which_layers_nobody_takes(browse):
     ben.take_quality("HIGH")
     anna.wait_qualities([0, 1, 2], timeout=5)
     ben.wait_width(BIG, timeout=20)
+
+
+def test_a_link_cut_to_a_third_shows_a_smaller_layer_and_the_big_one_again_afterwards(link, browse, measured):
+    browse("left", "publish_layers.js", "anna", dynacast=False, codec="vp9")
+    ben = browse("right", "watch_layers.js", "ben")
+    ben.wait_width(BIG, timeout=30)
+    ben.page.wait_for_timeout(5_000)
+    ben.wait_width(BIG, timeout=30)
+    cut = ben.now()
+    link.limit(FULL_KBPS // 3)
+    ben.wait_smaller(BIG, timeout=5)
+    down = ben.now() - cut
+    ben.page.wait_for_timeout(5_000)
+    gap = longest_gap(ben.seen(since=cut - 0.5))
+    mended = ben.now()
+    link.limit(FULL_KBPS)
+    ben.wait_width(BIG, timeout=30)
+    up = ben.now() - mended
+    measured(f"down in {down:.2f} s, longest gap {gap * 1000:.0f} ms; up in {up:.1f} s")
+    assert gap < 0.5, f"the picture stood still for {gap:.2f} s"
+
+
+def test_who_begins_while_a_device_is_there_publishes_what_it_decodes(stage, link, hub, browse):
+    desk = start_device(stage, "desk", hub=hub, namespace=link.right)
+    desk.login(ROOM)
+    browse("left", "publish_layers.js", "anna", dynacast=False, codec="vp9")
+    texture = desk.texture(960, 540)
+    player = desk.play("anna", view=texture.view)
+    wait_until(lambda: desk.get(player, "Player", "Width") == BIG, f"pictures {BIG} wide", 20)
+
+
+def test_a_device_that_comes_after_vp9_was_begun_gets_the_sound(stage, link, hub, browse):
+    browse("left", "publish_layers.js", "anna", dynacast=False, codec="vp9")
+    ben = browse("right", "watch_layers.js", "ben")
+    ben.wait_width(BIG, timeout=30)
+    desk = start_device(stage, "desk", hub=hub, namespace=link.right)
+    desk.login(ROOM)
+    desk.play("anna")
+    desk.wait("PlayerFirstFrame", lambda signal: signal.args == ["anna", "audio_received"])
+    ben.wait_picture(since=ben.now(), timeout=5)

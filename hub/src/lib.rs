@@ -24,5 +24,7 @@ pub use server::{Failure, run};
 pub mod fuzzing {
     pub use crate::http::fuzzing::{frame, join_request, twirp_body, whip_fragment, whip_offer};
     pub use crate::rooms::fuzzing::Stage;
-    pub use crate::sfu::fuzzing::{data_packet, data_track_packet, redundant_sound, sdp, stream, vp8_packets};
+    pub use crate::sfu::fuzzing::{
+        data_packet, data_track_packet, redundant_sound, sdp, stream, vp8_packets, vp9_packets,
+    };
 }

@@ -186,6 +186,7 @@ impl Rooms {
             Notice::Answer { peer, id, sdp } => self.answered(peer, id, sdp, now),
             Notice::Offer { peer, id, sdp, added } => self.offered(peer, id, sdp, added),
             Notice::StreamState { peer, track, paused } => self.stream_state(peer, track, paused),
+            Notice::Undecodable { peer, track } => self.undecodable(peer, track),
             Notice::Loudness(tracks) => self.loudness(&tracks),
             Notice::Rated(participant, rating) => self.rated(participant, rating),
             Notice::Connected(peer) => self.media_connected(peer, now),

@@ -98,6 +98,9 @@ impl Rooms {
     /// Connects the sections of a client's offer with its publications. Returns the section of each publication that
     /// the offer carries; publications whose section no longer sends are gone.
     pub(super) fn bind(&mut self, key: ParticipantKey, offered: &[sdp::Section]) -> Vec<(String, TrackKey)> {
+        // Devices decode no VP9: who begins to publish while one is there is asked for what everybody decodes.
+        let members = self.room_members(key).into_iter().filter(|member| *member != key);
+        let has_device = members.filter_map(|member| self.people.get(&member)).any(|p| !p.login.is_empty());
         let Some(person) = self.people.get_mut(&key) else { return Vec::new() };
         let mut bound: Vec<(String, usize)> = Vec::new();
         for section in offered.iter().filter(|s| !s.rejected && s.direction.sends()) {
@@ -120,6 +123,9 @@ impl Rooms {
         for (index, publication) in person.published.iter_mut().enumerate() {
             match bound.iter().find(|(_, bound)| *bound == index) {
                 Some((mid, _)) => {
+                    if has_device && publication.mid.is_none() && publication.codec == "VP9" {
+                        publication.codec.clear();
+                    }
                     publication.mid = Some(mid.clone());
                     if let Some(section) = offered.iter().find(|s| s.mid == *mid) {
                         describe(publication, section, section.stereo || (by_offer && section.takes_stereo));

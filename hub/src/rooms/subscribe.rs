@@ -291,6 +291,15 @@ impl Rooms {
         }
     }
 
+    /// A subscriber cannot decode a track.
+    pub(super) fn undecodable(&mut self, peer: PeerId, track: TrackKey) {
+        let owner = self.owners.get(&track).and_then(|owner| self.people.get(owner));
+        let Some(publication) = owner.and_then(|owner| owner.published.iter().find(|p| p.key == track)) else { return };
+        let track_sid = publication.info.sid.clone();
+        let err = proto::SubscriptionError::SeCodecUnsupported as i32;
+        self.send(peer.participant, Response::SubscriptionResponse(proto::SubscriptionResponse { track_sid, err }));
+    }
+
     /// A track is gone: nothing of it is to be received.
     pub(super) fn forget_track(&mut self, key: ParticipantKey, track: TrackKey) {
         if let Some(person) = self.people.get_mut(&key) {

@@ -396,9 +396,10 @@ impl Driver {
         });
         let packet = Packet::new(&packet, made_at);
         let unpacked = unpack(track, &packet, &params);
-        let mut wanted = false;
+        let (mut wanted, mut undecodable) = (false, Vec::new());
         for subscriber in &track.subscribers {
             let Some(peer) = self.peers.get_mut(*subscriber).and_then(Option::as_mut) else { continue };
+            undecodable.extend(peer.undecodable.take().map(|track| Notice::Undecodable { peer: peer.id, track }));
             if let Some(slice) = slice {
                 let verdict = peer.choose_spatial(key, layer, slice, at);
                 let sent = match verdict {
@@ -433,6 +434,7 @@ impl Driver {
         if wanted && track.encoding(*ssrc).is_some_and(|e| e.key_frames.want(Want::Repair, at)) {
             self.ask_for_key_frame(slot, *ssrc);
         }
+        undecodable.into_iter().for_each(|notice| self.notify(notice));
     }
 
     fn key_frame_wanted(&mut self, slot: usize, mid: Mid) {

@@ -185,6 +185,8 @@ pub enum Notice {
     Offer { peer: PeerId, id: u32, sdp: Result<String, String>, added: Vec<(TrackKey, String)> },
     /// The bandwidth towards a subscriber does not carry a track's pictures, or carries them again.
     StreamState { peer: PeerId, track: TrackKey, paused: bool },
+    /// A subscriber took no codec in which the track comes.
+    Undecodable { peer: PeerId, track: TrackKey },
     /// Tracks of sound that became louder or quieter, in [`LOUDNESS_STEPS`]; 0: nobody speaks.
     Loudness(Vec<(TrackKey, u8)>),
     /// How good a participant's connection is, when that changes and when it is known first.

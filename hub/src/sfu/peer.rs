@@ -167,6 +167,8 @@ pub struct Peer {
     pub reports: Reports,
     /// Scores of its streams.
     pub scores: HashMap<TrackKey, Score>,
+    /// A track that it takes no codec of, until that is told.
+    pub undecodable: Option<TrackKey>,
     /// Sections on which the client takes redundant sound.
     redundant: Vec<Mid>,
     pending: Option<SdpPendingOffer>,
@@ -236,6 +238,7 @@ impl Peer {
             totals: StreamTotals::default(),
             reports: Reports::default(),
             scores: HashMap::new(),
+            undecodable: None,
             redundant: Vec::new(),
             pending: None,
             pending_deliveries: Vec::new(),
@@ -543,6 +546,7 @@ impl Peer {
         let ours = matching(&self.rtc, delivery.mid, params);
         if ours.is_none() {
             log::info!("{}: no format for {:?} was negotiated", self.member.identity, params.spec().codec);
+            self.undecodable = Some(track);
         }
         let takes_redundancy = self.redundant.contains(&delivery.mid);
         let format = ours.map(|p| Format { plain: p.pt(), red: p.red().filter(|_| takes_redundancy) });

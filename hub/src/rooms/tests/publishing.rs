@@ -75,6 +75,24 @@ fn the_answer_prefers_the_codec_that_the_publisher_announced() {
 }
 
 #[test]
+fn where_a_device_is_vp9_is_not_begun() {
+    for (login, expected) in [("", "video/VP9"), ("7", "video/VP8")] {
+        let mut stage = Stage::new();
+        stage.join(2, "desk", |join| join.zego.login = login.into());
+        stage.enter(1, "anna", 0, 0);
+        let codec = proto::SimulcastCodec { codec: "vp9".into(), cid: "CAM".into(), ..Default::default() };
+        let add = proto::AddTrackRequest { simulcast_codecs: vec![codec], ..track("video", "CAM", "anna-main") };
+        stage.request(1, Request::AddTrack(add));
+        let mut offered = offer(&[Section { mid: "0", kind: "video", direction: "sendonly", msid: Some("CAM") }]);
+        offered.sdp = offered.sdp.replace(" 96 102\r\n", " 98 96 102\r\na=rtpmap:98 VP9/90000\r\n");
+        stage.request(1, Request::Offer(offered));
+        stage.answer_all();
+        let track = stage.rooms.people[&stage.participant(1)].published[0].info.clone();
+        assert_eq!(track.mime_type, expected, "login '{login}'");
+    }
+}
+
+#[test]
 fn a_section_that_stops_sending_takes_its_track_away() {
     let mut stage = Stage::new();
     stage.enter(1, "door", 0, 0);

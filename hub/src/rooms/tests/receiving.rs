@@ -165,6 +165,24 @@ fn who_may_not_subscribe_receives_nothing() {
 }
 
 #[test]
+fn a_track_that_cannot_be_decoded_is_reported() {
+    let mut stage = Stage::new();
+    stage.enter(1, "door", 0, 0);
+    stage.publish(1, "0", "video", "CAM", "door-main");
+    stage.enter(2, "desk", 0, 1);
+    let (key, sid) = {
+        let publication = &stage.rooms.people[&stage.participant(1)].published[0];
+        (publication.key, publication.info.sid.clone())
+    };
+    stage.forget();
+    let peer = PeerId { participant: stage.participant(2), side: Side::Publisher };
+    stage.notice(Notice::Undecodable { peer, track: key });
+    let err = proto::SubscriptionError::SeCodecUnsupported as i32;
+    let expected = Response::SubscriptionResponse(proto::SubscriptionResponse { track_sid: sid, err });
+    assert_eq!(stage.heard(2), [expected]);
+}
+
+#[test]
 fn an_unknown_track_is_reported() {
     let mut stage = stage(false, 3, 3);
     stage.forget();
