@@ -164,9 +164,10 @@ impl Driver {
             Some(layer) => Some(Layer { ssrc: target.ssrc, rank: rank_of_spatial(layer) }),
             None => delivery.selection.current().and_then(|ssrc| track.layer(ssrc)),
         };
-        let is_cut = current.is_some_and(|layer| layer.rank > ceiling);
+        // Layers of one stream lean on each other: what the full queue lost of the small ones breaks all that follows, up to a key frame.
+        let most = if spatial.is_some() { target.rank } else { ceiling };
+        let is_cut = current.is_some_and(|layer| layer.rank > most);
         if spatial.is_some() && !is_cut {
-            // Smaller layers of the same stream go on from the next picture on.
             return;
         }
         if is_cut {
