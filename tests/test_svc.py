@@ -74,26 +74,6 @@ def test_a_publisher_is_told_which_layers_nobody_takes(browse):
     ben.wait_width(BIG, timeout=20)
 
 
-def test_a_link_cut_to_a_third_shows_a_smaller_layer_and_the_big_one_again_afterwards(link, browse, measured):
-    browse("left", "publish_layers.js", "anna", dynacast=False, codec="vp9")
-    ben = browse("right", "watch_layers.js", "ben")
-    ben.wait_width(BIG, timeout=30)
-    ben.page.wait_for_timeout(5_000)
-    ben.wait_width(BIG, timeout=30)
-    cut = ben.now()
-    link.limit(FULL_KBPS // 3)
-    ben.wait_smaller(BIG, timeout=5)
-    down = ben.now() - cut
-    ben.page.wait_for_timeout(5_000)
-    gap = longest_gap(ben.seen(since=cut - 0.5))
-    mended = ben.now()
-    link.limit(FULL_KBPS)
-    ben.wait_width(BIG, timeout=30)
-    up = ben.now() - mended
-    measured(f"down in {down:.2f} s, longest gap {gap * 1000:.0f} ms; up in {up:.1f} s")
-    assert gap < 0.5, f"the picture stood still for {gap:.2f} s"
-
-
 def test_who_begins_while_a_device_is_there_publishes_what_it_decodes(stage, link, hub, browse):
     desk = start_device(stage, "desk", hub=hub, namespace=link.right)
     desk.login(ROOM)
