@@ -12,7 +12,7 @@ import pytest
 from rig.bar import CELLS, ROWS, Bar, flash_is_on, pack_bar, read_bar
 from rig.bus import BusClient, BusError, start_bus
 from rig.device import wait_until
-from rig.network import make_link
+from rig.network import free_port, make_link
 from rig.places import ROOT, program
 from rig.program import ProgramError
 from rig.recorder import record_pipe, unwrap
@@ -131,3 +131,14 @@ def test_the_instruments_agree_on_an_emulated_link(stage):
     assert max(f.difference for f in frames) < 12
     counts = link.finish()
     assert counts["left_to_right_packets"] >= 90 and counts["left_to_right_lost"] == 0
+
+
+def test_a_free_port_is_given_once():
+    """Not by another test process either, nor by the kernel to whoever names none."""
+    other = "import sys; sys.path.insert(0, 'tests'); from rig.network import free_port; print(free_port()); input()"
+    with subprocess.Popen([sys.executable, "-c", other], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        theirs = int(process.stdout.readline())
+        ours = [free_port() for _ in range(250)]
+        process.communicate(b"\n")
+    assert len(set(ours)) == len(ours) and theirs not in ours
+    assert max(ours) < int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])

@@ -7,8 +7,10 @@ from urllib.parse import urlencode
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright
 
 from rig import tokens
+from rig.device import wait_until
 from rig.hub import Hub
 from rig.island import Island
+from rig.network import has_settled
 from rig.stage import Stage
 
 HERE = Path(__file__).parent
@@ -38,6 +40,8 @@ def start_chromium(stage: Stage, playwright: Playwright, island: Island, hub: Hu
         env={"HOME": str(stage.folder), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
     )
     stage.at_end("chromium", browser.close)
+    # An address that comes while a page is loaded ends the loading (ERR_NETWORK_CHANGED).
+    wait_until(lambda: has_settled(island.namespace), "the island's addresses")
     return browser
 
 

@@ -25,18 +25,43 @@ PREFIX = f"zego{os.getpid()}-"
 
 _numbers = itertools.count(1)
 
+BLOCK = 100
+"""So many ports at a time are reserved for one test process."""
+
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that is free for TCP and for UDP."""
-    while True:
-        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
-            port = tcp.getsockname()[1]
-            try:
-                udp.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+    """A port of 127.0.0.1 that is free for TCP and for UDP, and that nobody else is given until the tests end."""
+    return next(_free_ports)
+
+
+def _find_free_ports() -> Iterator[int]:
+    # Where the kernel finds ports for who names none, it could give one away before the server that it is meant for has it.
+    end = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for first in range(10_000, end - BLOCK, BLOCK):
+        reservation = socket.socket(socket.AF_UNIX)
+        try:
+            reservation.bind(f"\0zego-ports-{first}")
+        except OSError:
+            reservation.close()
+            continue
+        _reservations.append(reservation)
+        yield from filter(_is_free, range(first, first + BLOCK))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+        try:
+            for one in (tcp, udp):
+                one.bind(("0.0.0.0", port))
+        except OSError:
+            return False
+        return True
+
+
+_reservations: list[socket.socket] = []
+"""One for each block of ports; held as long as this process lives, so that the other test processes pass over it."""
+
+_free_ports = _find_free_ports()
 
 
 def ip(*words: str) -> str:
@@ -72,6 +97,11 @@ def _enter(namespace: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.setns(namespace, 0x40000000):  # CLONE_NEWNET
         raise OSError(ctypes.get_errno(), "setns")
+
+
+def has_settled(namespace: str) -> bool:
+    """Whether every address there is in use: a link's own comes up to 2 s after the link, once nobody else has it."""
+    return "tentative" not in ip("-n", namespace, "-6", "address", "show")
 
 
 def leftover_namespaces() -> list[str]:
