@@ -1,4 +1,4 @@
-"""VP9 with three spatial layers in one stream (SVC), published by a browser."""
+"""VP9 with three spatial layers in one stream (SVC), published by a browser; what holds for a simulcast as well is in `test_simulcast.py`."""
 
 import pytest
 from browser.layers import WIDTHS, longest_gap, opener
@@ -58,20 +58,6 @@ def test_who_wishes_for_less_gets_a_smaller_layer_of_the_same_stream(browse, mea
         assert gap < 0.5, f"{quality}: the picture stood still for {gap:.2f} s"
     figures = ben.figures("video")
     assert figures["packetsLost"] == 0, "the numbers of what is left out are not closed up"
-
-
-def test_a_publisher_is_told_which_layers_nobody_takes(browse):
-    anna = browse("left", "publish_layers.js", "anna", dynacast=True, codec="vp9")
-    anna.wait_qualities([], timeout=15)
-    ben = browse("right", "watch_layers.js", "ben")
-    anna.wait_qualities([0, 1, 2], timeout=5)
-    ben.wait_width(BIG, timeout=30)
-    ben.take_quality("LOW")
-    ben.wait_width(SMALL, timeout=10)
-    anna.wait_qualities([0], timeout=15)
-    ben.take_quality("HIGH")
-    anna.wait_qualities([0, 1, 2], timeout=5)
-    ben.wait_width(BIG, timeout=20)
 
 
 def test_who_begins_while_a_device_is_there_publishes_what_it_decodes(stage, link, hub, browse):

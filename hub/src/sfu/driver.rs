@@ -390,9 +390,10 @@ impl Driver {
         }
         let slice = vp9.and_then(|vp9| Some((vp9.spatial?, vp9))).and_then(|(spatial, vp9)| {
             let bytes = packet.payload.len();
-            let (timestamp, predicted, ends) = (packet.header.timestamp, vp9.predicted, vp9.ends);
+            let (timestamp, sequence, marker) = (packet.header.timestamp, *packet.seq_no, packet.header.marker);
+            let (predicted, ends) = (vp9.predicted, vp9.ends);
             let several = track.hear_spatial(*ssrc, spatial, vp9.layers, bytes, at);
-            several.then_some(Slice { layer: spatial, timestamp, predicted, ends })
+            several.then_some(Slice { layer: spatial, timestamp, sequence, predicted, ends, marker })
         });
         let packet = Packet::new(&packet, made_at);
         let unpacked = unpack(track, &packet, &params);
@@ -401,15 +402,17 @@ impl Driver {
             let Some(peer) = self.peers.get_mut(*subscriber).and_then(Option::as_mut) else { continue };
             undecodable.extend(peer.undecodable.take().map(|track| Notice::Undecodable { peer: peer.id, track }));
             if let Some(slice) = slice {
+                let released = peer.release(key, slice, &params);
                 let verdict = peer.choose_spatial(key, layer, slice, at);
                 let sent = match verdict {
                     Verdict::Forward { last: true } => {
                         peer.write(key, &Packet { marker: true, ..packet.clone() }, &params)
                     }
                     Verdict::Forward { last: false } => peer.write(key, &packet, &params),
+                    Verdict::Hold => peer.hold(key, &packet),
                     Verdict::Drop { .. } => peer.leave_out(key, &packet),
                 };
-                if sent {
+                if sent || released {
                     self.changed.push(*subscriber);
                 }
                 wanted |= verdict == Verdict::Drop { wanted: true };

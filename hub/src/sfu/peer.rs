@@ -84,6 +84,8 @@ pub struct Delivery {
     pub selection: Selection,
     /// Spatial layers that it gets of a stream with several.
     pub spatial: Spatial,
+    /// A packet of which it is not known yet whether it is the last one of its picture.
+    held: Option<Packet>,
     pictures: Pictures,
     /// It has several layers.
     simulcast: bool,
@@ -109,6 +111,7 @@ impl Delivery {
     fn stop(&mut self) {
         self.selection.stop();
         self.spatial.stop();
+        self.held = None;
         self.pictures.pause();
         if let Some(rewrite) = &mut self.rewrite {
             rewrite.pause();
@@ -413,6 +416,7 @@ impl Peer {
                 grant: Grant::default(),
                 selection: Selection::default(),
                 spatial: Spatial::default(),
+                held: None,
                 pictures: Pictures::default(),
                 simulcast: false,
                 far: false,
@@ -510,6 +514,22 @@ impl Peer {
             delivery.selection.follow(layer);
         }
         verdict
+    }
+
+    /// Keeps a packet of `track` until it is known whether it is the last one of its picture; false because nothing is queued yet.
+    pub fn hold(&mut self, track: TrackKey, packet: &Packet) -> bool {
+        if let Some(delivery) = self.deliveries.iter_mut().find(|d| d.track == track) {
+            delivery.held = Some(packet.clone());
+        }
+        false
+    }
+
+    /// Queues the packet on hold if the one that came tells what it is; true when it was queued.
+    pub fn release(&mut self, track: TrackKey, came: Slice, params: &PayloadParams) -> bool {
+        let Some(delivery) = self.deliveries.iter_mut().find(|d| d.track == track) else { return false };
+        let Some(last) = delivery.spatial.release(came) else { return false };
+        let held = delivery.held.take();
+        held.is_some_and(|held| self.write(track, &Packet { marker: last, ..held }, params))
     }
 
     /// Keeps a packet of `track` from this peer, so that it does not miss it; true when something was queued for that.
@@ -676,8 +696,10 @@ impl Peer {
     }
 }
 
-/// Nothing of a simulcast that was sent so far is sent again.
+/// Nothing of a simulcast that was sent so far is sent again, nor does the share of it that was sent twice count any more: what comes
+/// next begins with a key frame, and a link whose queue is full may lose a part of that.
 fn forget_sent(stream: &mut StreamTx) {
+    stream.set_rtx_cache(RESEND_PACKETS, RESEND_TIME_LONG, None);
     stream.set_rtx_cache(RESEND_PACKETS, RESEND_TIME_LONG, Some(RESEND_SHARE));
 }
 
