@@ -150,7 +150,7 @@ pub fn vp9_packets(mut data: &[u8]) {
     let start = Instant::now();
     let (mut spatial, mut rewrite) = (Spatial::default(), Rewrite::new(1, start, 90_000));
     let (mut sequence, mut timestamp) = (1_u64 << 16, 0_u32);
-    let mut sent = std::collections::HashSet::new();
+    let (mut sent, mut held) = (std::collections::HashSet::new(), None);
     while let Some((&[allowed, jump, ticks, length], rest)) = data.split_first_chunk::<4>() {
         let (payload, rest) = rest.split_at(rest.len().min(usize::from(length)));
         data = rest;
@@ -158,13 +158,23 @@ pub fn vp9_packets(mut data: &[u8]) {
         timestamp = timestamp.wrapping_add_signed(i32::from(ticks.cast_signed()));
         let Some(vp9) = vp9::Descriptor::parse(payload) else { continue };
         let (layer, predicted, ends) = (vp9.spatial.unwrap_or(0), vp9.predicted, vp9.ends);
+        let slice = Slice { layer, timestamp, sequence, predicted, ends, marker: allowed & 0x80 != 0 };
         let incoming = Incoming { source: 1, sequence, timestamp, made_at: start };
-        let outgoing = match spatial.judge(Slice { layer, timestamp, predicted, ends }, allowed & 7) {
-            Verdict::Forward { .. } => rewrite.forward(incoming),
-            Verdict::Drop { .. } => rewrite.leave_out(incoming),
-        };
-        let Some(outgoing) = outgoing else { continue };
-        // A packet that comes again has the number that it had.
-        assert!(!outgoing.newest || sent.insert(outgoing.sequence), "{} is sent twice", outgoing.sequence);
+        let released = spatial.release(slice).map(|_| held.take().expect("a packet is on hold"));
+        let outgoing = [
+            released.and_then(|packet| rewrite.forward(packet)),
+            match spatial.judge(slice, allowed & 7) {
+                Verdict::Forward { .. } => rewrite.forward(incoming),
+                Verdict::Hold => {
+                    assert!(held.replace(incoming).is_none(), "two packets are on hold");
+                    None
+                }
+                Verdict::Drop { .. } => rewrite.leave_out(incoming),
+            },
+        ];
+        for outgoing in outgoing.into_iter().flatten() {
+            // A packet that comes again has the number that it had.
+            assert!(!outgoing.newest || sent.insert(outgoing.sequence), "{} is sent twice", outgoing.sequence);
+        }
     }
 }

@@ -100,7 +100,8 @@ impl Spatial {
             return Verdict::Drop { wanted: slice.layer <= allowed && self.current().is_none_or(|c| slice.layer > c) };
         };
         let last = slice.marker || (slice.ends && slice.layer == limit);
-        if slice.ends && !last && self.newest == Some(slice.timestamp) {
+        // While another one is on hold this one is late, and not the last one.
+        if slice.ends && !last && self.newest == Some(slice.timestamp) && self.held.is_none() {
             self.held = Some((slice.timestamp, slice.sequence));
             return Verdict::Hold;
         }
@@ -157,7 +158,9 @@ mod tests {
             (0, 0, true, 1, DROP),
         ];
         for (n, (picture, layer, predicted, allowed, expected)) in steps.iter().enumerate() {
-            assert_eq!(spatial.judge(slice(*picture, *layer, *predicted), *allowed), *expected, "step {n}");
+            let slice = slice(*picture, *layer, *predicted);
+            spatial.release(slice);
+            assert_eq!(spatial.judge(slice, *allowed), *expected, "step {n}");
         }
     }
 
@@ -193,6 +196,16 @@ mod tests {
             let later = Slice { sequence: 20, ..slice(4, 0, true) };
             assert_eq!(spatial.release(later), expected.is_none().then_some(true), "{what}, and later");
         }
+    }
+
+    #[test]
+    fn what_is_late_does_not_take_the_place_of_the_packet_on_hold() {
+        let mut spatial = Spatial::default();
+        assert_eq!(spatial.judge(Slice { sequence: 10, ..slice(1, 1, false) }, 2), Verdict::Hold);
+        let late = Slice { sequence: 9, ..slice(1, 0, false) };
+        assert_eq!(spatial.release(late), None);
+        assert_eq!(spatial.judge(late, 2), FORWARD);
+        assert_eq!(spatial.release(Slice { sequence: 11, ..slice(2, 0, true) }), Some(true));
     }
 
     #[test]
