@@ -22,6 +22,8 @@ mod layers;
 mod loudness;
 mod packet;
 mod peer;
+#[cfg(test)]
+mod peer_tests;
 mod quality;
 mod rating;
 mod red;

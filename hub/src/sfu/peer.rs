@@ -176,8 +176,8 @@ pub struct Peer {
     redundant: Vec<Mid>,
     pending: Option<SdpPendingOffer>,
     pending_deliveries: Vec<(Mid, TrackKey)>,
-    /// Sections that delivered a track before: their SSRC is not used for another.
-    used: Vec<(Mid, TrackKey)>,
+    /// Sections that delivered before: their SSRC is not used for anything else.
+    used: Vec<Mid>,
     reliable: Option<ChannelId>,
     lossy: Option<ChannelId>,
     data_track: Option<ChannelId>,
@@ -327,7 +327,7 @@ impl Peer {
                     };
                     let mid = api.add_media(kind, Direction::SendOnly, None, None, None);
                     added.push((*track, mid.to_string()));
-                    self.used.push((mid, *track));
+                    self.used.push(mid);
                     deliveries.push((mid, *track));
                 }
                 SectionChange::Reuse(mid, track) => {
@@ -378,20 +378,22 @@ impl Peer {
         }
     }
 
+    /// Gives a section that carried something before a source of its own, unless it goes on: a stream that begins anew under the number
+    /// of an old one has sequence numbers that its receiver took already, and drops (RFC 3711, section 3.3.2).
     fn renew_source(&mut self, mid: Mid, track: TrackKey) {
-        match self.used.iter_mut().find(|(used, _)| *used == mid) {
-            Some((_, last)) if *last == track => {}
-            Some((_, last)) => {
-                *last = track;
-                // Not reset_stream_tx(): it leaves the stream registered under its old SSRC, where no report finds it.
-                let mut api = self.rtc.direct_api();
-                let Some((old, rtx)) = api.stream_tx_by_mid(mid, None).map(|s| (s.ssrc(), s.rtx())) else { return };
-                let (ssrc, new_rtx) = (api.new_ssrc(), api.new_ssrc());
-                api.remove_stream_tx(old);
-                api.declare_stream_tx(ssrc, rtx.map(|_| new_rtx), mid, None);
-            }
-            None => self.used.push((mid, track)),
+        if self.deliveries.iter().any(|delivery| (delivery.mid, delivery.track) == (mid, track)) {
+            return;
         }
+        if !self.used.contains(&mid) {
+            self.used.push(mid);
+            return;
+        }
+        // Not reset_stream_tx(): it leaves the stream registered under its old SSRC, where no report finds it.
+        let mut api = self.rtc.direct_api();
+        let Some((old, rtx)) = api.stream_tx_by_mid(mid, None).map(|s| (s.ssrc(), s.rtx())) else { return };
+        let (ssrc, new_rtx) = (api.new_ssrc(), api.new_ssrc());
+        api.remove_stream_tx(old);
+        api.declare_stream_tx(ssrc, rtx.map(|_| new_rtx), mid, None);
     }
 
     fn deliver(&mut self, wanted: &[(Mid, TrackKey)], now: Instant) {
@@ -452,11 +454,6 @@ impl Peer {
                 self.deliveries.iter_mut().filter(|d| d.mid == mid).for_each(|d| d.starts_at = now);
             }
             (None, None) => {}
-        }
-        if let Some(track) = track {
-            // Its source stays: a negotiation that restarts ICE must not take it for another stream's.
-            self.used.retain(|(used, _)| *used != mid);
-            self.used.push((mid, track));
         }
     }
 

@@ -1,0 +1,81 @@
+//! Which source a section sends from, over several negotiations.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use str0m::Rtc;
+use str0m::change::{SdpAnswer, SdpOffer};
+use str0m::media::{Direction, MediaKind, Mid};
+
+use super::peer::Peer;
+use super::{LastSequence, Member, PeerId, SectionChange, Side, TrackKind, Use};
+
+/// The track that is delivered, and another one.
+const TRACK: u64 = 1;
+const OTHER: u64 = 2;
+
+fn peer(side: Side) -> Peer {
+    let member = Member {
+        room: 1,
+        identity: "desk".into(),
+        sid: "PA_desk".into(),
+        may_send_data: true,
+        last_sequence: LastSequence::default(),
+    };
+    let address = SocketAddr::from(([127, 0, 0, 1], 7881));
+    Peer::new(PeerId { participant: 1, side }, member, [address].into_iter(), [].into_iter(), Instant::now())
+}
+
+/// SSRC of the first source that a description tells.
+fn source(description: &str) -> Option<&str> {
+    description.lines().find_map(|line| line.strip_prefix("a=ssrc:")?.split(' ').next())
+}
+
+#[test]
+fn a_section_whose_client_offers_begins_anew_with_another_source() {
+    let mut hub = peer(Side::Publisher);
+    let mut client = Rtc::builder().build(Instant::now());
+    let mut section: Option<Mid> = None;
+    let mut negotiate = |uses: &[u64]| {
+        let mut api = client.sdp_api();
+        let mid =
+            *section.get_or_insert_with(|| api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None));
+        // Something that makes an offer necessary.
+        api.ice_restart(true);
+        let (offer, pending) = api.apply().expect("a change");
+        let uses: Vec<_> = uses.iter().map(|track| (mid.to_string(), Use::Deliver(*track))).collect();
+        let answer = hub.accept_offer(&offer.to_sdp_string(), &uses, Instant::now()).expect("an answer");
+        let accepted = SdpAnswer::from_sdp_string(&answer).expect("readable");
+        client.sdp_api().accept_answer(pending, accepted).expect("accepted");
+        source(&answer).map(str::to_owned)
+    };
+    let first = negotiate(&[TRACK]);
+    assert!(first.is_some());
+    assert_eq!(negotiate(&[TRACK]), first, "what is delivered goes on");
+    negotiate(&[]);
+    let second = negotiate(&[TRACK]);
+    assert!(second.is_some() && second != first, "the same track once more: {second:?} after {first:?}");
+    negotiate(&[]);
+    let third = negotiate(&[OTHER]);
+    assert!(third.is_some() && third != second && third != first, "another track: {third:?}");
+}
+
+#[test]
+fn a_section_that_the_hub_offers_begins_anew_with_another_source() {
+    let mut hub = peer(Side::Subscriber);
+    let mut client = Rtc::builder().build(Instant::now());
+    let mut negotiate = |changes: &[SectionChange], ice_restart: bool| {
+        let (offer, added) = hub.make_offer(changes, ice_restart).expect("an offer");
+        let read = SdpOffer::from_sdp_string(&offer).expect("readable");
+        let answer = client.sdp_api().accept_offer(read).expect("an answer");
+        hub.accept_answer(&answer.to_sdp_string(), Instant::now()).expect("accepted");
+        (source(&offer).map(str::to_owned), added)
+    };
+    let (first, added) = negotiate(&[SectionChange::Add(TRACK, TrackKind::Video)], false);
+    let mid = added[0].1.clone();
+    assert!(first.is_some());
+    assert_eq!(negotiate(&[], true).0, first, "what is delivered goes on");
+    negotiate(&[SectionChange::Stop(mid.clone())], false);
+    let (second, _) = negotiate(&[SectionChange::Reuse(mid, TRACK)], false);
+    assert!(second.is_some() && second != first, "the same track once more: {second:?} after {first:?}");
+}
