@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use str0m::media::Mid;
 
+use super::channels::ChannelKind;
 use super::driver::{Driver, guarded};
 use super::keyframes::Want;
-use super::peer::{ChannelKind, Peer, PeerError};
+use super::peer::{Peer, PeerError};
 use super::{Command, Member, Notice, PeerId, TrackKey, TrackKind, Use};
 use crate::sdp;
 

@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 
+use super::channels::ChannelKind;
 use super::driver::Driver;
-use super::peer::ChannelKind;
 use super::{ParticipantKey, Side};
 
 const HEADER: usize = 12;

@@ -19,12 +19,13 @@ use str0m::rtp::{RtpPacket, Ssrc};
 use str0m::{Event, IceConnectionState, Input, Output};
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::channels::ChannelKind;
 use super::counters::Counters;
 use super::data_tracks::DataRoutes;
 use super::keyframes::Want;
 use super::layers::Choice;
 use super::packet::Packet;
-use super::peer::{ChannelKind, Peer};
+use super::peer::Peer;
 use super::quality::Level;
 use super::sockets::Sockets;
 use super::svc::{Slice, Verdict};
@@ -402,17 +403,20 @@ impl Driver {
             let Some(peer) = self.peers.get_mut(*subscriber).and_then(Option::as_mut) else { continue };
             undecodable.extend(peer.undecodable.take().map(|track| Notice::Undecodable { peer: peer.id, track }));
             if let Some(slice) = slice {
-                let released = peer.release(key, slice, &params);
+                let mut queued = peer.release(key, slice, &params);
                 let verdict = peer.choose_spatial(key, layer, slice, at);
-                let sent = match verdict {
+                queued |= match verdict {
                     Verdict::Forward { last: true } => {
                         peer.write(key, &Packet { marker: true, ..packet.clone() }, &params)
                     }
                     Verdict::Forward { last: false } => peer.write(key, &packet, &params),
-                    Verdict::Hold => peer.hold(key, &packet),
                     Verdict::Drop { .. } => peer.leave_out(key, &packet),
+                    Verdict::Hold => {
+                        peer.hold(key, &packet);
+                        false
+                    }
                 };
-                if sent || released {
+                if queued {
                     self.changed.push(*subscriber);
                 }
                 wanted |= verdict == Verdict::Drop { wanted: true };
