@@ -12,6 +12,8 @@ pub struct Demand {
     pub layers: Vec<(u8, u64)>,
     /// Rank that it has now; `None` while it is paused.
     pub granted: Option<u8>,
+    /// It rose just now: the key frame with which that began is still in the rates, and the estimate has not settled.
+    pub is_settling: bool,
 }
 
 /// What each track gets, and what would be needed for more.
@@ -62,8 +64,13 @@ pub fn allocate(budget: u64, fixed: u64, demands: &[Demand]) -> Allocation {
             let layers = &demands[*n].layers;
             let (Some(now), Some(better)) = (layers.get(now), layers.get(now + 1)) else { continue };
             let total = (used + better.1).saturating_sub(now.1);
-            let rises = demands[*n].granted.is_none_or(|granted| better.0 > granted);
-            let needed = if rises { with_margin(total) } else { total };
+            let Demand { granted, is_settling, .. } = demands[*n];
+            let needed = match granted {
+                Some(granted) if better.0 > granted => with_margin(total),
+                None => with_margin(total),
+                Some(_) if is_settling => with_tolerance(total),
+                Some(_) => total,
+            };
             if needed <= budget {
                 (used, raised) = (total, true);
                 steps[*n] += 1;
@@ -80,7 +87,8 @@ pub fn allocate(budget: u64, fixed: u64, demands: &[Demand]) -> Allocation {
     }
     let rank = |(demand, step): (&Demand, &usize)| Some(demand.layers.get(step.checked_sub(1)?)?.0);
     let best = fixed + demands.iter().filter_map(|d| d.layers.last()).map(|l| l.1).sum::<u64>();
-    Allocation { ranks: demands.iter().zip(&steps).map(rank).collect(), next, best: with_margin(best) }
+    let ranks = demands.iter().zip(&steps).map(rank).collect();
+    Allocation { ranks, next, best: with_margin(best) }
 }
 
 #[cfg(test)]
@@ -88,7 +96,12 @@ mod tests {
     use super::*;
 
     fn demand(priority: u32, granted: u8) -> Demand {
-        Demand { priority, layers: vec![(1, 150_000), (2, 500_000), (3, 1_700_000)], granted: Some(granted) }
+        Demand {
+            priority,
+            layers: vec![(1, 150_000), (2, 500_000), (3, 1_700_000)],
+            granted: Some(granted),
+            is_settling: false,
+        }
     }
 
     fn ranks(budget: u64, demands: &[Demand]) -> Vec<u8> {
@@ -112,6 +125,17 @@ mod tests {
             let got = allocate(*budget, 40_000, &[demand(0, *granted)]);
             assert_eq!(got.ranks, [*expected], "{budget} bit/s from layer {granted}");
         }
+    }
+
+    #[test]
+    fn what_rose_just_now_is_not_taken_back_for_a_moments_dip() {
+        for (budget, is_settling, expected) in [(1_500_000, true, 3), (1_500_000, false, 2), (1_200_000, true, 2)] {
+            let risen = Demand { is_settling, ..demand(0, 3) };
+            let got = allocate(budget, 40_000, std::slice::from_ref(&risen));
+            assert_eq!(got.ranks, [Some(expected)], "{budget} bit/s, settling: {is_settling}");
+        }
+        let rising = Demand { is_settling: true, ..demand(0, 2) };
+        assert_eq!(allocate(1_750_000, 40_000, &[rising]).ranks, [Some(2)], "a rise needs its margin");
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl Driver {
         let Some(peer) = &mut self.peers[slot] else { return };
         let before = peer.estimate.budget();
         peer.estimate.update(newest.map(|estimate| estimate.as_u64()), now);
-        if let Some(held) = peer.estimate.held(peer.sought.0, now) {
+        if let Some(held) = peer.estimate.held(peer.sought.1, now) {
             log::debug!("{}: {held} bit/s are held, the estimate begins anew", peer.member.identity);
             peer.estimate.changed_at = Some(now);
             peer.rtc.bwe().reset(Bitrate::from(held));
@@ -106,7 +106,8 @@ impl Driver {
                 TrackKind::Video if layers[0].0 == 0 => fixed += layers[0].1,
                 TrackKind::Video => {
                     let granted = (!delivery.grant.paused()).then_some(delivery.grant.rank());
-                    demands.push(Demand { priority: delivery.wish.priority, layers, granted });
+                    let is_settling = delivery.grant.is_settling(now);
+                    demands.push(Demand { priority: delivery.wish.priority, layers, granted, is_settling });
                     pictures.push(index);
                 }
             }
@@ -122,7 +123,10 @@ impl Driver {
             let best = demand.layers.last().is_some_and(|(best, _)| Some(*best) == rank);
             let delivery = &mut peer.deliveries[index];
             let before = (delivery.grant.rank(), delivery.grant.paused());
-            delivery.grant.update(if best { Some(u8::MAX) } else { rank }, now);
+            let offered = if best { Some(u8::MAX) } else { rank };
+            // What a link carries whose queue is to run empty is not known yet.
+            let is_draining = delivery.grant.is_draining(now);
+            delivery.grant.update(offered.map(|rank| if is_draining { rank.min(before.0) } else { rank }), now);
             let (rank, paused) = (delivery.grant.rank(), delivery.grant.paused());
             if before != (rank, paused) {
                 let identity = &peer.member.identity;
@@ -136,11 +140,17 @@ impl Driver {
                 news.push(Notice::StreamState { peer: id, track: delivery.track, paused });
             }
         }
-        // Padding up to the next step shows whether the link carries it; it never exceeds the estimate. What is sought
-        // follows the publishers' rates coarsely: each increase makes the estimator probe.
+        // Padding up to the next step shows whether the link carries it, and goes on until that step flows: the estimator takes the burst
+        // of its key frame for too much, and then believes in what arrived just before. A burst of padding is no better, so that it
+        // begins with what is believed. What is sought follows the publishers' rates coarsely: each increase makes the estimator probe.
         let is_draining = peer.deliveries.iter().any(|delivery| delivery.grant.is_draining(now));
-        let minimum = shared.next.filter(|_| !is_draining).unwrap_or(0);
-        let sought = (minimum, shared.best.max(minimum));
+        let is_rising = peer.deliveries.iter().any(|delivery| delivery.grant.is_rising(now));
+        let padding = match shared.next {
+            _ if is_draining => 0,
+            None if is_rising && budget >= shared.best => shared.best,
+            next => next.unwrap_or(0),
+        };
+        let sought = (padding.min(budget), shared.best.max(padding));
         let near = |old: u64, new: u64| old.abs_diff(new) <= old / 8;
         if !near(peer.sought.0, sought.0) || !near(peer.sought.1, sought.1) {
             peer.sought = sought;

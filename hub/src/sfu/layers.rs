@@ -11,6 +11,9 @@ const STEADY: Duration = Duration::from_secs(1);
 /// After a step down, nothing better is tried for so long.
 const CAUTION: Duration = Duration::from_secs(4);
 
+/// A better layer flows so long after it was taken, at the latest.
+const FLOWING: Duration = Duration::from_secs(1);
+
 /// One encoding as the choice sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layer {
@@ -79,8 +82,8 @@ impl Selection {
 /// The best rank that a subscriber's bandwidth allows: falls at once and rises with patience, so that a link at the
 /// edge between two layers does not make the picture jump.
 ///
-/// A fall out of the blue is one to the smallest layer, and a second later to what was offered: the link's queue is full
-/// then, and of a larger key frame a part would be lost.
+/// A fall out of the blue is one to the smallest layer: the link's queue is full then, and of a larger key frame a part would be lost.
+/// What was offered follows a second after that is offered again.
 #[derive(Debug)]
 pub struct Grant {
     rank: u8,
@@ -89,12 +92,13 @@ pub struct Grant {
     starved: Option<Instant>,
     rising: Option<Instant>,
     fell: Option<Instant>,
+    rose: Option<Instant>,
 }
 
 impl Default for Grant {
     /// Everything, until an estimate says otherwise.
     fn default() -> Grant {
-        Grant { rank: u8::MAX, ceiling: u8::MAX, paused: false, starved: None, rising: None, fell: None }
+        Grant { rank: u8::MAX, ceiling: u8::MAX, paused: false, starved: None, rising: None, fell: None, rose: None }
     }
 }
 
@@ -113,6 +117,16 @@ impl Grant {
     /// A step down was just made: the link's queue is to run empty before anything is sent only to find out what it carries.
     pub fn is_draining(&self, now: Instant) -> bool {
         self.fell.is_some_and(|fell| now < fell + STEADY)
+    }
+
+    /// A step up is to be made, or was made just now.
+    pub fn is_rising(&self, now: Instant) -> bool {
+        self.rising.is_some() || self.is_settling(now)
+    }
+
+    /// A step up was made just now: its key frame and what follows are on their way.
+    pub fn is_settling(&self, now: Instant) -> bool {
+        self.rose.is_some_and(|rose| now < rose + FLOWING)
     }
 
     /// Nothing of it is to be sent.
@@ -149,7 +163,7 @@ impl Grant {
         let cautious = !returns && self.fell.is_some_and(|fell| now < fell + CAUTION);
         if now >= since + STEADY && !cautious {
             (self.rank, self.ceiling) = (offered, u8::MAX);
-            self.rising = None;
+            (self.rising, self.rose) = (None, Some(now));
             self.paused = false;
         }
     }
@@ -221,6 +235,32 @@ mod tests {
         for (ms, offered, rank, ceiling) in steps {
             grant.update(Some(*offered), at(*ms));
             assert_eq!((grant.rank(), grant.ceiling()), (*rank, *ceiling), "at {ms} ms");
+        }
+    }
+
+    #[test]
+    fn a_step_up_is_on_its_way_from_its_offer_until_it_has_settled() {
+        let start = Instant::now();
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        let mut grant = Grant::default();
+        // (ms, offered, on its way, settling)
+        let steps: &[(u64, u8, bool, bool)] = &[
+            (0, u8::MAX, false, false),
+            (100, 1, true, false),
+            (200, 0, false, false),
+            (1_200, 1, true, false),
+            (2_100, 1, true, false),
+            (2_200, 1, true, true),
+            (3_100, 1, true, true),
+            (3_200, 1, false, false),
+        ];
+        for (ms, offered, is_rising, is_settling) in steps {
+            grant.update(Some(*offered), at(*ms));
+            assert_eq!(
+                (grant.is_rising(at(*ms)), grant.is_settling(at(*ms))),
+                (*is_rising, *is_settling),
+                "at {ms} ms"
+            );
         }
     }
 

@@ -77,7 +77,7 @@ impl Encoding {
         while self.spatial.len() < needed {
             // Those that do not flow are not counted on.
             let heard = now.checked_sub(SILENT).unwrap_or(now);
-            self.spatial.push(Spatial { heard, rate: Rate { since: now, bytes: 0, bits_per_second: 0 } });
+            self.spatial.push(Spatial { heard, rate: Rate { since: now, bytes: 0, bits_per_second: 0, before: None } });
         }
         let layer = &mut self.spatial[usize::from(layer)];
         layer.heard = now;
@@ -91,6 +91,7 @@ struct Rate {
     since: Instant,
     bytes: u64,
     bits_per_second: u64,
+    before: Option<u64>,
 }
 
 impl Rate {
@@ -98,15 +99,16 @@ impl Rate {
         self.bytes += bytes as u64;
         let passed = now.saturating_duration_since(self.since);
         if passed >= MEASURED {
+            self.before = Some(self.bits_per_second).filter(|before| *before > 0);
             self.bits_per_second = self.bytes * 8_000 / (passed.as_millis() as u64).max(1);
             (self.since, self.bytes) = (now, 0);
         }
     }
 
-    /// The last full measurement, or what the first one shows so far.
+    /// The lower one of the last two full measurements, because a key frame fills one of them, or what the first one shows so far.
     fn current(&self, now: Instant) -> u64 {
         if self.bits_per_second > 0 {
-            return self.bits_per_second;
+            return self.before.map_or(self.bits_per_second, |before| before.min(self.bits_per_second));
         }
         let passed = now.saturating_duration_since(self.since).max(MEASURED / 4);
         self.bytes * 8_000 / (passed.as_millis() as u64).max(1)
@@ -164,7 +166,7 @@ impl Track {
     }
 
     fn learn(&mut self, ssrc: u32, rid: Option<Rid>, now: Instant) -> usize {
-        let rate = Rate { since: now, bytes: 0, bits_per_second: 0 };
+        let rate = Rate { since: now, bytes: 0, bits_per_second: 0, before: None };
         let (key_frames, arrivals) = (KeyFrames::default(), Arrivals::default());
         let recovery = Recovery::default();
         let spatial = Vec::new();
@@ -395,6 +397,23 @@ mod tests {
         assert_eq!(track.target(2, now), Some(Layer { ssrc: 7, rank: 2 }));
         assert_eq!(track.layers_above(7, Some(0), 3, now), 2);
         assert_eq!(track.layers_above(7, Some(u8::MAX), 3, now), 0);
+    }
+
+    #[test]
+    fn a_key_frame_makes_a_layer_no_dearer() {
+        let start = Instant::now();
+        let mut rate = Rate { since: start, bytes: 0, bits_per_second: 0, before: None };
+        let mut after = |ms: u64, bytes| {
+            let now = start + Duration::from_millis(ms);
+            rate.add(bytes, now);
+            rate.current(now)
+        };
+        assert_eq!(after(500, 5_000), 80_000, "what came so far");
+        assert_eq!(after(1_000, 5_000), 80_000);
+        assert_eq!(after(2_000, 100_000), 80_000, "with a key frame");
+        assert_eq!(after(3_000, 20_000), 160_000);
+        assert_eq!(after(4_000, 20_000), 160_000, "twice as much lasts");
+        assert_eq!(after(5_000, 10_000), 80_000);
     }
 
     #[test]
