@@ -3,12 +3,11 @@
 use std::time::{Duration, Instant};
 
 use str0m::bwe::{Bitrate, BweKind};
+use str0m::stats::PeerStats;
 
 use super::allocation::{Demand, allocate};
 use super::driver::Driver;
 use super::keyframes::Want;
-use super::layers::Layer;
-use super::tracks::rank_of_spatial;
 use super::{Notice, TrackKey, TrackKind};
 
 /// How often bandwidth is shared out anew without news of it: publishers' bit rates change.
@@ -16,6 +15,8 @@ const INTERVAL: Duration = Duration::from_millis(250);
 /// An estimate that does not move for so long although as much is sent as it allows is one that the estimator holds, for up to a
 /// minute: after several losses in a row its loss controller (libwebrtc's `LossBasedBweV2`) waits twice as long each time.
 const HELD: Duration = Duration::from_secs(4);
+/// From this share of packets on a loss is one of a link that is too narrow.
+const LOSS: f32 = 0.02;
 
 /// Bandwidth towards a subscriber in bit/s.
 #[derive(Debug, Default)]
@@ -26,6 +27,8 @@ pub struct Estimate {
     newest: Option<u64>,
     /// When that changed.
     changed_at: Option<Instant>,
+    /// When it was not believed.
+    disbelieved_at: Option<Instant>,
 }
 
 impl Estimate {
@@ -47,6 +50,18 @@ impl Estimate {
         let is_held = self.changed_at.is_some_and(|at| now >= at + HELD);
         self.newest.filter(|newest| is_held && *newest < sought)
     }
+
+    /// The estimate up to now, if the new one, which fell, says nothing of the link: when more begins to flow than did, the estimator takes
+    /// the burst of a key frame for too much and believes only in what arrived before. A link that carries no more loses packets.
+    fn misjudged(&mut self, newest: Option<u64>, loss: f32, now: Instant) -> Option<u64> {
+        let (before, after) = (self.newest?, newest?);
+        let is_first = self.disbelieved_at.is_none_or(|at| now >= at + HELD);
+        if after >= before - before / 4 || loss > LOSS || !is_first {
+            return None;
+        }
+        self.disbelieved_at = Some(now);
+        Some(before)
+    }
 }
 
 impl Driver {
@@ -64,10 +79,19 @@ impl Driver {
     }
 
     /// The newest estimate, before it is smoothed.
-    pub(super) fn estimated_now(&mut self, slot: usize, newest: Option<Bitrate>, now: Instant) {
+    pub(super) fn estimated_now(&mut self, slot: usize, stats: &PeerStats, now: Instant) {
         let Some(peer) = &mut self.peers[slot] else { return };
+        let newest = stats.bwe_tx.map(|estimate| estimate.as_u64());
         let before = peer.estimate.budget();
-        peer.estimate.update(newest.map(|estimate| estimate.as_u64()), now);
+        if peer.deliveries.iter().any(|delivery| delivery.grant.is_settling(now))
+            && let Some(believed) = peer.estimate.misjudged(newest, stats.egress_loss_fraction.unwrap_or(0.0), now)
+        {
+            log::debug!("{}: {newest:?} bit/s are not believed, the estimate begins anew", peer.member.identity);
+            peer.rtc.bwe().reset(Bitrate::from(believed));
+            self.changed.push(slot);
+            return;
+        }
+        peer.estimate.update(newest, now);
         if let Some(held) = peer.estimate.held(peer.sought.1, now) {
             log::debug!("{}: {held} bit/s are held, the estimate begins anew", peer.member.identity);
             peer.estimate.changed_at = Some(now);
@@ -93,7 +117,7 @@ impl Driver {
     pub(super) fn allocate(&mut self, slot: usize, now: Instant) {
         let Some(peer) = self.peers.get_mut(slot).and_then(Option::as_mut) else { return };
         let Some(budget) = peer.estimate.budget() else { return };
-        let mut fixed = 0;
+        let (mut fixed, mut everything) = (0, 0);
         let mut demands = Vec::new();
         let mut pictures = Vec::new();
         for (index, delivery) in peer.deliveries.iter().enumerate().filter(|(_, d)| d.wish.shown) {
@@ -108,7 +132,8 @@ impl Driver {
                     let granted = (!delivery.grant.paused()).then_some(delivery.grant.rank());
                     let is_settling = delivery.grant.is_settling(now);
                     demands.push(Demand { priority: delivery.wish.priority, layers, granted, is_settling });
-                    pictures.push(index);
+                    everything += track.rates(u8::MAX, now).last().map_or(0, |(_, rate)| *rate);
+                    pictures.push((index, delivery.flowing(track)));
                 }
             }
         }
@@ -118,12 +143,16 @@ impl Driver {
         let shared = allocate(budget, fixed, &demands);
         let id = peer.id;
         let (mut news, mut fallen) = (Vec::new(), Vec::new());
-        for ((index, rank), demand) in pictures.into_iter().zip(shared.ranks).zip(&demands) {
+        for (((index, flowing), rank), demand) in pictures.into_iter().zip(shared.ranks).zip(&demands) {
             // The best that there is now is no limit to what may come.
             let best = demand.layers.last().is_some_and(|(best, _)| Some(*best) == rank);
             let delivery = &mut peer.deliveries[index];
             let before = (delivery.grant.rank(), delivery.grant.paused());
             let offered = if best { Some(u8::MAX) } else { rank };
+            // A wish for more than flows is not yet more than the link carries.
+            if let Some(limit) = offered.filter(|offered| !before.1 && flowing.is_none_or(|rank| rank <= *offered)) {
+                delivery.grant.limit(limit);
+            }
             // What a link carries whose queue is to run empty is not known yet.
             let is_draining = delivery.grant.is_draining(now);
             delivery.grant.update(offered.map(|rank| if is_draining { rank.min(before.0) } else { rank }), now);
@@ -150,7 +179,10 @@ impl Driver {
             None if is_rising && budget >= shared.best => shared.best,
             next => next.unwrap_or(0),
         };
-        let sought = (padding.min(budget), shared.best.max(padding));
+        // The estimator probes for twice of what is sought, and believes in no more than that. For whoever wishes for less now and for more
+        // later, what is known of the link is kept.
+        let known = budget.min(fixed + everything + everything / 4);
+        let sought = (padding.min(budget), shared.best.max(padding).max(known / 2));
         let near = |old: u64, new: u64| old.abs_diff(new) <= old / 8;
         if !near(peer.sought.0, sought.0) || !near(peer.sought.1, sought.1) {
             peer.sought = sought;
@@ -169,22 +201,19 @@ impl Driver {
         let Some(track) = self.tracks.get_mut(key) else { return };
         let Some(target) = track.target(delivery.best(), now) else { return };
         let ceiling = delivery.grant.ceiling().max(target.rank);
-        let spatial = delivery.spatial.current();
-        let current = match spatial {
-            Some(layer) => Some(Layer { ssrc: target.ssrc, rank: rank_of_spatial(layer) }),
-            None => delivery.selection.current().and_then(|ssrc| track.layer(ssrc)),
-        };
+        let is_spatial = delivery.spatial.current().is_some();
+        let flowing = delivery.flowing(track);
         // Layers of one stream lean on each other: what the full queue lost of the small ones breaks all that follows, up to a key frame.
-        let most = if spatial.is_some() { target.rank } else { ceiling };
-        let is_cut = current.is_some_and(|layer| layer.rank > most);
-        if spatial.is_some() && !is_cut {
+        let most = if is_spatial { target.rank } else { ceiling };
+        let is_cut = flowing.is_some_and(|rank| rank > most);
+        if is_spatial && !is_cut {
             return;
         }
         if is_cut {
             peer.cut_layer(key);
         }
         let publisher = track.publisher;
-        if current != Some(target)
+        if flowing != Some(target.rank)
             && track.encoding(target.ssrc).is_some_and(|encoding| encoding.key_frames.want(Want::Repair, now))
         {
             self.ask_for_key_frame(publisher, target.ssrc);
@@ -205,8 +234,27 @@ mod tests {
             (Some(900), Some(2_000), Some(900)),
         ];
         for (smooth, newest, expected) in cases {
-            let estimate = Estimate { smooth, newest, changed_at: None };
+            let estimate = Estimate { smooth, newest, ..Estimate::default() };
             assert_eq!(estimate.budget(), expected, "{smooth:?} {newest:?}");
+        }
+    }
+
+    #[test]
+    fn an_estimate_that_falls_for_no_loss_is_not_believed_at_first() {
+        let start = Instant::now();
+        let mut estimate = Estimate::default();
+        estimate.update(Some(1_000), start);
+        // (ms, estimate, loss, disbelieved)
+        let steps: &[(u64, u64, f32, bool)] = &[
+            (0, 800, 0.0, false),
+            (100, 400, 0.05, false),
+            (200, 400, 0.0, true),
+            (300, 400, 0.0, false),
+            (4_200, 400, 0.01, true),
+        ];
+        for (ms, newest, loss, expected) in steps {
+            let now = start + Duration::from_millis(*ms);
+            assert_eq!(estimate.misjudged(Some(*newest), *loss, now), expected.then_some(1_000), "at {ms} ms");
         }
     }
 

@@ -51,6 +51,9 @@ impl Driver {
                 let Some(peer) = &mut self.peers[slot] else { return };
                 let Some(delivery) = peer.deliveries.iter_mut().find(|d| d.track == track) else { return };
                 let begins = wish.shown && !delivery.wish.shown;
+                if wish.best > delivery.wish.best {
+                    delivery.grant.rise(now);
+                }
                 delivery.wish = wish;
                 self.allocate(slot, now);
                 if begins {

@@ -13,6 +13,7 @@ use super::layers::{Choice, Grant, Layer, Selection};
 use super::packet::Packet;
 use super::peer::Peer;
 use super::svc::{Slice, Spatial, Verdict};
+use super::tracks::{Track, rank_of_spatial};
 use super::vp8::Pictures;
 use super::{BEST, TrackKey, Wish, red};
 
@@ -72,6 +73,12 @@ impl Delivery {
     /// Best layer that it may have now.
     pub fn best(&self) -> u8 {
         self.wish.best.min(self.grant.rank())
+    }
+
+    /// Rank of the layer of its track that goes out; `None` when nothing does.
+    pub fn flowing(&self, track: &Track) -> Option<u8> {
+        let encoding = || self.selection.current().and_then(|ssrc| track.layer(ssrc)).map(|layer| layer.rank);
+        self.spatial.current().map(rank_of_spatial).or_else(encoding)
     }
 
     /// Nothing more of what is forwarded goes out; the next picture begins with a key frame and continues every count.

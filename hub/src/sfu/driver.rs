@@ -309,7 +309,7 @@ impl Driver {
         match event {
             Event::RtpPacket(packet) => self.forward(slot, packet),
             Event::EgressBitrateEstimate(estimate) => self.estimated(slot, &estimate, Instant::now()),
-            Event::PeerStats(stats) => self.estimated_now(slot, stats.bwe_tx, Instant::now()),
+            Event::PeerStats(stats) => self.estimated_now(slot, &stats, Instant::now()),
             Event::KeyframeRequest(request) => self.key_frame_wanted(slot, request.mid),
             Event::Connected => {
                 (peer.connected, peer.silent) = (true, false);

@@ -134,6 +134,18 @@ impl Grant {
         self.paused
     }
 
+    /// More is wished for, and flows from now on if it is allowed.
+    pub fn rise(&mut self, now: Instant) {
+        self.rose = Some(now);
+    }
+
+    /// Nothing better than `rank` flows, nor is known to fit: what is better rises to, without a fall before.
+    pub fn limit(&mut self, rank: u8) {
+        if rank < self.rank {
+            (self.rank, self.rising) = (rank, None);
+        }
+    }
+
     /// What the bandwidth would allow now; `None` when not even the smallest layer has room.
     pub fn update(&mut self, offered: Option<u8>, now: Instant) {
         let Some(offered) = offered else {
@@ -262,6 +274,29 @@ mod tests {
                 "at {ms} ms"
             );
         }
+    }
+
+    #[test]
+    fn what_never_flowed_does_not_fall() {
+        let start = Instant::now();
+        let mut grant = Grant::default();
+        grant.limit(2);
+        grant.update(Some(2), start);
+        assert_eq!((grant.rank(), grant.is_draining(start)), (2, false));
+        grant.limit(3);
+        grant.update(Some(3), start);
+        assert_eq!(grant.rank(), 2, "more than flows is risen to");
+        grant.update(Some(3), start + STEADY);
+        assert_eq!(grant.rank(), 3);
+    }
+
+    #[test]
+    fn a_wish_for_more_settles_as_a_step_up_does() {
+        let start = Instant::now();
+        let mut grant = Grant::default();
+        grant.rise(start);
+        assert!(grant.is_settling(start));
+        assert!(!grant.is_settling(start + FLOWING));
     }
 
     #[test]
