@@ -15,7 +15,7 @@ const INTERVAL: Duration = Duration::from_millis(250);
 /// An estimate that does not move for so long although as much is sent as it allows is one that the estimator holds, for up to a
 /// minute: after several losses in a row its loss controller (libwebrtc's `LossBasedBweV2`) waits twice as long each time.
 const HELD: Duration = Duration::from_secs(4);
-/// From this share of packets on a loss is one of a link that is too narrow.
+/// From this share of lost packets on a link is taken for too narrow.
 const LOSS: f32 = 0.02;
 
 /// Bandwidth towards a subscriber in bit/s.

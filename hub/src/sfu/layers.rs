@@ -10,7 +10,6 @@ const STARVED: Duration = Duration::from_secs(2);
 const STEADY: Duration = Duration::from_secs(1);
 /// After a step down, nothing better is tried for so long.
 const CAUTION: Duration = Duration::from_secs(4);
-
 /// A better layer flows so long after it was taken, at the latest.
 const FLOWING: Duration = Duration::from_secs(1);
 
@@ -139,7 +138,7 @@ impl Grant {
         self.rose = Some(now);
     }
 
-    /// Nothing better than `rank` flows, nor is known to fit: what is better rises to, without a fall before.
+    /// Nothing better than `rank` flows or is known to fit. More is reached by a step up, and this is no fall.
     pub fn limit(&mut self, rank: u8) {
         if rank < self.rank {
             (self.rank, self.rising) = (rank, None);
