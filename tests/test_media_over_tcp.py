@@ -81,6 +81,7 @@ def test_a_browser_has_media_without_udp(stage, playwright, link, hub, door):
     assert len([counter for counter in seen if counter is not None]) > 50, seen
 
 
+@pytest.mark.alone
 def test_a_narrow_line_drops_pictures_and_keeps_nothing_old(stage, link, hub, door, measured):
     """For ten seconds the line carries a third of what is sent: then the picture is of now, and nobody else noticed."""
     block_udp(link.right)

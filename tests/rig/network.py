@@ -64,9 +64,9 @@ _reservations: list[socket.socket] = []
 _free_ports = _find_free_ports()
 
 
-def ip(*words: str) -> str:
-    """Runs `ip` from iproute2; its output."""
-    done = subprocess.run(["ip", *words], capture_output=True, text=True)
+def ip(*words: str, batch: str = "") -> str:
+    """Runs `ip` from iproute2, with `-batch -` for those commands, one on a line; its output."""
+    done = subprocess.run(["ip", *words], input=batch, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"ip {' '.join(words)}: {done.stderr.strip()}")
     return done.stdout
@@ -163,11 +163,16 @@ class Link:
 
     def move(self, address: str, without: float = 0) -> None:
         """Gives the right end another address instead of the one that it has; for some seconds in between it has none."""
-        ip("-n", self.right, "address", "delete", f"{self.right_address}/24", "dev", "eth0")
-        time.sleep(without)
-        ip("-n", self.right, "address", "add", f"{address}/24", "dev", "eth0")
+        gone = f"address delete {self.right_address}/24 dev eth0\n"
+        come = f"address add {address}/24 dev eth0\nroute replace default dev eth0\n"
+        # Without a pause it is one change, as whoever configures networks makes it: three programs on a busy machine would take their time.
+        if without:
+            ip("-n", self.right, "-batch", "-", batch=gone)
+            time.sleep(without)
+            ip("-n", self.right, "-batch", "-", batch=come)
+        else:
+            ip("-n", self.right, "-batch", "-", batch=gone + come)
         self.right_address = address
-        self._default_route()
 
     def _default_route(self) -> None:
         ip("-n", self.right, "route", "replace", "default", "dev", "eth0")
