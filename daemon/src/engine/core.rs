@@ -279,7 +279,6 @@ impl Core {
         self.views.destroy_all();
         self.info = EngineInfo { call_active: self.info.call_active, ..EngineInfo::default() };
         self.table.forget_software();
-        self.rest_if_idle();
         let told = self.later(|core| {
             // As it is now: somebody may have made another engine meanwhile.
             core.news.tell(EngineEvent::Engine(core.info.clone()));
@@ -289,6 +288,7 @@ impl Core {
             ended.await;
             log::info!("the engine is destroyed");
             told();
+            rest().await;
         });
     }
 
@@ -296,12 +296,15 @@ impl Core {
     pub(super) fn rest_if_idle(&self) {
         let is_idle = self.rooms.is_empty() && !self.channels.values().any(|entry| entry.previewing);
         if is_idle {
-            tokio::spawn(async {
-                tokio::time::sleep(REST_TIME).await;
-                let _ = tokio::task::spawn_blocking(give_memory_back).await;
-            });
+            tokio::spawn(rest());
         }
     }
+}
+
+/// Gives memory back a moment from now: threads that were told to end hold some of it.
+async fn rest() {
+    tokio::time::sleep(REST_TIME).await;
+    let _ = tokio::task::spawn_blocking(give_memory_back).await;
 }
 
 /// Waits until all these tasks have ended.
