@@ -64,12 +64,10 @@ pub fn allocate(budget: u64, fixed: u64, demands: &[Demand]) -> Allocation {
             let layers = &demands[*n].layers;
             let (Some(now), Some(better)) = (layers.get(now), layers.get(now + 1)) else { continue };
             let total = (used + better.1).saturating_sub(now.1);
-            let Demand { granted, is_settling, .. } = demands[*n];
-            let needed = match granted {
-                Some(granted) if better.0 > granted => with_margin(total),
-                None => with_margin(total),
-                Some(_) if is_settling => with_tolerance(total),
-                Some(_) => total,
+            let needed = match demands[*n].granted.is_none_or(|granted| better.0 > granted) {
+                true => with_margin(total),
+                false if demands[*n].is_settling => with_tolerance(total),
+                false => total,
             };
             if needed <= budget {
                 (used, raised) = (total, true);

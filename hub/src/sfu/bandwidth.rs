@@ -12,7 +12,7 @@ use super::{Notice, TrackKey, TrackKind};
 
 /// How often bandwidth is shared out anew without news of it: publishers' bit rates change.
 const INTERVAL: Duration = Duration::from_millis(250);
-/// An estimate that does not move for so long although as much is sent as it allows is one that the estimator holds, for up to a
+/// An estimate that does not move for so long although there is padding towards more is one that the estimator holds, for up to a
 /// minute: after several losses in a row its loss controller (libwebrtc's `LossBasedBweV2`) waits twice as long each time.
 const HELD: Duration = Duration::from_secs(4);
 /// From this share of lost packets on a link is taken for too narrow.
@@ -45,7 +45,7 @@ impl Estimate {
         }
     }
 
-    /// The estimate, if it is held while `sought` is to be sent, padding included.
+    /// The estimate, if it is held while `sought` is to be found.
     fn held(&self, sought: u64, now: Instant) -> Option<u64> {
         let is_held = self.changed_at.is_some_and(|at| now >= at + HELD);
         self.newest.filter(|newest| is_held && *newest < sought)
@@ -92,7 +92,9 @@ impl Driver {
             return;
         }
         peer.estimate.update(newest, now);
-        if let Some(held) = peer.estimate.held(peer.sought.1, now) {
+        // Without padding no more is sent than what flows, and an estimate that is not put to the test has no reason to move.
+        let (padding, best) = peer.sought;
+        if let Some(held) = peer.estimate.held(best, now).filter(|_| padding > 0) {
             log::debug!("{}: {held} bit/s are held, the estimate begins anew", peer.member.identity);
             peer.estimate.changed_at = Some(now);
             peer.rtc.bwe().reset(Bitrate::from(held));

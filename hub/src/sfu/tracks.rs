@@ -77,7 +77,7 @@ impl Encoding {
         while self.spatial.len() < needed {
             // Those that do not flow are not counted on.
             let heard = now.checked_sub(SILENT).unwrap_or(now);
-            self.spatial.push(Spatial { heard, rate: Rate { since: now, bytes: 0, bits_per_second: 0, before: None } });
+            self.spatial.push(Spatial { heard, rate: Rate::new(now) });
         }
         let layer = &mut self.spatial[usize::from(layer)];
         layer.heard = now;
@@ -90,11 +90,17 @@ impl Encoding {
 struct Rate {
     since: Instant,
     bytes: u64,
+    /// Of the last full measurement, 0 before there is one.
     bits_per_second: u64,
+    /// Of the one before that.
     before: Option<u64>,
 }
 
 impl Rate {
+    fn new(now: Instant) -> Rate {
+        Rate { since: now, bytes: 0, bits_per_second: 0, before: None }
+    }
+
     fn add(&mut self, bytes: usize, now: Instant) {
         self.bytes += bytes as u64;
         let passed = now.saturating_duration_since(self.since);
@@ -166,7 +172,7 @@ impl Track {
     }
 
     fn learn(&mut self, ssrc: u32, rid: Option<Rid>, now: Instant) -> usize {
-        let rate = Rate { since: now, bytes: 0, bits_per_second: 0, before: None };
+        let rate = Rate::new(now);
         let (key_frames, arrivals) = (KeyFrames::default(), Arrivals::default());
         let recovery = Recovery::default();
         let spatial = Vec::new();
@@ -402,7 +408,7 @@ mod tests {
     #[test]
     fn a_key_frame_makes_a_layer_no_dearer() {
         let start = Instant::now();
-        let mut rate = Rate { since: start, bytes: 0, bits_per_second: 0, before: None };
+        let mut rate = Rate::new(start);
         let mut after = |ms: u64, bytes| {
             let now = start + Duration::from_millis(ms);
             rate.add(bytes, now);
