@@ -121,6 +121,10 @@ def test_chat_goes_both_ways_with_devices_and_browsers(visit, door):
       }
     }""")
     anna.page.wait_for_selector("#chat-error:has-text('[1009015]')")
+    # The first one's arrival takes neither the error nor the text of the second.
+    anna.page.wait_for_selector("#messages .own .text:text-is('one')", state="attached")
+    assert "[1009015]" in anna.page.inner_text("#chat-error")
+    assert anna.page.input_value("#chat-text") == "two"
 
 
 def test_another_camera_and_microphone_are_taken_in_the_middle_of_a_call_and_remembered(visit):

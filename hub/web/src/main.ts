@@ -258,14 +258,22 @@ async function changeDevice(part: Part, id: string): Promise<void> {
 }
 
 async function sendMessage(): Promise<void> {
+  const mine = session;
+  if (!mine) {
+    return;
+  }
   const field = byId('chat-text', HTMLInputElement);
   const text = field.value;
+  // Another may be written, and even refused, before this one is on its way.
+  field.value = '';
+  say('chat-error', undefined);
   try {
-    await session?.messages.send(text, performance.now());
-    chat.add({ user: '', text, at: new Date() }, true);
-    field.value = '';
-    say('chat-error', undefined);
+    await mine.messages.send(text, performance.now());
+    if (mine === session) {
+      chat.add({ user: '', text, at: new Date() }, true);
+    }
   } catch (error) {
+    field.value ||= text;
     say('chat-error', error instanceof Error ? error.message : String(error));
   }
 }
