@@ -1,7 +1,8 @@
 //! The media thread: waits for datagrams, timers and commands, and drives the peers' state machines.
 //!
 //! **Every change of a peer is followed by taking all of its output**, or its state machine is inconsistent (str0m's
-//! single-mutation rule). Events of one peer change others: those go to a work list that is emptied before waiting.
+//! single-mutation rule). Events of one peer change others: those go to a work list that is emptied before waiting, and
+//! before a peer on it gets a datagram of its own. Until then packets for it gather, so that a picture leaves at once.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -24,6 +25,7 @@ use super::counters::Counters;
 use super::data_tracks::DataRoutes;
 use super::keyframes::Want;
 use super::layers::Choice;
+use super::outgoing::Outgoing;
 use super::packet::Packet;
 use super::peer::Peer;
 use super::quality::Level;
@@ -54,6 +56,7 @@ pub struct Driver {
     /// Peers that were changed and whose output is to be taken.
     pub(super) changed: Vec<usize>,
     events: Vec<Event>,
+    outgoing: Outgoing,
     counters: Arc<Counters>,
     /// How much data a participant may send.
     data: Rate,
@@ -91,6 +94,7 @@ impl Driver {
             tracks: Tracks::default(),
             changed: Vec::new(),
             events: Vec::new(),
+            outgoing: Outgoing::default(),
             counters,
             data,
             next_allocation: None,
@@ -206,13 +210,14 @@ impl Driver {
             self.counters.received.datagrams.add(1);
             self.counters.received.bytes.add(datagram.len() as u64);
             let is_known = self.datagram(Protocol::Tcp, remote, local, datagram);
+            self.settle(Instant::now());
             self.tcp.judge(number, is_known);
         }
     }
 
     fn take_datagrams(&mut self, index: usize, buffer: &mut [u8]) {
         for _ in 0..BATCH {
-            let Some((local, socket)) = self.sockets.get(index) else { return };
+            let Some((local, socket)) = self.sockets.get(index) else { break };
             let local = *local;
             match Sockets::receive(socket, buffer) {
                 Ok((length, source)) => {
@@ -220,14 +225,16 @@ impl Driver {
                     self.counters.received.bytes.add(length as u64);
                     self.datagram(Protocol::Udp, source, local, &buffer[..length]);
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
                 // An ICMP message about an earlier datagram, for example.
                 Err(_) => {}
             }
         }
+        // Not before: what belongs together goes on together.
+        self.settle(Instant::now());
     }
 
-    /// Takes a datagram; whether it was somebody's.
+    /// Takes a datagram; whether it was somebody's. Peers that it changed are left to be settled.
     fn datagram(&mut self, proto: Protocol, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> bool {
         let now = Instant::now();
         let Ok(contents) = DatagramRecv::try_from(bytes) else { return false };
@@ -242,7 +249,18 @@ impl Driver {
         if known.is_none() {
             self.sources.insert((proto, source), slot);
         }
-        let Some(peer) = &mut self.peers[slot] else { return false };
+        // What was written to it comes first.
+        if self.changed.contains(&slot) {
+            self.changed.retain(|changed| *changed != slot);
+            self.turn(slot, now);
+        }
+        self.input(slot, input);
+        self.outgoing.send(&self.sockets);
+        true
+    }
+
+    fn input(&mut self, slot: usize, input: Input<'_>) {
+        let Some(peer) = &mut self.peers[slot] else { return };
         match guarded(|| peer.rtc.handle_input(input)) {
             Some(Ok(())) => self.take_output(slot),
             Some(Err(error)) => {
@@ -251,36 +269,43 @@ impl Driver {
             }
             None => self.fail(slot),
         }
-        self.settle(now);
-        true
     }
 
     /// Drives all changed peers until nothing is left to do.
     pub(super) fn settle(&mut self, now: Instant) {
         while let Some(slot) = self.changed.pop() {
-            let Some(peer) = &mut self.peers[slot] else { continue };
-            match guarded(|| peer.rtc.handle_input(Input::Timeout(now))) {
-                Some(Ok(())) => self.take_output(slot),
-                Some(Err(error)) => {
-                    log::info!("{}: {error}", peer.member.identity);
-                    self.fail(slot);
-                }
-                None => self.fail(slot),
+            self.changed.retain(|changed| *changed != slot);
+            self.turn(slot, now);
+        }
+    }
+
+    /// Turns a peer's clock until all that may leave now has left: a pacer lets out one packet at each turn, and wants the
+    /// next a microsecond later.
+    fn turn(&mut self, slot: usize, mut now: Instant) {
+        loop {
+            let before = self.counters.sent.datagrams.get();
+            self.input(slot, Input::Timeout(now));
+            now = Instant::now();
+            let is_due = self.peers[slot].as_ref().is_some_and(|peer| peer.wake_at <= now);
+            if !is_due || self.counters.sent.datagrams.get() == before {
+                break;
             }
         }
+        self.outgoing.send(&self.sockets);
     }
 
     fn take_output(&mut self, slot: usize) {
         let mut events = std::mem::take(&mut self.events);
         let Some(peer) = &mut self.peers[slot] else { return };
-        let (sockets, tcp, counters) = (&self.sockets, &mut self.tcp, &self.counters.sent);
+        let (outgoing, sockets, tcp, counters) =
+            (&mut self.outgoing, &self.sockets, &mut self.tcp, &self.counters.sent);
         let taken = guarded(|| {
             loop {
                 match peer.rtc.poll_output() {
                     Ok(Output::Transmit(t)) => {
                         counters.datagrams.add(1);
                         counters.bytes.add(t.contents.len() as u64);
-                        send(sockets, tcp, &t);
+                        give_out(t, outgoing, sockets, tcp);
                     }
                     Ok(Output::Event(event)) => events.push(event),
                     Ok(Output::Timeout(at)) => {
@@ -535,16 +560,17 @@ impl Driver {
         // The client is told by DTLS, which costs one datagram; it does not have to be heard.
         let closed = guarded(|| peer.rtc.close());
         if let Some(Ok(())) = closed {
-            let (sockets, tcp) = (&self.sockets, &mut self.tcp);
+            let (outgoing, sockets, tcp) = (&mut self.outgoing, &self.sockets, &mut self.tcp);
             let _ = guarded(|| {
                 while let Ok(output) = peer.rtc.poll_output() {
                     match output {
-                        Output::Transmit(t) => send(sockets, tcp, &t),
+                        Output::Transmit(transmit) => give_out(transmit, outgoing, sockets, tcp),
                         Output::Timeout(_) => return,
                         Output::Event(_) => {}
                     }
                 }
             });
+            self.outgoing.send(&self.sockets);
         }
         self.remove(slot);
     }
@@ -587,10 +613,12 @@ fn unpack(track: &mut Track, packet: &Packet, params: &PayloadParams) -> Option<
     Some(sounds.iter().map(|sound| packet.unpacked(sound, params.pt(), rate)).collect())
 }
 
-fn send(sockets: &Sockets, tcp: &mut TcpSockets, transmit: &Transmit) {
-    match transmit.proto {
-        Protocol::Udp => sockets.send(transmit.source, transmit.destination, &transmit.contents),
-        _ => tcp.send(transmit.source, transmit.destination, &transmit.contents, Instant::now()),
+/// A datagram leaves: over TCP now, over UDP with those that follow it.
+fn give_out(transmit: Transmit, outgoing: &mut Outgoing, sockets: &Sockets, tcp: &mut TcpSockets) {
+    let Transmit { proto, source, destination, contents } = transmit;
+    match proto {
+        Protocol::Udp => outgoing.push((source, destination), contents, sockets),
+        _ => tcp.send(source, destination, &contents, Instant::now()),
     }
 }
 

@@ -7,6 +7,7 @@ pub mod addresses;
 mod allocation;
 mod arrivals;
 mod bandwidth;
+mod burst;
 mod channels;
 mod codec;
 mod commands;
@@ -22,6 +23,7 @@ pub mod fuzzing;
 mod keyframes;
 mod layers;
 mod loudness;
+mod outgoing;
 mod packet;
 mod peer;
 #[cfg(test)]

@@ -3,13 +3,15 @@
 //!
 //! Outside of here addresses have no scope: candidates cannot carry one, and a socket that is bound to a link-local address has its link.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::ops::Deref;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
-use super::addresses;
+use super::{addresses, burst};
 
 /// A key frame of every publisher at once must fit while the thread is held up (the kernel's default holds about 90
 /// packets). The kernel grants less where its limit is lower.
@@ -54,12 +56,15 @@ pub struct Sockets {
     port: u16,
     bound: Vec<(SocketAddr, UdpSocket)>,
     by_address: HashMap<SocketAddr, usize>,
+    /// Whether the kernel takes several datagrams at once.
+    takes_bursts: Cell<bool>,
 }
 
 impl Sockets {
     /// Binds `port` (0: any, the same for all addresses) on `wanted`, see [`addresses::to_bind`].
     pub fn bind(wanted: IpAddr, port: u16) -> Result<Sockets, SocketError> {
-        let mut sockets = Sockets { wanted, port, bound: Vec::new(), by_address: HashMap::new() };
+        let mut sockets =
+            Sockets { wanted, port, bound: Vec::new(), by_address: HashMap::new(), takes_bursts: Cell::new(true) };
         for address in sockets.current()? {
             match sockets.add(address) {
                 // IPv6 first makes sure that nobody else has a new address (RFC 4862, section 5.4). It is taken up later.
@@ -89,6 +94,7 @@ impl Sockets {
         let socket = open(wanted).map_err(fail)?;
         let local = without_scope(socket.local_addr().map_err(fail)?);
         self.port = local.port();
+        self.takes_bursts.set(self.takes_bursts.get() && burst::is_supported(&socket));
         self.by_address.insert(local, self.bound.len());
         self.bound.push((local, socket));
         Ok(())
@@ -131,11 +137,37 @@ impl Sockets {
         self.bound.get(index)
     }
 
-    /// Sends one datagram from a bound address. What the network does not take is lost, as on any network.
-    pub fn send(&self, from: SocketAddr, to: SocketAddr, datagram: &[u8]) {
+    /// Sends datagrams from a bound address. What the network does not take is lost, as on any network.
+    pub fn send<D: Deref<Target = [u8]>>(&self, from: SocketAddr, to: SocketAddr, mut datagrams: &[D]) {
         let Some((_, socket)) = self.by_address.get(&from).and_then(|index| self.bound.get(*index)) else { return };
-        if let Err(error) = socket.send_to(datagram, to) {
-            log::debug!("a datagram to {to} was not sent: {error}");
+        while !datagrams.is_empty() {
+            let length = if self.takes_bursts.get() { burst::length(datagrams) } else { 1 };
+            let (first, others) = datagrams.split_at(length);
+            datagrams = others;
+            if length > 1 {
+                match burst::send(socket, to, first) {
+                    Ok(()) => continue,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        log::debug!("{length} datagrams to {to} were not sent: {error}");
+                        continue;
+                    }
+                    Err(error) => self.refused(to, &error),
+                }
+            }
+            for datagram in first {
+                if let Err(error) = socket.send_to(datagram, to) {
+                    log::debug!("a datagram to {to} was not sent: {error}");
+                }
+            }
+        }
+    }
+
+    /// The kernel did not take a burst.
+    fn refused(&self, to: SocketAddr, error: &io::Error) {
+        log::debug!("datagrams to {to} are sent one by one: {error}");
+        // The network device computes no checksums, and will not the next time.
+        if error.raw_os_error() == Some(libc::EIO) {
+            self.takes_bursts.set(false);
         }
     }
 }
