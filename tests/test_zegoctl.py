@@ -1,6 +1,9 @@
 """The command line against a running daemon: what each command does, what it prints, how it ends."""
 
 import json
+import os
+import pty
+import select
 import subprocess
 import time
 from dataclasses import dataclass
@@ -104,6 +107,34 @@ def test_monitor_prints_signals_as_they_happen(stage, hub, device):
     line = monitor.wait_for_line(r'^\{.*"RoomStateUpdate".*\}$')
     event = json.loads(line[0])
     assert event["signal"] == "RoomStateUpdate" and event["room_id"] == "lobby"
+
+
+def test_watched_figures_stay_in_their_place_on_a_terminal(hub, device):
+    door = device("door")
+    ctl = ctl_of(door)
+    login(ctl, door)
+    ctl.run("publish", "door")
+    terminal, inside = pty.openpty()
+    watch = subprocess.Popen([program("zegoctl"), "--bus", door.address, "stats", "--watch"], stdout=inside)
+    try:
+        seen = ""
+        while seen.count("STREAM") < 3:
+            ready, _, _ = select.select([terminal], [], [], 10)
+            assert ready, f"nothing more after {seen!r}"
+            seen += os.read(terminal, 4096).decode()
+    finally:
+        watch.terminate()
+        watch.wait(10)
+        os.close(inside)
+        os.close(terminal)
+    # Two lines back and all below cleared, before each but the first.
+    assert seen.count("\x1b[2A\x1b[J") == 2, seen
+    piped = subprocess.run(
+        ["timeout", "--signal=INT", "3", program("zegoctl"), "--bus", door.address, "stats", "--watch"],
+        capture_output=True,
+        text=True,
+    )
+    assert piped.stdout.count("STREAM") >= 2 and "\x1b" not in piped.stdout
 
 
 def test_explain_and_token_need_no_daemon(hub, device):

@@ -1,6 +1,6 @@
 //! What a command prints: lines for people, JSON for programs.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use serde_json::Value;
 
@@ -11,6 +11,19 @@ use crate::failure::Failure;
 pub struct Output {
     /// JSON instead of lines.
     pub json: bool,
+}
+
+/// How many lines of a terminal the next answer takes the place of.
+#[derive(Debug, Default)]
+pub struct Shown(usize);
+
+impl Shown {
+    /// What a terminal has to be sent for `text` to take that place. Long lines are cut off: broken ones would be counted wrong.
+    fn replaced_by(&mut self, text: &str) -> String {
+        let back = if self.0 > 0 { format!("\u{1b}[{}A\u{1b}[J", self.0) } else { String::new() };
+        self.0 = text.split('\n').count();
+        format!("{back}\u{1b}[?7l{text}\u{1b}[?7h\n")
+    }
 }
 
 impl Output {
@@ -26,6 +39,17 @@ impl Output {
         }
         out.flush()?;
         Ok(())
+    }
+
+    /// Prints one of several answers: on a terminal in the place of the one before, else below it.
+    ///
+    /// # Errors
+    /// [`Failure::ReaderGone`] when standard output's reader is gone.
+    pub fn replace(self, shown: &mut Shown, object: &Value, lines: impl FnOnce() -> String) -> Result<(), Failure> {
+        if self.json || !io::stdout().is_terminal() {
+            return self.answer(object, lines);
+        }
+        self.raw(shown.replaced_by(&plain_lines(&lines())).as_bytes())
     }
 
     /// Prints text as it is, for other programs to read.
@@ -64,6 +88,14 @@ fn plain_lines(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_takes_the_place_of_the_one_before() {
+        let mut shown = Shown::default();
+        assert_eq!(shown.replaced_by("A\nB"), "\u{1b}[?7lA\nB\u{1b}[?7h\n");
+        assert_eq!(shown.replaced_by("C"), "\u{1b}[2A\u{1b}[J\u{1b}[?7lC\u{1b}[?7h\n");
+        assert_eq!(shown.replaced_by("D"), "\u{1b}[1A\u{1b}[J\u{1b}[?7lD\u{1b}[?7h\n");
+    }
 
     #[test]
     fn a_name_cannot_move_the_cursor() {

@@ -9,21 +9,24 @@ use super::ended;
 use super::status::{size, summary};
 use crate::bus::{Daemon, Object, Objects};
 use crate::failure::Failure;
-use crate::output::Output;
+use crate::output::{Output, Shown};
 use crate::table::Table;
 use crate::value::number;
 
 /// Shows how publishing and playing go, once or every second.
 pub async fn stats(daemon: &Daemon, watch: bool, output: Output) -> Result<(), Failure> {
     if !watch {
-        return show(&daemon.objects().await?, output);
+        let objects = daemon.objects().await?;
+        return output.answer(&figures(&objects), || lines(&objects));
     }
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let watching = async {
+        let mut shown = Shown::default();
         loop {
             seconds.tick().await;
-            show(&daemon.objects().await?, output)?;
+            let objects = daemon.objects().await?;
+            output.replace(&mut shown, &figures(&objects), || lines(&objects))?;
         }
     };
     tokio::select! {
@@ -32,13 +35,12 @@ pub async fn stats(daemon: &Daemon, watch: bool, output: Output) -> Result<(), F
     }
 }
 
-fn show(objects: &Objects, output: Output) -> Result<(), Failure> {
+fn figures(objects: &Objects) -> Value {
     let entries = |kind| -> Value {
         let keys = ["stream_id", "channel", "room_id", "state", "width", "height", "video_codec", "quality"];
         objects.of(kind).map(|object| summary(object, &keys)).collect()
     };
-    let object = json!({"publishers": entries("Publisher"), "players": entries("Player")});
-    output.answer(&object, || lines(objects))
+    json!({"publishers": entries("Publisher"), "players": entries("Player")})
 }
 
 fn lines(objects: &Objects) -> String {

@@ -45,9 +45,10 @@ impl Estimate {
         }
     }
 
-    /// The estimate, if it is held while `sought` is to be found.
-    fn held(&self, sought: u64, now: Instant) -> Option<u64> {
-        let is_held = self.changed_at.is_some_and(|at| now >= at + HELD);
+    /// The estimate, if it is held while `padding` is sent and `sought` is to be found. Without padding no more is sent than what
+    /// flows, and an estimate that is not put to the test has no reason to move.
+    fn held(&self, (padding, sought): (u64, u64), now: Instant) -> Option<u64> {
+        let is_held = padding > 0 && self.changed_at.is_some_and(|at| now >= at + HELD);
         self.newest.filter(|newest| is_held && *newest < sought)
     }
 
@@ -92,9 +93,7 @@ impl Driver {
             return;
         }
         peer.estimate.update(newest, now);
-        // Without padding no more is sent than what flows, and an estimate that is not put to the test has no reason to move.
-        let (padding, best) = peer.sought;
-        if let Some(held) = peer.estimate.held(best, now).filter(|_| padding > 0) {
+        if let Some(held) = peer.estimate.held(peer.sought, now) {
             log::debug!("{}: {held} bit/s are held, the estimate begins anew", peer.member.identity);
             peer.estimate.changed_at = Some(now);
             peer.rtc.bwe().reset(Bitrate::from(held));
@@ -264,16 +263,17 @@ mod tests {
     fn an_estimate_that_does_not_move_while_more_is_sought_is_held() {
         let start = Instant::now();
         let mut estimate = Estimate::default();
-        assert_eq!(estimate.held(2_000, start + HELD), None, "nothing was estimated");
-        // (ms, estimate, sought, held)
-        let steps: &[(u64, u64, u64, bool)] = &[
-            (0, 900, 2_000, false),
-            (3_000, 900, 2_000, false),
-            (3_900, 901, 2_000, false),
-            (7_800, 901, 2_000, false),
-            (7_900, 901, 901, false),
-            (7_900, 901, 2_000, true),
-            (8_000, 1_000, 2_000, false),
+        assert_eq!(estimate.held((900, 2_000), start + HELD), None, "nothing was estimated");
+        // (ms, estimate, padding and sought, held)
+        let steps: &[(u64, u64, (u64, u64), bool)] = &[
+            (0, 900, (900, 2_000), false),
+            (3_000, 900, (900, 2_000), false),
+            (3_900, 901, (900, 2_000), false),
+            (7_800, 901, (900, 2_000), false),
+            (7_900, 901, (900, 901), false),
+            (7_900, 901, (0, 2_000), false),
+            (7_900, 901, (900, 2_000), true),
+            (8_000, 1_000, (900, 2_000), false),
         ];
         for (ms, newest, sought, expected) in steps {
             let now = start + Duration::from_millis(*ms);
