@@ -9,6 +9,7 @@ from rig.call import watch
 from rig.device import options, wait_until
 from rig.hub import start_hub
 from rig.network import free_port
+from rig.relay import start_relay
 from rig.servers import SERVERS
 
 
@@ -52,6 +53,29 @@ def test_a_server_that_restarts_is_joined_again(stage, device, measured, start):
     assert stream["StreamID"] == "door"
     (users,) = (room["Users"] for room in desk.objects("Room").values())
     assert users == [["door", "door"]]
+
+
+@pytest.mark.parametrize("start", SERVERS.values(), ids=SERVERS)
+def test_who_leaves_while_the_link_comes_back_is_gone(stage, device, start):
+    """The others see it leave at once, and not when the server has waited for it in vain."""
+    hub = start(stage)
+    relay = start_relay(stage, hub.url)
+    door, desk = device("door", hub=hub), device("desk", hub=hub)
+    door.login("lobby", is_user_status_notify=True)
+
+    def users() -> list:
+        (room,) = door.objects("Room").values()
+        return room["Users"]
+
+    for delay in (0.0, 0.005, 0.02):
+        desk.login("lobby", server=relay.url, is_user_status_notify=True)
+        wait_until(users, "desk to be seen")
+        relay.cut()
+        relay.open()
+        time.sleep(delay)
+        desk.call("LogoutRoom", "lobby")
+        # livekit-server tells of those who publish nothing every three seconds, and waits for much longer.
+        wait_until(lambda: not users(), f"desk, that left {delay} s after the break, to be gone", 6)
 
 
 def test_retries_end(stage, device):

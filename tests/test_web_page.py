@@ -113,6 +113,8 @@ def test_chat_goes_both_ways_with_devices_and_browsers(visit, door):
     anna.page.fill("#chat-text", "ü" * 513)
     anna.page.keyboard.press("Enter")
     anna.page.wait_for_selector("#chat-error:has-text('[1009002]')")
+    # What was sent before is half a second ago.
+    anna.page.wait_for_timeout(600)
     # Two in one go: from here, the second might be a second later on a busy machine.
     anna.page.evaluate("""() => {
       for (const text of ['one', 'two']) {

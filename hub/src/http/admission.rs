@@ -110,6 +110,7 @@ pub fn admit(
         capabilities: wishes.capabilities,
         stereo_by_offer: wishes.stereo_by_offer,
         auto_subscribe: wishes.auto_subscribe,
+        auto_subscribe_data: wishes.auto_subscribe_data,
         resume: wishes.resume,
         add_tracks: wishes.add_tracks,
         offer: wishes.offer,

@@ -51,6 +51,8 @@ pub struct Parameters {
     pub join_request: String,
     /// `/rtc`: `1` or `true`.
     pub auto_subscribe: String,
+    /// `/rtc`: likewise, for data tracks.
+    pub auto_subscribe_data_track: String,
     /// `/rtc`: protocol version.
     pub protocol: String,
     /// `/rtc`: see `ParticipantInfo.client_protocol`.
@@ -90,6 +92,8 @@ pub struct ClientWishes {
     pub stereo_by_offer: bool,
     /// Send every track.
     pub auto_subscribe: bool,
+    /// Send every data track.
+    pub auto_subscribe_data: bool,
     /// Metadata of the participant.
     pub metadata: String,
     /// Attributes of the participant.
@@ -132,6 +136,7 @@ impl Parameters {
             client_protocol: self.client_protocol.parse().unwrap_or(0),
             capabilities: self.capabilities.split(',').filter_map(capability).collect(),
             auto_subscribe: self.auto_subscribe.is_empty() || yes(&self.auto_subscribe),
+            auto_subscribe_data: yes(&self.auto_subscribe_data_track),
             attributes,
             resume: yes(&self.reconnect).then(|| self.sid.clone()),
             ..Default::default()
@@ -152,6 +157,7 @@ impl Parameters {
             capabilities: client.capabilities,
             stereo_by_offer: client.sdk != proto::client_info::Sdk::Js as i32,
             auto_subscribe: settings.auto_subscribe,
+            auto_subscribe_data: settings.auto_subscribe_data_track.unwrap_or_default(),
             metadata: join.metadata,
             attributes: join.participant_attributes,
             resume: join.reconnect.then_some(join.participant_sid),
@@ -230,6 +236,20 @@ mod tests {
             let join_request = pack(&proto::JoinRequest { client_info, ..join() }, false);
             let wishes = Parameters { join_request, ..Default::default() }.one_connection().expect("good");
             assert_eq!(wishes.stereo_by_offer, by_offer, "{sdk:?}");
+        }
+    }
+
+    #[test]
+    fn data_tracks_are_sent_to_those_who_say_so() {
+        for (said, expected) in [(None, false), (Some(false), false), (Some(true), true)] {
+            let settings = proto::ConnectionSettings { auto_subscribe_data_track: said, ..Default::default() };
+            let join_request = pack(&proto::JoinRequest { connection_settings: Some(settings), ..join() }, false);
+            let wishes = Parameters { join_request, ..Default::default() }.one_connection().expect("good");
+            assert_eq!(wishes.auto_subscribe_data, expected, "{said:?}");
+        }
+        for (said, expected) in [("", false), ("0", false), ("true", true), ("1", true)] {
+            let parameters = Parameters { auto_subscribe_data_track: said.into(), ..Default::default() };
+            assert_eq!(parameters.two_connections().expect("good").auto_subscribe_data, expected, "{said}");
         }
     }
 

@@ -33,9 +33,16 @@ pub struct DataTracks {
     /// What it receives, and under which handle.
     received: Vec<(u16, TrackKey)>,
     last_handle: u16,
+    /// It wants all that there are.
+    receives_all: bool,
 }
 
 impl DataTracks {
+    /// None yet; of others' it gets all that there are, or those that it asks for.
+    pub fn new(receives_all: bool) -> DataTracks {
+        DataTracks { receives_all, ..DataTracks::default() }
+    }
+
     /// What others are told.
     pub fn infos(&self) -> Vec<proto::DataTrackInfo> {
         self.published.iter().map(|track| track.info.clone()).collect()
@@ -122,8 +129,41 @@ impl Rooms {
         let Some(person) = self.people.get_mut(&key) else { return };
         log::info!("{} publishes the data track {}", person.identity, info.name);
         person.data.published.push(DataTrack { key: track, info: info.clone() });
+        let sid = info.sid.clone();
         self.send(key, Response::PublishDataTrackResponse(proto::PublishDataTrackResponse { info: Some(info) }));
         self.announce(key);
+        for member in self.room_members(key) {
+            if self.receive_unasked(member, key, track, &sid) {
+                self.tell_data_handles(member);
+            }
+        }
+    }
+
+    /// Gives somebody who joined, and said that it wants all data tracks, those that there are.
+    pub(super) fn receive_all_data(&mut self, key: ParticipantKey) {
+        let mut received = false;
+        for owner in self.room_members(key) {
+            let published = self.people.get(&owner).map(|owner| owner.data.published.as_slice()).unwrap_or_default();
+            let tracks: Vec<_> = published.iter().map(|track| (track.key, track.info.sid.clone())).collect();
+            for (track, sid) in tracks {
+                received |= self.receive_unasked(key, owner, track, &sid);
+            }
+        }
+        if received {
+            self.tell_data_handles(key);
+        }
+    }
+
+    /// Whether `key` now receives a track because it wants all that there are.
+    fn receive_unasked(&mut self, key: ParticipantKey, owner: ParticipantKey, track: TrackKey, sid: &str) -> bool {
+        let wants = self.people.get(&key).is_some_and(|person| person.data.receives_all);
+        if !wants || key == owner || !self.may_receive_data(owner, key, sid) {
+            return false;
+        }
+        let Some(person) = self.people.get_mut(&key) else { return false };
+        person.data.receive(track);
+        self.route_data(owner, track);
+        true
     }
 
     /// A client publishes a data track no more.

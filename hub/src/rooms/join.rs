@@ -9,6 +9,7 @@ use zego_protocol::error::sentence;
 use zego_protocol::token::{Claims, RoomConfig};
 
 use super::bounds::{self, Excess};
+use super::data_tracks::DataTracks;
 use super::life::Life;
 use super::participant::Participant;
 use super::viewer::Watch;
@@ -76,6 +77,8 @@ pub struct Join {
     pub stereo_by_offer: bool,
     /// Send it every track.
     pub auto_subscribe: bool,
+    /// Send it every data track.
+    pub auto_subscribe_data: bool,
     /// It was in the room before, under this id, and wants to go on; empty when it does not know its id.
     pub resume: Option<String>,
     /// Tracks that it publishes at once.
@@ -297,7 +300,7 @@ impl Rooms {
             silent_since: None,
             media_ended_at: None,
             published: Vec::new(),
-            data: Default::default(),
+            data: DataTracks::new(join.auto_subscribe_data),
             wishes: HashMap::new(),
             shows: Default::default(),
             sections: Vec::new(),
@@ -337,6 +340,7 @@ impl Rooms {
         self.media(Command::Open(PeerId { participant: key, side: Side::Publisher }, member));
         let response = self.join_response(key, others, now);
         self.send(key, response);
+        self.receive_all_data(key);
         self.refresh_token(key, now);
         self.announce_to_others(key);
         key

@@ -27,6 +27,7 @@ pub fn join(user: &str) -> Join {
         capabilities: Vec::new(),
         stereo_by_offer: false,
         auto_subscribe: true,
+        auto_subscribe_data: false,
         resume: None,
         add_tracks: Vec::new(),
         offer: None,

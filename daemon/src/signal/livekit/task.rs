@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use zego_protocol::discovery::AUTO;
 
 use super::super::error::{DisconnectReason, SignalError};
@@ -224,11 +224,17 @@ impl Task {
     }
 
     async fn finish(mut self, end: End) {
-        if let Some(resuming) = self.resuming.take() {
+        let leaves = matches!(end, End::Left(_));
+        let mut is_heard = self.health.signal_up();
+        if let Some(mut resuming) = self.resuming.take() {
+            if leaves {
+                // The link may be whole again, and the server is not to wait for somebody who has left.
+                self.hurry.notify_one();
+                is_heard = matches!(timeout(LEAVE_TIME, &mut resuming).await, Ok(Ok(Ok(_))));
+            }
             resuming.abort();
         }
-        let Self { client, mut signals, outbox, mut outbox_task, publisher, subscriber, events, health, .. } = self;
-        let leaves = matches!(end, End::Left(_));
+        let Self { client, mut signals, outbox, mut outbox_task, publisher, subscriber, events, .. } = self;
         if leaves {
             let reason = proto::DisconnectReason::ClientInitiated as i32;
             // The writer ended only if the runtime does.
@@ -238,7 +244,7 @@ impl Task {
         let deadline = Instant::now() + LEAVE_TIME;
         if timeout_at(deadline, &mut outbox_task).await.is_err() {
             outbox_task.abort();
-        } else if leaves && health.signal_up() {
+        } else if leaves && is_heard {
             // A socket that is closed with something unread in it is reset (RFC 1122, 4.2.2.13), and what was sent last may be lost.
             let closed = async { while let Some(SignalEvent::Message(_)) = signals.recv().await {} };
             // A server that does not close was told all the same.

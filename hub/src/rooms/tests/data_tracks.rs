@@ -94,6 +94,22 @@ fn it_goes_to_those_who_ask_for_it_under_a_handle_of_theirs() {
 }
 
 #[test]
+fn who_wants_all_that_there_are_need_not_ask() {
+    let (mut stage, sid) = stage();
+    stage.join(4, "log", |join| join.auto_subscribe_data = true);
+    let log = stage.participant(4);
+    assert_eq!(route(&stage, 1, 7), [(log, 1)]);
+    assert_eq!(handles(&stage.heard(4)), Some(vec![(1, sid)]));
+    stage.request(2, Request::PublishDataTrackRequest(publish(9, "cold")));
+    assert_eq!(route(&stage, 2, 9), [(log, 2)]);
+    assert_eq!(handles(&stage.heard(4)).map(|handles| handles.len()), Some(2));
+    assert_eq!(handles(&stage.heard(3)), None, "others do");
+    stage.forget();
+    stage.request(4, Request::PublishDataTrackRequest(publish(1, "notes")));
+    assert!(!stage.commands.iter().any(|c| matches!(c, Command::RouteData { .. })), "its own do not come back");
+}
+
+#[test]
 fn what_is_published_no_more_is_taken_from_everybody() {
     let (mut stage, sid) = stage();
     stage.request(2, subscribe(&sid, true));

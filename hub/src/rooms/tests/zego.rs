@@ -30,6 +30,7 @@ impl Stage {
             capabilities: Vec::new(),
             stereo_by_offer: false,
             auto_subscribe: false,
+            auto_subscribe_data: false,
             resume: None,
             add_tracks: Vec::new(),
             offer: None,
