@@ -22,7 +22,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    service::share_heaps();
+    service::share_heap();
     // Wrong usage ends here, with exit status 2.
     let arguments = Arguments::parse();
     match run(&arguments) {

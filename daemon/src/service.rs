@@ -9,7 +9,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 
-pub use memory::{give_memory_back, share_heaps};
+pub use memory::{give_memory_back, share_heap};
 
 /// Sends the logs to the journal under systemd, else to stderr, from `level` on.
 ///

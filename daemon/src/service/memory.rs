@@ -1,9 +1,9 @@
 //! What the allocator keeps, and giving it back to the system.
 #![allow(unsafe_code)] // glibc's mallopt and malloc_trim have no safe wrapper in the crates that we use.
 
-/// Lets all threads share two heaps. glibc would make one for each thread of a call and keep them in pieces after it. Call it
-/// before there are threads.
-pub fn share_heaps() {
+/// Lets all threads share one heap. glibc would make one for each thread of a call, keep them in pieces after it, and of all but the
+/// first never give back what is free at their end. Call it before there are threads.
+pub fn share_heap() {
     #[cfg(target_env = "gnu")]
     {
         /// `M_ARENA_MAX` of malloc.h.
@@ -13,7 +13,7 @@ pub fn share_heaps() {
         }
         // SAFETY: mallopt takes two numbers and changes how later allocations are made.
         unsafe {
-            mallopt(ARENA_MAX, 2);
+            mallopt(ARENA_MAX, 1);
         }
     }
 }
