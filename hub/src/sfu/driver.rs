@@ -39,6 +39,8 @@ use crate::limits::Rate;
 
 /// Datagrams taken from one socket before the others and the timers get their turn.
 const BATCH: usize = 64;
+/// After a packet the pacer wants to be driven at once, which it says by this time.
+const PACER_STEP: Duration = Duration::from_micros(1);
 /// No timer is later than this.
 const FOREVER: Duration = Duration::from_secs(3600);
 
@@ -279,14 +281,14 @@ impl Driver {
         }
     }
 
-    /// Turns a peer's clock until all that may leave now has left: a pacer lets out one packet at each turn, and wants the
-    /// next a microsecond later.
-    fn turn(&mut self, slot: usize, mut now: Instant) {
+    /// Turns a peer's state machine until all that may leave now has left: its pacer lets out one packet at each turn, and wants the
+    /// next a moment later. The clock stands still meanwhile: what leaves together has left at one time, and with each new
+    /// time the estimator would take in another estimate.
+    fn turn(&mut self, slot: usize, now: Instant) {
         loop {
             let before = self.counters.sent.datagrams.get();
             self.input(slot, Input::Timeout(now));
-            now = Instant::now();
-            let is_due = self.peers[slot].as_ref().is_some_and(|peer| peer.wake_at <= now);
+            let is_due = self.peers[slot].as_ref().is_some_and(|peer| peer.wake_at <= now + PACER_STEP);
             if !is_due || self.counters.sent.datagrams.get() == before {
                 break;
             }
