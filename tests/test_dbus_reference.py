@@ -107,7 +107,9 @@ def test_every_line_of_a_property_shows_it_or_sets_it(served, call):
     shown = {}
     for name, interface in served.items():
         kind = name.rpartition(".")[2]
-        path = "/org/zegod1" if kind == "Engine" else next(iter(call.objects(kind)))
+        # A camera has no volume to be set.
+        paths = [path for path, found in call.objects(kind).items() if found.get("Kind") != "camera"]
+        path = "/org/zegod1" if kind == "Engine" else paths[0]
         for member in interface.of("property"):
             for line in dbus.busctl(interface, path, member):
                 words = [values[member.type] if word == "VALUE" else word for word in line.split()]
