@@ -20,10 +20,12 @@ from playwright.sync_api import Playwright, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from rig.bus import REFUSALS  # noqa: E402
 from rig.device import Device, start_device  # noqa: E402
 from rig.hub import Hub  # noqa: E402
 from rig.network import leftover_namespaces  # noqa: E402
 from rig.places import program  # noqa: E402
+from rig.reference import undocumented  # noqa: E402
 from rig.servers import SERVERS  # noqa: E402
 from rig.stage import Stage  # noqa: E402
 
@@ -83,6 +85,14 @@ def nothing_left_behind() -> Iterator[None]:
     left = [f"{pid} {command}" for pid, command in zip(children, commands, strict=True) if command]
     assert not left, f"processes left behind: {left}"
     assert not leftover_namespaces(), f"namespaces left behind: {leftover_namespaces()}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def every_refusal_is_documented() -> Iterator[None]:
+    """Fails the run when zegod refused something, in whichever test, with an error that docs/reference/dbus.md does not name there."""
+    yield
+    missing = undocumented(REFUSALS)
+    assert not missing, f"say it in the doc comment in daemon/src/bus, and run `make docs`: {missing}"
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -328,6 +329,25 @@ def test_strangers_do_not_hear_who_is_where(system_bus: SystemBus) -> None:
     member.wait_until(lambda: "SpeakerMuted" in member.output(), "the change of the speaker")
     time.sleep(0.3)
     assert "zegod1" not in stranger.output(), stranger.output()
+
+
+@pytest.mark.root
+def test_the_guide_s_listener_is_for_every_member(system_bus: SystemBus) -> None:
+    """The tutorial's line, as an ordinary user types it; `busctl monitor` is refused to that user, as on the system's own bus."""
+    zegod = system_bus.start_zegod(DAEMON)
+    zegod.wait_until(lambda: system_bus.owner_of("org.zegod1"), "its bus name")
+    line = re.search(r"^gdbus monitor [^>\n]*", (ROOT / "docs/guide/tutorial.md").read_text(), re.MULTILINE)
+    assert line, "the tutorial listens in another way"
+    command = system_bus.as_user(MEMBER, *line[0].split())
+    environment = {"DBUS_SYSTEM_BUS_ADDRESS": system_bus.address}
+    listener = system_bus.stage.start("listener", command, environment=environment, cwd=Path("/"))
+    listener.exit_wanted = -signal.SIGTERM
+    listener.wait_until(lambda: "is owned by" in listener.output(), "zegod")
+    muted = system_bus.zegoctl(MEMBER, "mute", "speaker", "on")
+    assert muted.returncode == 0, muted.stderr
+    listener.wait_until(lambda: "SpeakerMuted" in listener.output(), "the change of the speaker")
+    refused = run(*system_bus.as_user(MEMBER, "timeout", "5", "busctl", f"--address={system_bus.address}", "monitor"), cwd="/")
+    assert refused.returncode == 1 and "denied" in refused.stderr, refused.stderr
 
 
 @pytest.mark.root

@@ -95,3 +95,23 @@ def test_diagnostics_hold_no_secrets(hub, device):
     door.login("lobby", token=token)
     (found,) = door.call("GetDiagnostics")
     assert found and token not in str(found)
+
+
+def test_the_log_tells_what_happens_and_no_secrets(hub, device):
+    """Rooms and refused calls, each as it was told over the bus; no token and no message's text, however much is written."""
+    door = device("door", log_level="debug")
+    token = hub.token("door", "lobby")
+    door.login("lobby", token=token)
+    door.call("SendBroadcastMessage", "lobby", "between us")
+    error = door.refusal("StopPublishing", "attic")
+    door.call("LogoutRoom", "lobby")
+    door.program.end()
+    log = door.program.output()
+    for line in ("room 'lobby': logined", f"StopPublishing refused: {error.message}", "room 'lobby': logout"):
+        assert line in log, log
+    for secret in (token, token.split(".")[2], "between us"):
+        assert secret not in log
+    quiet = device("quiet", log_level="error")
+    quiet.login("lobby")
+    quiet.program.end()
+    assert "logined" not in quiet.program.output(), "less is written where less is wanted"

@@ -62,6 +62,9 @@ CALL = [
 @pytest.mark.parametrize("way", ("zegoctl", "busctl"))
 def test_the_guide_works_in_a_shell(call, tmp_path, way: str):
     script = "\n".join(text for _, text in blocks(way))
+    # A person types the next line later than the listener begins.
+    begun = "until grep -q 'is owned by' signals.txt; do sleep 0.02; done\n" if way == "busctl" else ""
+    script = script.replace("listener=$!\n", f"listener=$!\n{begun}")
     assert len(blocks(way)) >= 9
     run(["bash", "-euo", "pipefail", "-c", script], call, tmp_path)
     assert what_happened(call) == CALL

@@ -15,14 +15,15 @@ REFERENCE = (ROOT / "docs/reference/dbus.md").read_text()
 
 def test_the_tests_that_it_names_exist():
     wrong = []
-    for *row, test in ROWS:
-        if test == "*none yet*":
+    for *row, tests in ROWS:
+        if tests == "*none yet*":
             continue
-        found = re.fullmatch(r"`(test_\w+\.py)::(test_\w+)`", test)
-        assert found, f"{row}: {test} is no test"
-        file = Path(__file__).parent / found[1]
-        if not file.exists() or not re.search(rf"^def {found[2]}\(", file.read_text(), re.MULTILINE):
-            wrong.append(test)
+        for test in tests.split(", "):
+            found = re.fullmatch(r"`(test_\w+\.py)::(test_\w+)`", test)
+            assert found, f"{row}: {test} is no test"
+            file = Path(__file__).parent / found[1]
+            if not file.exists() or not re.search(rf"^def {found[2]}\(", file.read_text(), re.MULTILINE):
+                wrong.append(test)
     assert not wrong, f"these tests do not exist: {wrong}"
 
 

@@ -8,7 +8,10 @@ import subprocess
 import time
 from dataclasses import dataclass
 
+import numpy as np
+
 from rig import tokens
+from rig.bar import read_bar
 from rig.device import Device, wait_until
 from rig.places import program
 from rig.stage import Stage
@@ -160,6 +163,91 @@ def test_preview_by_hand(hub, device):
     ctl.run("preview", "--view", "none")
     camera = next(d for d in ctl.json("devices")["devices"] if d["kind"] == "camera")
     assert camera["state"] == "in_use"
+
+
+def test_a_picture_in_another_program_s_texture_by_hand(hub, device):
+    """Fitted, cut or out of shape, with a colour beside it, mirrored: `play` and `preview` in a view that is there."""
+    door, desk = device("door"), device("desk")
+    at_desk = ctl_of(desk)
+    for ctl, d in ((ctl_of(door), door), (at_desk, desk)):
+        login(ctl, d)
+    door.publish("door")
+    wide = desk.texture(640, 200, format="XR24")
+    words = ["play", "door", "--view", f"id:{wide.view}", "--background", "FF0000"]
+
+    def shown(*more: str) -> np.ndarray:
+        """What the middle of the left edge is, B, G, R, once it is shown so."""
+        assert at_desk.json(*words, *more)["view_id"] == wide.view
+        return wide.next(wide.newest + 3).pixels[100, 6, :3].astype(int)
+
+    def is_red(pixel: np.ndarray) -> bool:
+        return pixel[2] > 240 and pixel[0] < 12 and pixel[1] < 12
+
+    assert is_red(shown()), "all of it, with the colour beside it"
+    assert not is_red(shown("--fit", "fill")) and not is_red(shown("--fit", "stretch"))
+    assert is_red(shown("--fit", "fit"))
+    own = desk.texture()
+    at_desk.run("play", "door", "--view", f"id:{own.view}", "--mirror")
+    assert read_bar(own.next(own.next().number + 3).luma[:, ::-1]), "left is right"
+    listed = {view["view_id"]: view["source"] for view in at_desk.json("status")["views"]}
+    assert listed == {wide.view: "", own.view: "door"}
+    assert "door" in next(line for line in at_desk.run("status").stdout.splitlines() if "texture" in line and "door" in line)
+    at_desk.run("stop", "door")
+    at_desk.run("preview", "--view", f"id:{own.view}", "--no-mirror")
+    assert read_bar(own.next(own.newest + 3).luma), "as others see it"
+    at_desk.run("preview", "--view", f"id:{own.view}")
+    assert read_bar(own.next(own.newest + 3).luma[:, ::-1]), "as in a mirror"
+    at_desk.run("preview", "--stop")
+    assert len(desk.objects("View")) == 2, "they are the other program's"
+    assert "--view" in at_desk.run("play", "door", "--fit", "fill", expect=2).stderr
+    assert "1000017" in at_desk.run("preview", "--view", "id:4711", expect=1).stderr
+
+
+def test_half_a_stream_of_one_of_two_rooms_by_hand(hub, device):
+    """`--room`, `--audio-only`, `--video-only` of `play`; `--info` of `publish`; `--no-wait` of `login` and `switch`."""
+    door, desk = device("door"), device("desk")
+    at_door, at_desk = ctl_of(door), ctl_of(desk)
+    login(at_door, door)
+    at_door.run("publish", "door", "--info", "front")
+    at_desk.run("create-engine", "--several-rooms")
+    cellar = ["login", "cellar", "--user", "desk", "--token", hub.token("desk", "cellar"), "--no-wait"]
+    assert at_desk.json(*cellar)["state"] == "connecting"
+    login(at_desk, desk)
+    wait_until(lambda: all(r["State"] == "connected" for r in desk.objects("Room").values()), "both rooms")
+    wait_until(lambda: at_desk.json("streams")["streams"], "the stream")
+    assert at_desk.json("streams")["streams"][0]["extra_info"] == "front"
+    assert "1004070" in at_desk.run("play", "door", expect=1).stderr
+    assert "1002002" in at_desk.run("play", "door", "--room", "attic", expect=1).stderr
+    lobby = next(path for path, room in desk.objects("Room").items() if room["RoomID"] == "lobby")
+
+    def played(*words: str) -> dict:
+        """The player that comes of it."""
+        at_desk.run("play", "door", "--room", "lobby", *words)
+        (player,) = desk.objects("Player").values()
+        assert player["Room"] == lobby
+        return player
+
+    played("--audio-only")
+    desk.wait("PlayerFirstFrame", lambda s: s.args == ["door", "audio_received"])
+    assert not [s for s in desk.signals("PlayerFirstFrame") if s.args[1].startswith("video")]
+    at_desk.run("stop", "door")
+    mark = desk.mark()
+    played("--video-only", "--view", "null")
+    desk.wait("PlayerFirstFrame", lambda s: s.args == ["door", "video_rendered"], after=mark)
+    assert not [s for s in desk.signals("PlayerFirstFrame", mark) if s.args[1].startswith("audio")]
+    attic = ["switch", "lobby", "attic", "--token", hub.token("door", "attic"), "--no-wait"]
+    assert at_door.json(*attic)["state"] == "connecting"
+    door.wait("RoomStateUpdate", lambda s: s.args[:2] == ["attic", 2])
+
+
+def test_views_that_are_not_in_this_version_are_refused_in_one_voice(device):
+    ctl = ctl_of(device("door", hub=None))
+    for view in ("kms:HDMI-A-1", "v4l2:/dev/video9"):
+        refused = ctl.run("preview", "--view", view, expect=1).stderr
+        assert "not in this version" in refused and "1000006" in refused
+    shown = ctl.run("preview", "--help").stdout
+    assert [line for line in shown.splitlines() if "kms" in line or "v4l2" in line], shown
+    assert all("not in this version" in line for line in shown.splitlines() if "kms" in line or "v4l2" in line)
 
 
 def test_rooms_by_hand(hub, device):

@@ -12,8 +12,7 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use settings::{AudioConfig, CreateEngine, Layer, Levels, VideoConfig};
-pub use view::ViewTarget;
-use view::{VIEWS, VIEWS_HELP};
+pub use view::{Canvas, ViewTarget};
 
 const AFTER: &str = "\
 Exit status: 0 done, 1 refused (name, code and reason on stderr), 2 wrong usage, 3 the daemon is not there.
@@ -94,6 +93,9 @@ pub enum Command {
         /// The new room's server, ws:// or wss://, or auto; the old room's when left out.
         #[arg(long, value_name = "URL")]
         server: Option<String>,
+        /// Do not wait for the outcome.
+        #[arg(long)]
+        no_wait: bool,
     },
     /// Give a room a new token, before the old one expires.
     RenewToken {
@@ -248,6 +250,9 @@ pub struct Login {
     /// Most people in the room, if nobody is there yet (zegohub); 0 = no limit.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_members: u32,
+    /// Do not wait for the outcome; zegod goes on trying, and `zegoctl status` shows it.
+    #[arg(long)]
+    pub no_wait: bool,
 }
 
 /// `publish`.
@@ -273,6 +278,9 @@ pub struct Publish {
     /// Picture without sound.
     #[arg(long)]
     pub video_only: bool,
+    /// A text that the others in the room see with the stream, under 1024 bytes; `stream-info` changes it.
+    #[arg(long, value_name = "TEXT", conflicts_with = "whip_url")]
+    pub info: Option<String>,
 }
 
 /// `play`.
@@ -280,28 +288,43 @@ pub struct Publish {
 pub struct Play {
     /// The stream.
     pub stream: String,
+    /// The room; needed only with several.
+    #[arg(long)]
+    pub room: Option<String>,
     /// A WHEP endpoint, http:// or https://, in the place of a room.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", conflicts_with = "room")]
     pub whep_url: Option<String>,
     /// The endpoint's token, or - to read it from standard input.
     #[arg(long, value_name = "TOKEN", requires = "whep_url")]
     pub whep_token: Option<String>,
-    /// Where the picture goes. With none, only the sound is played.
-    #[arg(long, value_name = VIEWS, default_value = "none", long_help = VIEWS_HELP)]
-    pub view: ViewTarget,
+    /// Sound without picture.
+    #[arg(long, conflicts_with_all = ["video_only", "view"])]
+    pub audio_only: bool,
+    /// Picture without sound.
+    #[arg(long)]
+    pub video_only: bool,
+    /// Where the picture goes.
+    #[command(flatten)]
+    pub canvas: Canvas,
+    /// Exchange left and right.
+    #[arg(long)]
+    pub mirror: bool,
 }
 
 /// `preview`.
 #[derive(Debug, Args)]
 pub struct Preview {
     /// Where the picture goes.
-    #[arg(long, value_name = VIEWS, default_value = "none", long_help = VIEWS_HELP)]
-    pub view: ViewTarget,
+    #[command(flatten)]
+    pub canvas: Canvas,
+    /// As others see it, instead of as in a mirror.
+    #[arg(long)]
+    pub no_mirror: bool,
     /// The publish channel.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(i32).range(0..=3))]
     pub channel: i32,
     /// Stop the preview.
-    #[arg(long, conflicts_with = "view")]
+    #[arg(long, conflicts_with_all = ["view", "fit", "background", "no_mirror"])]
     pub stop: bool,
 }
 

@@ -54,8 +54,9 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
                 Command::Levels(options) => levels::levels(&daemon, &options, output).await,
                 Command::Login(options) => room::login(&daemon, options, output).await,
                 Command::Logout { room } => room::logout(&daemon, room, output).await,
-                Command::Switch { from, to, token, server } => {
-                    room::switch(&daemon, &from, &to, token.as_deref(), server.as_deref(), output).await
+                Command::Switch { from, to, token, server, no_wait } => {
+                    let (token, server) = (token.as_deref(), server.as_deref());
+                    room::switch(&daemon, &from, &to, token, server, !no_wait, output).await
                 }
                 Command::RenewToken { room, token } => {
                     room::renew_token(&daemon, &room, token.as_deref(), output).await

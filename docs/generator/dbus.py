@@ -75,7 +75,22 @@ COMMANDS = {
     "Device.Volume": "zegoctl volume DEVICE_ID 100",
     "Device.Muted": "zegoctl mute DEVICE_ID on",
 }
-"""The command of a member. Not in the doc comments: an XML comment, as which they are served, must not hold two dashes in a row."""
+"""The command that calls a method or sets a property. Not in the doc comments: an XML comment, as which they are served, must not hold two
+dashes in a row."""
+
+READERS = {
+    "Engine": "zegoctl --json status",
+    "Room": "zegoctl --json status",
+    "Stream": "zegoctl --json streams",
+    "Publisher": "zegoctl --json status",
+    "Player": "zegoctl --json status",
+    "Device": "zegoctl --json devices",
+    "View": "zegoctl --json status",
+}
+"""The command that shows the properties of an interface."""
+
+UNICAST = {"CapturedSoundLevelUpdate", "RemoteSoundLevelUpdate", "CapturedVoiceActivityUpdate", "RemoteVoiceActivityUpdate"}
+"""Signals that only those hear who asked for them."""
 
 PROGRAMS_ONLY = {
     "Engine.CreateTextureRenderer",
@@ -96,9 +111,22 @@ def errors(member: Member) -> list[str] | None:
     return None if not found else [] if found[1] == "none" else found[1].split(", ")
 
 
-def command(interface: Interface, member: Member) -> str | None:
-    """The command that calls a method or sets a property."""
-    return COMMANDS.get(f"{interface.name.rpartition('.')[2]}.{member.name}")
+def commands(interface: Interface, member: Member) -> list[str]:
+    """The commands that call a method, show and set a property, or print a signal."""
+    name = interface.name.rpartition(".")[2]
+    calls = [COMMANDS[key]] if (key := f"{name}.{member.name}") in COMMANDS else []
+    if member.kind == "property":
+        return ["zegoctl --json stats" if member.name == "Quality" else READERS[name], *calls]
+    if member.kind == "signal":
+        return ["zegoctl levels --vad" if member.name in UNICAST else "zegoctl monitor"]
+    return calls
+
+
+def listener(interface: Interface, member: Member) -> list[str]:
+    """The line that prints a signal without zegoctl."""
+    if member.name in UNICAST:
+        return []
+    return [f"gdbus monitor --system --dest {SERVICE} | grep {interface.name.rpartition('.')[2]}.{member.name}"]
 
 
 def prose(member: Member) -> str:
@@ -152,9 +180,9 @@ def section(interface: Interface, path: str, member: Member) -> list[str]:
     lines += [prose(member), ""]
     if (named := errors(member)) is not None:
         lines += [f"Errors: {', '.join(map(link, named)) or 'none'}.", ""]
-    if member.kind != "signal":
-        calls = [line for line in (command(interface, member), *busctl(interface, path, member)) if line]
-        lines += ["```", *calls, "```", ""] if calls else ["`busctl` cannot pass a descriptor.", ""]
+    others = listener(interface, member) if member.kind == "signal" else busctl(interface, path, member)
+    calls = [*commands(interface, member), *others]
+    lines += ["```", *calls, "```", ""] if calls else ["`busctl` cannot pass a descriptor.", ""]
     return lines
 
 

@@ -1,7 +1,7 @@
 //! What passes between the programs: names, types, errors, identifiers, tokens.
 //!
-//! Nothing here knows a socket, a device or a clock: times are passed in. Only `discovery::browse`, where it is built in, asks the
-//! network. The numbers, limits and words are ZEGO Express's, so that whoever knows its API knows zegod's.
+//! Nothing here knows a socket, a device or a clock: times are passed in. Only what is not always built in does: `discovery::browse`
+//! asks the network, and `trust` reads which authorities are believed. The numbers, limits and words are ZEGO Express's, so that whoever knows its API knows zegod's.
 
 pub mod discovery;
 pub mod error;
@@ -13,3 +13,5 @@ pub mod proxy;
 pub mod signal;
 pub mod state;
 pub mod token;
+#[cfg(feature = "trust")]
+pub mod trust;

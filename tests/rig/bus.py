@@ -35,6 +35,21 @@ CONFIGURATION = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Con
 """
 
 
+REFUSALS: set[tuple[str, str]] = set()
+"""What zegod refused in this run: the member, with its interface, and the error's name without `org.zegod1.Error.`."""
+
+_ERRORS = "org.zegod1.Error."
+
+
+def _note_refusal(call: Message, error: str) -> None:
+    """Takes note of an error of zegod's own; those of D-Bus itself are no member's."""
+    if not error.startswith(_ERRORS):
+        return
+    is_property = (call.interface, call.member) == ("org.freedesktop.DBus.Properties", "Set")
+    interface, member = call.body[:2] if is_property else (call.interface, call.member)
+    REFUSALS.add((f"{interface}.{member}", error.removeprefix(_ERRORS)))
+
+
 class BusError(Exception):
     """A D-Bus error reply."""
 
@@ -167,6 +182,7 @@ class BusClient:
         )
         reply = _loop().run(self._bus.call(message), timeout)
         if reply.message_type is MessageType.ERROR:
+            _note_refusal(message, reply.error_name)
             raise BusError(reply.error_name, str(reply.body[0]) if reply.body else "")
         values = plain(reply.body)
         if "h" in reply.signature:
@@ -179,7 +195,11 @@ class BusClient:
         async def all_of_them() -> list[Message]:
             return await asyncio.gather(*[self._bus.call(message) for message in messages])
 
-        return _loop().run(all_of_them(), timeout)
+        replies = _loop().run(all_of_them(), timeout)
+        for message, reply in zip(messages, replies, strict=True):
+            if reply.message_type is MessageType.ERROR:
+                _note_refusal(message, reply.error_name)
+        return replies
 
     def match(self, rule: str) -> None:
         """Asks for the signals of a match rule."""

@@ -331,11 +331,13 @@ def start_device(
     speaker: str = "null",
     namespace: str | None = None,
     environment: dict[str, str] | None = None,
+    prefix: Sequence[str] = (),
     **wishes: Any,
 ) -> Device:
     """Starts a `zegod` on a bus of its own and waits until its name is on it.
 
-    `speaker="wav"` lets it write a WAV file on the stage, `Device.speaker`. `wishes` are those of `configuration`.
+    `speaker="wav"` lets it write a WAV file on the stage, `Device.speaker`. `prefix` is a command that becomes zegod. `wishes` are
+    those of `configuration`.
     """
     wav = stage.path(f"{name}-speaker.wav") if speaker == "wav" else None
     if namespace:
@@ -346,7 +348,7 @@ def start_device(
     address = start_bus(stage, f"{name}-bus")
     daemon = stage.start(
         name,
-        [program("zegod"), "--config", str(file), "--bus", address],
+        [*prefix, program("zegod"), "--config", str(file), "--bus", address],
         namespace=namespace,
         environment={"RUST_BACKTRACE": "1", **(environment or {})},
     )

@@ -1,9 +1,11 @@
 //! `doctor`: why does my device not work?
 
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 use zego_protocol::discovery::{AUTO, browse};
+use zego_protocol::trust::Trust;
 
 use crate::arguments::{BusChoice, Doctor};
 use crate::bus::{self, Daemon, Objects};
@@ -137,9 +139,18 @@ async fn ask_server(
     } else {
         (url, Vec::new())
     };
-    let (finding, answer) = server::look(&url, addresses, visit).await;
+    let (finding, answer) = server::look(&url, addresses, visit, &trust(seen)).await;
     findings.push(finding);
     answer
+}
+
+/// Whose certificates zegod believes; the system's authorities' when it is not there to be asked.
+fn trust(seen: Option<&Seen>) -> Trust {
+    let told = |key| seen.map(|seen| value::text(&seen.diagnostics, key)).filter(|text| !text.is_empty());
+    Trust {
+        authority: told("authority").map(PathBuf::from),
+        fingerprint: told("fingerprint").and_then(|pin| pin.parse().ok()),
+    }
 }
 
 /// What a failure says, as a sentence of its own.

@@ -11,7 +11,7 @@ use zego_protocol::state::ZegoPlayerState;
 
 use super::ended;
 use super::room::token;
-use super::view::{Prepared, reader_gone};
+use super::view::{Prepared, give_canvas, reader_gone};
 use crate::arguments::{BusChoice, Layer, Play, Preview, ViewTarget};
 use crate::bus::{Daemon, Object};
 use crate::failure::Failure;
@@ -22,7 +22,7 @@ const LASTING_KINDS: [&str; 3] = ["kms", "v4l2", "null"];
 
 /// Plays a stream. With a pipe it stays until it is ended or the reader is gone, because the view does not outlive it.
 pub async fn play(bus: &BusChoice, options: Play, output: Output) -> Result<(), Failure> {
-    let prepared = Prepared::of(&options.view, output)?;
+    let prepared = Prepared::of(&options.canvas.view, output)?;
     // A token for rooms is not for whoever else.
     let whep_token = match &options.whep_token {
         Some(given) => token(Some(given))?,
@@ -30,10 +30,20 @@ pub async fn play(bus: &BusChoice, options: Play, output: Output) -> Result<(), 
     };
     let daemon = Daemon::on(bus).await?;
     let mut changes = daemon.engine.receive_player_state_update().await?;
-    let view = prepared.create(&daemon).await?;
+    let shown = prepared.create(&daemon).await?;
+    let view = shown.made;
     let mut config = HashMap::new();
-    if let Some(view) = view {
-        config.insert("view", Variant::new(view));
+    give_canvas(&mut config, &options.canvas, options.mirror.then_some(true), shown)?;
+    if let Some(room) = &options.room {
+        config.insert("room_id", Variant::new(room.as_str()));
+    }
+    if options.audio_only {
+        config.insert("video", Variant::new(false));
+    }
+    if options.video_only {
+        config.insert("audio", Variant::new(false));
+        // Without a view a player plays sound only, unless it is told.
+        config.insert("video", Variant::new(true));
     }
     if let Some(url) = &options.whep_url {
         config.insert("whep_url", Variant::new(url.as_str()));
@@ -53,12 +63,12 @@ pub async fn play(bus: &BusChoice, options: Play, output: Output) -> Result<(), 
         }
     };
     let state = ZegoPlayerState::from_number(state).map_or("unknown", ZegoPlayerState::word);
-    let object = json!({"player": path.as_str(), "stream_id": options.stream, "state": state, "view_id": view});
+    let object = json!({"player": path.as_str(), "stream_id": options.stream, "state": state, "view_id": shown.view});
     let line = match state {
         "playing" => format!("Playing stream {}.", options.stream),
         _ => format!("Stream {} is waited for.", options.stream),
     };
-    tell(&options.view, &object, line, output)?;
+    tell(&options.canvas.view, &object, line, output)?;
     if !prepared.is_pipe() {
         return Ok(());
     }
@@ -134,19 +144,18 @@ pub async fn preview(bus: &BusChoice, options: Preview, output: Output) -> Resul
         }
         return output.answer(&json!({"channel": options.channel}), || "The preview has ended.".to_string());
     }
-    let prepared = Prepared::of(&options.view, output)?;
+    let prepared = Prepared::of(&options.canvas.view, output)?;
     let daemon = Daemon::on(bus).await?;
-    let view = prepared.create(&daemon).await?;
+    let shown = prepared.create(&daemon).await?;
+    let view = shown.made;
     let mut canvas = HashMap::from([("channel", Variant::new(options.channel))]);
-    if let Some(view) = view {
-        canvas.insert("view", Variant::new(view));
-    }
+    give_canvas(&mut canvas, &options.canvas, options.no_mirror.then_some(false), shown)?;
     if let Err(error) = daemon.engine.start_preview(canvas).await {
         destroy(&daemon, view).await;
         return Err(error.into());
     }
-    let object = json!({"channel": options.channel, "view_id": view});
-    tell(&options.view, &object, "The preview runs.".to_string(), output)?;
+    let object = json!({"channel": options.channel, "view_id": shown.view});
+    tell(&options.canvas.view, &object, "The preview runs.".to_string(), output)?;
     if !prepared.is_pipe() {
         return Ok(());
     }

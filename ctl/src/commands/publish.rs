@@ -35,6 +35,9 @@ pub async fn publish(daemon: &Daemon, options: Publish, output: Output) -> Resul
     if options.video_only {
         config.insert("audio", Variant::new(false));
     }
+    if let Some(info) = &options.info {
+        config.insert("extra_info", Variant::new(info.as_str()));
+    }
     let (path, state) = daemon.engine.start_publishing(&options.stream, config).await?;
     let state = ZegoPublisherState::from_number(state).map_or("unknown", ZegoPublisherState::word);
     let object = json!({

@@ -26,6 +26,9 @@ pub async fn login(daemon: &Daemon, options: Login, output: Output) -> Result<()
     if options.max_members != 0 {
         config.insert("max_member_count", Variant::new(options.max_members));
     }
+    if options.no_wait {
+        config.insert("wait", Variant::new(false));
+    }
     let name = options.name.as_deref().unwrap_or_default();
     let outcome = daemon.engine.login_room(&options.room, &options.user, name, config).await;
     let (path, state) = outcome.map_err(|error| {
@@ -80,9 +83,10 @@ pub async fn switch(
     to: &str,
     given: Option<&str>,
     server: Option<&str>,
+    wait: bool,
     output: Output,
 ) -> Result<(), Failure> {
-    let mut config = HashMap::new();
+    let mut config = HashMap::from([("wait", Variant::new(wait))]);
     let token = token(given)?;
     if let Some(token) = &token {
         config.insert("token", Variant::new(token.as_str()));

@@ -8,12 +8,12 @@ use crate::output::Output;
 use crate::table::Table;
 use crate::value::{flag, text};
 
-/// Shows the engine, its rooms, and what is published and played.
+/// Shows the engine, its rooms, what is published and played, and the views.
 pub async fn status(daemon: &Daemon, output: Output) -> Result<(), Failure> {
     let engine = daemon.engine_properties().await?;
     let objects = daemon.objects().await?;
     let mut object = engine.clone();
-    for (key, kind) in [("rooms", "Room"), ("publishers", "Publisher"), ("players", "Player")] {
+    for (key, kind) in [("rooms", "Room"), ("publishers", "Publisher"), ("players", "Player"), ("views", "View")] {
         object.insert(key.to_string(), objects.list(kind));
     }
     output.answer(&Value::Object(object), || lines(&engine, &objects))
@@ -49,10 +49,16 @@ fn lines(engine: &Map<String, Value>, objects: &Objects) -> String {
             ["stream_id", "state", "video_codec", "video_decoder", "volume"].map(|key| player.text(key));
         players.row([id, state, size(&player.fields), codec, decoder, volume]);
     }
+    let mut views = Table::new(&["VIEW", "KIND", "SIZE", "SHOWS", "PICTURES"]);
+    for view in objects.of("View") {
+        let [id, kind, source, shown] = ["view_id", "kind", "source", "frames_shown"].map(|key| view.text(key));
+        views.row([id, kind, size(&view.fields), source, shown]);
+    }
     let tables = [
         rooms.lines("No room is logged in."),
         publishers.lines("Nothing is published."),
         players.lines("Nothing is played."),
+        views.lines("There is no view."),
     ];
     format!("{}\n\n{}", parts.join(", "), tables.join("\n\n"))
 }

@@ -11,7 +11,7 @@ use tokio::io::Interest;
 use tokio::net::unix::pipe;
 use zbus::{Fd, Variant};
 
-use crate::arguments::ViewTarget;
+use crate::arguments::{Canvas, ViewTarget};
 use crate::bus::Daemon;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -21,6 +21,8 @@ use crate::output::Output;
 pub enum Prepared {
     /// Nowhere.
     None,
+    /// One that somebody made before, and that is theirs.
+    Existing(u64),
     /// A view that stays when this program ends.
     Lasting(ViewTarget),
     /// A descriptor of ours: the view ends with this program.
@@ -35,6 +37,7 @@ impl Prepared {
     pub fn of(target: &ViewTarget, output: Output) -> Result<Prepared, Failure> {
         match target {
             ViewTarget::None => Ok(Prepared::None),
+            ViewTarget::Existing(id) => Ok(Prepared::Existing(*id)),
             ViewTarget::Pipe(path) => open(path, output)
                 .map(Prepared::Pipe)
                 .map_err(|error| Failure::local(format!("{} cannot be opened: {error}", path.display()))),
@@ -47,14 +50,15 @@ impl Prepared {
         matches!(self, Prepared::Pipe(_))
     }
 
-    /// Asks the daemon for the view; `None` when there is to be none.
+    /// Asks the daemon for the view, unless there is to be none or it is there.
     ///
     /// # Errors
     /// The daemon's.
-    pub async fn create(&self, daemon: &Daemon) -> Result<Option<u64>, Failure> {
+    pub async fn create(&self, daemon: &Daemon) -> Result<Shown, Failure> {
         let mut target: HashMap<&str, Variant<'_>> = HashMap::new();
         let kind = match self {
-            Prepared::None => return Ok(None),
+            Prepared::None => return Ok(Shown::default()),
+            Prepared::Existing(id) => return Ok(Shown { view: Some(*id), made: None }),
             Prepared::Pipe(fd) => {
                 target.insert("fd", Variant::Fd(Fd::from(fd.as_fd())));
                 "pipe"
@@ -70,8 +74,47 @@ impl Prepared {
             Prepared::Lasting(_) => "null",
         };
         target.insert("kind", Variant::new(kind));
-        Ok(Some(daemon.engine.create_platform_view(target).await?))
+        let made = Some(daemon.engine.create_platform_view(target).await?);
+        Ok(Shown { view: made, made })
     }
+}
+
+/// The view of a command.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shown {
+    /// What shows the picture.
+    pub view: Option<u64>,
+    /// The same if it was made for this, and has to be freed after it.
+    pub made: Option<u64>,
+}
+
+/// Adds what the command line says of a canvas to the options of a call.
+///
+/// # Errors
+/// Something is said of a picture that goes nowhere.
+pub fn give_canvas<'a>(
+    options: &mut HashMap<&'a str, Variant<'a>>,
+    canvas: &Canvas,
+    mirror: Option<bool>,
+    shown: Shown,
+) -> Result<(), Failure> {
+    let Some(view) = shown.view else {
+        if canvas.fit.is_some() || canvas.background.is_some() || mirror.is_some() {
+            return Err(Failure::Usage("--fit, --background and mirroring are for a picture: give --view".to_string()));
+        }
+        return Ok(());
+    };
+    options.insert("view", Variant::new(view));
+    if let Some(fit) = canvas.fit {
+        options.insert("view_mode", Variant::new(fit.number()));
+    }
+    if let Some(colour) = canvas.background {
+        options.insert("background_color", Variant::new(colour.0));
+    }
+    if let Some(mirror) = mirror {
+        options.insert("mirror", Variant::new(mirror));
+    }
+    Ok(())
 }
 
 /// Waits until nobody reads the other end of a pipe any more; forever, when it is no pipe.

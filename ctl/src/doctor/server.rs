@@ -1,13 +1,18 @@
 //! Whether a room server can be reached, and what it says to a token.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::pki_types::ServerName;
 use zego_protocol::discovery::browse;
 use zego_protocol::error;
+use zego_protocol::trust::{Checker, Complaint, Trust};
 
 use crate::doctor::{Finding, clock};
 
@@ -67,9 +72,9 @@ pub struct Answer {
     pub text: String,
 }
 
-/// Looks whether the server at `url` is there; without encryption, also asks what it says to the token. Where `addresses` are known, its
-/// name is not asked for.
-pub async fn look(url: &str, addresses: Vec<SocketAddr>, visit: &Visit) -> (Finding, Option<Answer>) {
+/// Looks whether the server at `url` is there, whether its certificate is one to believe, and what it says to the token. Where
+/// `addresses` are known, its name is not asked for.
+pub async fn look(url: &str, addresses: Vec<SocketAddr>, visit: &Visit, trust: &Trust) -> (Finding, Option<Answer>) {
     let Some(address) = Address::parse(url) else {
         let finding = Finding::problem(
             "server",
@@ -82,7 +87,7 @@ pub async fn look(url: &str, addresses: Vec<SocketAddr>, visit: &Visit) -> (Find
         Finding::problem("server", format!("The server {url} cannot be reached: {why}."), advice).with_code(1_002_031)
     };
     let connected = timeout(PATIENCE, connect(&address, addresses)).await;
-    let mut stream = match connected {
+    let stream = match connected {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
             return (unreachable("nothing listens there", "start the server, or check host and port"), None);
@@ -96,11 +101,15 @@ pub async fn look(url: &str, addresses: Vec<SocketAddr>, visit: &Visit) -> (Find
             return (unreachable("it does not answer", advice), None);
         }
     };
-    if address.encrypted {
-        let finding = Finding::fine("server", format!("Something listens at {url}; what it is, is not looked at."));
-        return (finding, None);
-    }
-    match timeout(PATIENCE, ask(&mut stream, &address, visit)).await {
+    let asked = if address.encrypted {
+        match encrypted(stream, &address, url, trust).await {
+            Ok(stream) => timeout(PATIENCE, ask(stream, &address, visit)).await,
+            Err(finding) => return (finding, None),
+        }
+    } else {
+        timeout(PATIENCE, ask(stream, &address, visit)).await
+    };
+    match asked {
         Ok(Ok(answer)) if answer.status != 404 => {
             (Finding::fine("server", format!("The room server {url} answers.")), Some(answer))
         }
@@ -126,8 +135,39 @@ async fn connect(address: &Address, mut known: Vec<SocketAddr>) -> std::io::Resu
     }
 }
 
+/// Begins TLS as zegod does; what is wrong with it is found.
+async fn encrypted(
+    stream: TcpStream,
+    address: &Address,
+    url: &str,
+    trust: &Trust,
+) -> Result<TlsStream<TcpStream>, Finding> {
+    let problem = |message: String, advice: &str| Finding::problem("server", message, advice).with_code(1_002_030);
+    let complaint = Complaint::default();
+    let config = Checker::new(trust, complaint.clone()).and_then(Checker::into_config).map_err(|error| {
+        let message = format!("The certificate of {url} cannot be checked: {error}.");
+        problem(message, "correct that, or ask as a user who may read the file")
+    })?;
+    let name = ServerName::try_from(address.host.clone())
+        .map_err(|_| problem(format!("'{}' is no host's name.", address.host), "correct the URL"))?;
+    let begun = timeout(PATIENCE, TlsConnector::from(Arc::new(config)).connect(name, stream)).await;
+    match (begun, complaint.take()) {
+        (Ok(Ok(stream)), _) => Ok(stream),
+        (_, Some(untrusted)) => Err(problem(format!("{}.", untrusted.replacen("the", "The", 1)), Complaint::ADVICE)),
+        (Ok(Err(error)), None) => {
+            let message = format!("What listens at {url} does not speak TLS: {error}.");
+            Err(problem(message, "check the port, or whether the server is one for ws://"))
+        }
+        (Err(_), None) => Err(problem(format!("What listens at {url} does not begin TLS."), "check the port")),
+    }
+}
+
 /// Asks the server to look at the token, without logging in: LiveKit's `/rtc/validate`.
-async fn ask(stream: &mut TcpStream, address: &Address, visit: &Visit) -> std::io::Result<Answer> {
+async fn ask(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    address: &Address,
+    visit: &Visit,
+) -> std::io::Result<Answer> {
     let slash = if address.path.is_empty() { "" } else { "/" };
     let mut request = format!(
         "GET {slash}{}/rtc/validate?zego_user={}&zego_room={} HTTP/1.1\r\nHost: {}:{}\r\nConnection: close\r\n",
@@ -144,8 +184,9 @@ async fn ask(stream: &mut TcpStream, address: &Address, visit: &Visit) -> std::i
     request.push_str("\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut bytes = Vec::new();
-    stream.take(LONGEST_ANSWER).read_to_end(&mut bytes).await?;
-    let malformed = || std::io::Error::from(std::io::ErrorKind::InvalidData);
+    // Some servers end TLS by closing the connection.
+    let ended = stream.take(LONGEST_ANSWER).read_to_end(&mut bytes).await;
+    let malformed = || ended.err().unwrap_or_else(|| std::io::ErrorKind::InvalidData.into());
     parse(&String::from_utf8_lossy(&bytes)).ok_or_else(malformed)
 }
 

@@ -70,7 +70,8 @@ impl DeviceObject {
         volume(&look(&self.shared).info)
     }
 
-    /// Sets the loudness of the device itself. Errors: InvalidArgument, Unsupported.
+    /// Sets the loudness of the device itself. Errors: InvalidArgument, Unsupported, DeviceNotFound, DeviceBusy,
+    /// DeviceUnplugged, DeviceFailed.
     #[zbus(property)]
     async fn set_volume(&self, value: Variant<'_>) -> Result<(), Refusal> {
         let volume = int_of("Volume", &value)?;
@@ -83,7 +84,8 @@ impl DeviceObject {
         muted(&look(&self.shared).info)
     }
 
-    /// Silences the device itself. Errors: InvalidArgument, Unsupported.
+    /// Silences the device itself. Errors: InvalidArgument, Unsupported, DeviceNotFound, DeviceBusy, DeviceUnplugged,
+    /// DeviceFailed.
     #[zbus(property)]
     async fn set_muted(&self, value: Variant<'_>) -> Result<(), Refusal> {
         let muted = bool_of("Muted", &value)?;

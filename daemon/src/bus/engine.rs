@@ -117,7 +117,8 @@ impl EngineInterface {
     /// Logs in to a room. `user_name` empty = `user_id`. config: `token` s, `server` s (ws:// or wss:// URL, or auto),
     /// `is_user_status_notify` b, `max_member_count` u, `bind_to_caller` b, `wait` b (false = return at once).
     /// Returns the room's object and its state: 2 connected, or 1 when it is still being tried.
-    /// Errors: InvalidArgument, AlreadyLoggedIn, AuthenticationFailed, LoggedInElsewhere, RoomFull, ServerUnreachable.
+    /// Errors: InvalidArgument, AlreadyLoggedIn, AuthenticationFailed, LoggedInElsewhere, RoomFull, RateLimited, Forbidden,
+    /// ServerUnreachable, Internal.
     #[zbus(out_args("room", "state"))]
     async fn login_room(
         &self,
@@ -138,7 +139,7 @@ impl EngineInterface {
 
     /// Leaves a room for another one, as the same user. Publishing and playing end, the preview goes on.
     /// config: as LoginRoom. Errors: RoomNotFound, InvalidArgument, AlreadyLoggedIn, AuthenticationFailed,
-    /// LoggedInElsewhere, RoomFull, ServerUnreachable, Unsupported.
+    /// LoggedInElsewhere, RoomFull, RateLimited, Forbidden, ServerUnreachable, Internal.
     #[zbus(out_args("room", "state"))]
     async fn switch_room(
         &self,
@@ -150,14 +151,15 @@ impl EngineInterface {
         self.run("SwitchRoom", self.switch(&header, &from_room_id, to_room_id, config)).await
     }
 
-    /// Gives a room a new token, for the next login, come-back or publishing. Errors: RoomNotFound, AuthenticationFailed.
+    /// Gives a room a new token, for the next login, come-back or publishing. Errors: RoomNotFound, AuthenticationFailed,
+    /// Forbidden, ServerUnreachable.
     async fn renew_token(&self, room_id: String, token: String) -> Result<()> {
         self.run("RenewToken", self.engine.renew_token(&room_id, &token)).await
     }
 
     /// Sets the room's extra information, which everybody sees and who comes later finds: one key in a room, under 128
     /// bytes, with a value up to 128 bytes, 10 times a second at most.
-    /// Errors: InvalidArgument, RoomNotFound, RateLimited, ServerUnreachable, Forbidden, Unsupported.
+    /// Errors: InvalidArgument, NotLoggedIn, RoomNotFound, RateLimited, ServerUnreachable, Forbidden, Unsupported, Internal.
     async fn set_room_extra_info(&self, room_id: String, key: String, value: String) -> Result<()> {
         self.run("SetRoomExtraInfo", self.engine.set_room_extra_info(&room_id, &key, &value)).await
     }
@@ -173,7 +175,7 @@ impl EngineInterface {
     /// `audio` b, `video` b, `extra_info` s, `bind_to_caller` b; or, to a WHIP endpoint in the place of a room, `whip_url` s
     /// (http:// or https://) and `whip_token` s. Returns the publisher's object and its state.
     /// Errors: InvalidArgument, NotLoggedIn, RoomNotFound, ChannelBusy, StreamExists, Forbidden, AuthenticationFailed,
-    /// DeviceNotFound, DeviceBusy, DeviceFailed, Unsupported.
+    /// LoggedInElsewhere, ServerUnreachable, DeviceNotFound, DeviceBusy, DeviceUnplugged, DeviceFailed, Unsupported, Internal.
     #[zbus(out_args("publisher", "state"))]
     async fn start_publishing(
         &self,
@@ -190,14 +192,14 @@ impl EngineInterface {
     }
 
     /// Changes the text of a stream of ours, which the others in the room see.
-    /// Errors: InvalidArgument, NotPublishing, ServerUnreachable, Forbidden, Unsupported.
+    /// Errors: InvalidArgument, NotPublishing, RateLimited, ServerUnreachable, Forbidden, Unsupported, Internal.
     async fn set_stream_extra_info(&self, stream_id: String, extra_info: String) -> Result<()> {
         self.run("SetStreamExtraInfo", self.engine.set_stream_extra_info(&stream_id, &extra_info)).await
     }
 
     /// Shows the camera; needs no room. canvas: `view` t, `view_mode` i (0 fit, 1 fill, 2 stretch), `background_color` u
     /// (0xRRGGBB), `mirror` b (default true here), `channel` i.
-    /// Errors: InvalidArgument, ViewNotFound, DeviceNotFound, DeviceBusy.
+    /// Errors: InvalidArgument, ViewNotFound, DeviceNotFound, DeviceBusy, DeviceUnplugged, DeviceFailed.
     async fn start_preview(&self, canvas: Given) -> Result<()> {
         self.run("StartPreview", self.preview(canvas)).await
     }
@@ -211,8 +213,8 @@ impl EngineInterface {
     /// `view_mode` i (0 fit, 1 fill, 2 stretch), `background_color` u (0xRRGGBB), `mirror` b, `room_id` s, `audio` b,
     /// `video` b, `bind_to_caller` b; or, from a WHEP endpoint in the place of a room, `whep_url` s (http:// or https://) and
     /// `whep_token` s. Playing a stream again changes its view. Returns the player's object and its state.
-    /// Errors: InvalidArgument, NotLoggedIn, RoomNotFound, ViewNotFound, TooManyStreams, Forbidden, AuthenticationFailed,
-    /// Unsupported.
+    /// Errors: InvalidArgument, NotLoggedIn, RoomNotFound, ViewNotFound, TooManyStreams, NotPlaying, Forbidden,
+    /// AuthenticationFailed, LoggedInElsewhere, ServerUnreachable, Unsupported, Internal.
     #[zbus(out_args("player", "state"))]
     async fn start_playing(
         &self,
@@ -304,18 +306,19 @@ impl EngineInterface {
         self.run("MuteSpeaker", self.engine.mute_speaker(mute)).await
     }
 
-    /// Releases a channel's camera (false), or uses it again. Errors: InvalidArgument, DeviceNotFound, DeviceBusy.
+    /// Releases a channel's camera (false), or uses it again. Errors: InvalidArgument, DeviceNotFound, DeviceBusy,
+    /// DeviceUnplugged, DeviceFailed.
     async fn enable_camera(&self, enable: bool, channel: i32) -> Result<()> {
         self.run("EnableCamera", self.engine.enable_camera(enable, channel)).await
     }
 
-    /// Uses a camera, microphone or speaker from now on, also mid-call. Errors: DeviceNotFound, DeviceBusy, DeviceFailed,
-    /// InvalidArgument.
+    /// Uses a camera, microphone or speaker from now on, also mid-call. Errors: DeviceNotFound, DeviceBusy, DeviceUnplugged,
+    /// DeviceFailed, InvalidArgument.
     async fn use_device(&self, device: ObjectPath<'_>, channel: i32) -> Result<()> {
         self.run("UseDevice", self.use_object(&device, channel)).await
     }
 
-    /// Says something to everybody else in a room, reliably. Errors: InvalidArgument, RoomNotFound, RateLimited,
+    /// Says something to everybody else in a room, reliably. Errors: InvalidArgument, NotLoggedIn, RoomNotFound, RateLimited,
     /// ServerUnreachable.
     #[zbus(out_args("message_id"))]
     async fn send_broadcast_message(&self, room_id: String, message: String) -> Result<u64> {
@@ -323,16 +326,16 @@ impl EngineInterface {
         self.run("SendBroadcastMessage", work).await
     }
 
-    /// Says something to everybody else in a room; it may get lost. Errors: InvalidArgument, RoomNotFound, RateLimited,
-    /// ServerUnreachable.
+    /// Says something to everybody else in a room; it may get lost. Errors: InvalidArgument, NotLoggedIn, RoomNotFound,
+    /// RateLimited, ServerUnreachable.
     #[zbus(out_args("message_id"))]
     async fn send_barrage_message(&self, room_id: String, message: String) -> Result<String> {
         let work = self.engine.send_message(MessageKind::Barrage, &room_id, &message, Vec::new());
         self.run("SendBarrageMessage", work).await.map(|id| id.to_string())
     }
 
-    /// Sends a command to some users, or with an empty list to everybody else. Errors: InvalidArgument, RoomNotFound,
-    /// RateLimited, ServerUnreachable.
+    /// Sends a command to some users, or with an empty list to everybody else. Errors: InvalidArgument, NotLoggedIn,
+    /// RoomNotFound, RateLimited, ServerUnreachable.
     async fn send_custom_command(&self, room_id: String, command: String, to_user_ids: Vec<String>) -> Result<()> {
         let work = self.engine.send_message(MessageKind::Command, &room_id, &command, to_user_ids);
         self.run("SendCustomCommand", work).await.map(drop)

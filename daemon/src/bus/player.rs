@@ -49,7 +49,7 @@ impl PlayerObject {
         look(&self.shared).info.volume
     }
 
-    /// Sets the loudness. Errors: InvalidArgument.
+    /// Sets the loudness. Errors: InvalidArgument, NotPlaying.
     #[zbus(property)]
     async fn set_volume(&self, value: Variant<'_>) -> Result<(), Refusal> {
         let volume = int_of("Volume", &value)?;
@@ -62,7 +62,7 @@ impl PlayerObject {
         look(&self.shared).info.audio_muted
     }
 
-    /// Receives no sound, or receives it. Errors: InvalidArgument.
+    /// Receives no sound, or receives it. Errors: InvalidArgument, NotPlaying.
     #[zbus(property)]
     async fn set_audio_muted(&self, value: Variant<'_>) -> Result<(), Refusal> {
         let muted = bool_of("AudioMuted", &value)?;
@@ -75,7 +75,7 @@ impl PlayerObject {
         look(&self.shared).info.video_muted
     }
 
-    /// Receives no pictures, or receives them. Errors: InvalidArgument.
+    /// Receives no pictures, or receives them. Errors: InvalidArgument, NotPlaying.
     #[zbus(property)]
     async fn set_video_muted(&self, value: Variant<'_>) -> Result<(), Refusal> {
         let muted = bool_of("VideoMuted", &value)?;
@@ -88,7 +88,7 @@ impl PlayerObject {
         look(&self.shared).info.video_layer.word().to_owned()
     }
 
-    /// Chooses the layer. Errors: InvalidArgument, Unsupported.
+    /// Chooses the layer. Errors: InvalidArgument, NotPlaying, Unsupported.
     #[zbus(property)]
     async fn set_video_layer(&self, value: Variant<'_>) -> Result<(), Refusal> {
         let wrong = || EngineError::argument("VideoLayer is 'auto', 'small' or 'big'");

@@ -54,7 +54,7 @@ impl PublisherObject {
         look(&self.shared).info.audio_muted
     }
 
-    /// Sends silence, or the sound. Errors: InvalidArgument.
+    /// Sends silence, or the sound. Errors: InvalidArgument, NotPublishing.
     #[zbus(property)]
     async fn set_audio_muted(&self, value: Variant<'_>) -> Result<(), Refusal> {
         let muted = bool_of("AudioMuted", &value)?;
@@ -67,7 +67,7 @@ impl PublisherObject {
         look(&self.shared).info.video_muted
     }
 
-    /// Sends no pictures, or sends them. Errors: InvalidArgument.
+    /// Sends no pictures, or sends them. Errors: InvalidArgument, NotPublishing.
     #[zbus(property)]
     async fn set_video_muted(&self, value: Variant<'_>) -> Result<(), Refusal> {
         let muted = bool_of("VideoMuted", &value)?;
@@ -80,7 +80,7 @@ impl PublisherObject {
         look(&self.shared).info.capture_volume
     }
 
-    /// Sets the loudness of what is sent. Errors: InvalidArgument.
+    /// Sets the loudness of what is sent. Errors: InvalidArgument, NotPublishing.
     #[zbus(property)]
     async fn set_capture_volume(&self, value: Variant<'_>) -> Result<(), Refusal> {
         let volume = int_of("CaptureVolume", &value)?;

@@ -21,7 +21,7 @@ impl ViewObject {
         look(&self.shared).info.id
     }
 
-    /// `texture`, `kms`, `v4l2`, `pipe` or `null`.
+    /// `texture`, `pipe` or `null`; `kms` and `v4l2` are not in this version.
     #[zbus(property(emits_changed_signal = "const"))]
     fn kind(&self) -> String {
         look(&self.shared).info.kind.to_owned()

@@ -44,6 +44,8 @@ impl Core {
             ("players", List(self.players.keys().cloned().collect())),
             ("views", count(self.views.list().len())),
             ("server", Text(config.room.server.clone())),
+            ("authority", Text(config.room.authority.display().to_string())),
+            ("fingerprint", Text(config.room.fingerprint.map_or_else(String::new, |pin| pin.to_string()))),
             ("camera", Text(config.camera.source.to_string())),
             ("microphone", Text(config.microphone.source.to_string())),
             ("speaker", Text(config.speaker.sink.to_string())),

@@ -4,7 +4,6 @@
 //! multicast DNS knows are found, with the link of a link-local address, and certificates may be pinned ([`Trust`]).
 
 mod names;
-mod trust;
 mod websocket;
 
 use std::error::Error as _;
@@ -20,9 +19,9 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 pub(super) use names::{addresses, remember};
-pub use trust::Trust;
-use trust::{Checker, Complaint};
 use websocket::Socket;
+pub use zego_protocol::trust::Trust;
+use zego_protocol::trust::{Checker, Complaint};
 
 /// For one of a server's addresses to answer, and for TLS.
 const CONNECT_TIME: Duration = Duration::from_secs(4);
@@ -84,7 +83,7 @@ fn with_headers(mut request: RequestBuilder, headers: &[Header]) -> RequestBuild
 /// What kept a request from an answer, without the URL, which may have a token in it.
 fn failure(error: reqwest::Error, complaint: &Complaint) -> TransportError {
     if let Some(text) = complaint.take() {
-        return TransportError::Connection(text);
+        return TransportError::Connection(format!("{text}; {}", Complaint::ADVICE));
     }
     let error = error.without_url();
     if error.is_timeout() {

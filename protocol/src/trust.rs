@@ -13,7 +13,8 @@ use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
-use zego_protocol::fingerprint::Fingerprint;
+
+use crate::fingerprint::Fingerprint;
 
 /// What the configuration says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,7 +35,7 @@ impl Trust {
 
 /// Why certificates cannot be checked at all.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum TrustError {
+pub enum TrustError {
     /// The authority's file.
     #[error("[room] authority {file}: {problem}; it has to be a PEM file that zegod may read")]
     Authority {
@@ -53,10 +54,15 @@ pub(super) enum TrustError {
 
 /// What was wrong with a certificate, for whoever hears only that the connection failed.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Complaint(Arc<Mutex<Option<String>>>);
+pub struct Complaint(Arc<Mutex<Option<String>>>);
 
 impl Complaint {
-    pub(super) fn take(&self) -> Option<String> {
+    /// What to do about it.
+    pub const ADVICE: &'static str = "if that is the server's, as its administrator can tell, set [room] fingerprint to it, or [room] \
+                                      authority to its authority's file";
+
+    /// What was wrong, if something was: a sentence without its end. [`Complaint::ADVICE`] says what to do.
+    pub fn take(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -67,7 +73,7 @@ impl Complaint {
 
 /// Checks the certificates of one attempt.
 #[derive(Debug)]
-pub(super) struct Checker {
+pub struct Checker {
     provider: Arc<CryptoProvider>,
     /// The authorities that count; nothing when only a fingerprint does.
     authorities: Option<Arc<WebPkiServerVerifier>>,
@@ -76,8 +82,11 @@ pub(super) struct Checker {
 }
 
 impl Checker {
-    /// One that believes what `trust` says.
-    pub(super) fn new(trust: &Trust, complaint: Complaint) -> Result<Self, TrustError> {
+    /// One that believes what `trust` says, and tells `complaint` what is wrong with a certificate.
+    ///
+    /// # Errors
+    /// An authority's file that cannot be read, or a machine that trusts nobody.
+    pub fn new(trust: &Trust, complaint: Complaint) -> Result<Self, TrustError> {
         let provider = Arc::new(ring::default_provider());
         let authorities = match (&trust.authority, trust.fingerprint) {
             (Some(file), _) => {
@@ -103,13 +112,17 @@ impl Checker {
     }
 
     /// One that believes nobody, for connections without TLS.
-    pub(super) fn nobody() -> Self {
+    #[must_use]
+    pub fn nobody() -> Self {
         let provider = Arc::new(ring::default_provider());
         Self { provider, authorities: None, fingerprint: None, complaint: Complaint::default() }
     }
 
     /// The client's settings of TLS 1.2 and 1.3.
-    pub(super) fn into_config(self) -> Result<ClientConfig, TrustError> {
+    ///
+    /// # Errors
+    /// The library's.
+    pub fn into_config(self) -> Result<ClientConfig, TrustError> {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| TrustError::Library(error.to_string()))?;
@@ -189,8 +202,7 @@ impl ServerCertVerifier for Checker {
             None => String::new(),
         };
         self.complaint.set(format!(
-            "the certificate of {} is not trusted: {problem}; it is {shown}{authority}. If that is the server's, as its administrator can \
-             tell, set [room] fingerprint to it, or [room] authority to its authority's file",
+            "the certificate of {} is not trusted: {problem}; it is {shown}{authority}",
             server_name.to_str()
         ));
         Err(Error::General("the certificate is not trusted".to_owned()))
