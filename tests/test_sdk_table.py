@@ -8,6 +8,7 @@ import pytest
 from rig.places import ROOT
 
 HERE = Path(__file__).parent
+FILES = ("test_sdk*.py", "test_simulcast.py", "test_svc.py")
 TABLE = {
     cells[1].strip("`"): cells
     for line in (ROOT / "docs/reference/sdk.md").read_text().splitlines()
@@ -20,7 +21,7 @@ TABLE = {
 def sdk_tests() -> dict[str, bool]:
     """Every test of an SDK, and whether it runs on any server."""
     found = {}
-    for file in sorted(HERE.glob("test_sdk*.py")):
+    for file in sorted(file for pattern in FILES for file in HERE.glob(pattern)):
         text = file.read_text()
         everywhere = bool(re.search(r"^pytestmark = .*any_server", text, re.MULTILINE))
         for marks, name in re.findall(r"((?:^@.*\n(?:^[ \])].*\n)*)*)^def (test_\w+)\(", text, re.MULTILINE):

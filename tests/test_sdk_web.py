@@ -28,12 +28,12 @@ def hub(stage, island, request) -> Hub:
 
 @pytest.fixture(params=["one", "two"])
 def peer(stage, playwright, island, hub, request):
-    """Opens a participant: `peer(user)`; checks in the end that no page complained."""
+    """Opens a participant: `peer(user, hidden=True)`; checks in the end that no page complained."""
     chromium = start_chromium(stage, playwright, island, hub)
     peers: list[WebPeer] = []
 
-    def start(user: str) -> WebPeer:
-        peers.append(join(chromium, hub, user, ROOM, one_connection=request.param == "one"))
+    def start(user: str, **grants: object) -> WebPeer:
+        peers.append(join(chromium, hub, user, ROOM, one_connection=request.param == "one", **grants))
         return peers[-1]
 
     yield start
@@ -77,6 +77,19 @@ def test_browsers_exchange_messages_attributes_and_calls(peer, hub, island):
     assert anna.do("call", "ben", "hello") == "anna: HELLO"
     call_in(island.namespace, hub, "update_room_metadata", room=ROOM, metadata="words")
     ben.wait("room_metadata", new="words")
+
+
+@pytest.mark.any_server
+@pytest.mark.parametrize("peer", ["one"], indirect=True)
+def test_a_browser_is_told_how_many_are_in_the_room(peer):
+    anna, ben = peer("anna"), peer("ben")
+    ben.do("publish")
+    peer("cleo", hidden=True)
+    # Servers tell it at most every five seconds.
+    wait_until(lambda: anna.do("counts") == [3, 1], "anna to know of three, one of whom publishes", 15)
+    assert [event["user"] for event in anna.events("joined")] == ["ben"], "who is hidden is not told of"
+    ben.do("leave")
+    wait_until(lambda: anna.do("counts") == [2, 0], "anna to know that ben is gone", 15)
 
 
 @pytest.mark.any_server

@@ -1,10 +1,12 @@
-"""Three layers by a browser, as a simulcast or in one stream (SVC), and who gets which of them when."""
+"""Three layers by a browser, as a simulcast or in one stream (SVC), and who gets which of them when: on the hub, and what depends on
+wishes on LiveKit's own server, too."""
 
 import pytest
 from browser.layers import WIDTHS, longest_gap, opener
 from dbus_fast import Variant
 from rig.device import start_device, wait_until
 from rig.hub import Hub, start_hub
+from rig.livekit import start_livekit
 from rig.network import Link, make_link
 
 pytestmark = [pytest.mark.root, pytest.mark.alone]
@@ -22,13 +24,21 @@ either = pytest.mark.parametrize("codec", ["vp8", "vp9"], ids=["simulcast", "svc
 """LiveKit's SDK publishes three encodings in VP8, and one with three spatial layers in VP9."""
 
 
+def layers_on_any_server(*runs: str) -> pytest.MarkDecorator:
+    """Runs a test with these servers, codecs and connections: `zegohub vp9 one`."""
+    return pytest.mark.parametrize(("hub", "codec", "connections"), [run.split() for run in runs], indirect=["hub"], ids=runs)
+
+
 @pytest.fixture
 def link(stage) -> Link:
     return make_link(stage, delay_ms=10, rate_kbps=FULL_KBPS)
 
 
 @pytest.fixture
-def hub(stage, link) -> Hub:
+def hub(stage, link, request) -> Hub:
+    """The server under test."""
+    if getattr(request, "param", "zegohub") == "livekit-server":
+        return start_livekit(stage, address=link.left_address, namespace=link.left)
     return start_hub(stage, address=link.left_address, namespace=link.left, log_level="debug")
 
 
@@ -95,11 +105,12 @@ def test_a_device_takes_the_layer_that_its_player_wishes(stage, link, hub, brows
         wait_until(lambda: desk.get(player, "Player", "Width") == width, f"{word}: {width} wide", 15)
 
 
-@either
-def test_a_publisher_is_told_which_layers_nobody_takes(browse, codec):
-    anna = browse("left", "publish_layers.js", "anna", dynacast=True, codec=codec)
+@layers_on_any_server("zegohub vp8 one", "zegohub vp8 two", "zegohub vp9 one", "livekit-server vp8 one")
+def test_a_publisher_is_told_which_layers_nobody_takes(browse, codec, connections):
+    one = connections == "one"
+    anna = browse("left", "publish_layers.js", "anna", dynacast=True, codec=codec, one=one)
     anna.wait_qualities([], timeout=15)
-    ben = browse("right", "watch_layers.js", "ben")
+    ben = browse("right", "watch_layers.js", "ben", one=one)
     anna.wait_qualities([0, 1, 2], timeout=5)
     ben.wait_width(BIG, timeout=30)
     ben.take_quality("LOW")
@@ -107,4 +118,18 @@ def test_a_publisher_is_told_which_layers_nobody_takes(browse, codec):
     anna.wait_qualities([0], timeout=15)
     ben.take_quality("HIGH")
     anna.wait_qualities([0, 1, 2], timeout=5)
+    ben.wait_width(BIG, timeout=20)
+
+
+@layers_on_any_server("zegohub vp8 one", "livekit-server vp8 one")
+def test_who_shows_a_picture_small_gets_a_small_one_and_who_hides_it_none(browse, codec, connections):
+    one = connections == "one"
+    browse("left", "publish_layers.js", "anna", dynacast=False, codec=codec, one=one)
+    ben = browse("right", "watch_layers.js", "ben", one=one, adaptive=True)
+    ben.wait_width(BIG, timeout=30)
+    ben.show(SMALL)
+    ben.wait_width(SMALL, timeout=10)
+    ben.show(0)
+    ben.wait_nothing(timeout=10)
+    ben.show(BIG)
     ben.wait_width(BIG, timeout=20)

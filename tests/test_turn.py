@@ -4,11 +4,13 @@ import re
 import time
 
 import pytest
+from browser.chromium import HubPage, start_chromium
 from sdk.client import start_peer
 
 from rig.coturn import PORT, start_coturn
 from rig.device import start_device
 from rig.hub import start_hub
+from rig.island import Island
 from rig.network import block_udp, make_link
 
 pytestmark = pytest.mark.root
@@ -61,6 +63,22 @@ def test_an_sdk_is_relayed(stage, link, hub, coturn, door):
     door.play("anna-cam", view=texture.view, timeout=20)
     assert texture.next(timeout=15)
     assert len(anna.watch("door-cam", 4)) > 80
+    check_relayed(hub, coturn, "anna")
+
+
+@pytest.mark.parametrize("transport", ["v1", "v0"])
+def test_a_browser_is_relayed(stage, playwright, link, hub, coturn, door, transport):
+    island = Island(link.right, link.right_address)
+    anna = HubPage(start_chromium(stage, playwright, island, hub), hub, "anna", ROOM)
+    anna.open(transport=transport)
+    anna.join()
+    anna.publish()
+    texture = door.texture()
+    door.play("anna-web", view=texture.view, timeout=20)
+    assert texture.next(timeout=15)
+    anna.wait_stream("door-cam")
+    assert len(anna.watch("door-cam", 2)) > 20
+    assert not anna.console
     check_relayed(hub, coturn, "anna")
 
 

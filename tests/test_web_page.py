@@ -2,6 +2,7 @@
 
 import pytest
 from browser.chromium import HubPage, start_chromium
+from browser.layers import LayersPage
 from rig.device import start_device
 from rig.hub import Hub, start_hub
 from rig.island import Island, make_island
@@ -154,6 +155,42 @@ def test_another_camera_and_microphone_are_taken_in_the_middle_of_a_call_and_rem
     anna.page.fill("#token", anna.hub.token("anna", ROOM))
     join(anna)
     assert anna.page.evaluate(used, own) == "fake_device_1"
+
+
+def test_of_several_layers_it_says_which_one_comes_and_takes_no_better_one_than_is_chosen(visit, hub):
+    anna = visit("anna")
+    anna.join()
+    LayersPage(anna.page.context.browser, hub, "publish_layers.js", "ben", ROOM, dynacast=False)
+    show(anna, "figures")
+    choice = anna.page.locator(".stream-figures:has([data-figure=layer]) .layer select")
+    for chosen, comes in ((None, "high"), ("low", "low"), ("medium", "medium"), ("high", "high")):
+        if chosen:
+            choice.select_option(chosen)
+        anna.page.wait_for_selector(f"[data-figure=layer]:text-is('layer {comes}')", timeout=20_000)
+
+
+def test_the_sound_goes_to_the_speaker_that_is_chosen(visit, door):
+    anna = visit("anna")
+    join(anna)
+    anna.wait_stream("door-cam")
+    show(anna, "settings")
+    sink = f"document.querySelector('{anna.tile('door-cam')} audio').sinkId"
+    assert anna.page.evaluate(sink) == ""
+    chosen = anna.page.locator("#speaker option").nth(1).get_attribute("value")
+    anna.page.select_option("#speaker", chosen)
+    anna.page.wait_for_function("([chosen]) => " + sink + " === chosen", arg=[chosen])
+    assert not anna.page.is_visible("#device-error")
+
+
+def test_a_tile_fills_the_screen_and_goes_back(visit, door):
+    anna = visit("anna")
+    anna.join()
+    anna.wait_stream("door-cam")
+    tile = anna.tile("door-cam")
+    for fills in ("true", "false"):
+        anna.page.hover(tile)
+        anna.page.click(f"{tile} .full")
+        anna.page.wait_for_function(f"() => (document.fullscreenElement === document.querySelector('{tile}')) === {fills}")
 
 
 def test_plots_move_and_words_say_what_they_show(visit, door):

@@ -25,6 +25,6 @@ pub mod fuzzing {
     pub use crate::http::fuzzing::{frame, join_request, twirp_body, whip_fragment, whip_offer};
     pub use crate::rooms::fuzzing::Stage;
     pub use crate::sfu::fuzzing::{
-        data_packet, data_track_packet, redundant_sound, sdp, stream, vp8_packets, vp9_packets,
+        data_packet, data_track_packet, datagrams, redundant_sound, sdp, stream, vp8_packets, vp9_packets,
     };
 }

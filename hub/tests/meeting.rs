@@ -9,7 +9,7 @@ use proto::data_packet::Value;
 use proto::signal_request::Message as Request;
 use proto::signal_response::Message as Response;
 use running::client::Client;
-use running::{Hub, livekit_token};
+use running::{Hub, granting, livekit_token};
 use str0m::media::MediaKind;
 use str0m::rtp::RtpPacket;
 
@@ -26,7 +26,11 @@ fn number(packet: &RtpPacket) -> u64 {
 }
 
 async fn connected(hub: &Hub, user: &str, one: bool) -> Client {
-    let mut client = Client::join(hub, &livekit_token(user, "lobby", 0, 600), one, true).await;
+    connected_with(hub, &livekit_token(user, "lobby", 0, 600), one).await
+}
+
+async fn connected_with(hub: &Hub, token: &str, one: bool) -> Client {
+    let mut client = Client::join(hub, token, one, true).await;
     client.hear("join", |m| matches!(m, Response::Join(_)).then_some(())).await;
     client.until("the connection", |c| (c.connected && c.has_channels()).then_some(())).await;
     client
@@ -169,6 +173,46 @@ async fn data_reaches_whom_it_is_for_with_its_true_sender() {
     assert_eq!(texts(&shed), [from_door(true, "all"), from_door(true, "one"), from_door(false, "lossy")]);
     assert!(texts(&door).is_empty(), "nobody hears itself");
     assert!(desk.data[0].1.participant_sid.starts_with("PA_"));
+}
+
+#[tokio::test]
+async fn who_may_not_send_data_is_not_heard_until_it_may() {
+    let hub = Hub::start("");
+    let mut door =
+        connected_with(&hub, &granting("door", "lobby", |claims| claims.can_publish_data = false), true).await;
+    let mut desk = connected(&hub, "desk", true).await;
+    let packet = |text: &str| proto::DataPacket {
+        value: Some(Value::User(proto::UserPacket { payload: text.into(), ..Default::default() })),
+        ..Default::default()
+    };
+    let texts = |client: &Client| -> Vec<String> {
+        let text = |packet: &proto::DataPacket| match &packet.value {
+            Some(Value::User(user)) => String::from_utf8_lossy(&user.payload).into_owned(),
+            _ => String::new(),
+        };
+        client.data.iter().map(|(_, packet)| text(packet)).collect()
+    };
+    door.write_data("_reliable", &packet("forbidden"));
+    door.write_data("_lossy", &packet("forbidden and lossy"));
+    let time = Duration::from_millis(400);
+    tokio::join!(door.live(time), desk.live(time));
+    assert_eq!(texts(&desk), Vec::<String>::new());
+    let admin = granting("admin", "lobby", |claims| claims.room_admin = true);
+    let permission = r#"{"can_subscribe": true, "can_publish": true, "can_publish_data": true}"#;
+    let asked = format!(r#"{{"room": "lobby", "identity": "door", "permission": {permission}}}"#);
+    assert_eq!(hub.call("UpdateParticipant", &admin, &asked), 200);
+    let may = |m: &Response| {
+        let Response::Update(update) = m else { return None };
+        let mut door = update.participants.iter().filter(|p| p.identity == "door");
+        door.any(|p| p.permission.as_ref().is_some_and(|permission| permission.can_publish_data)).then_some(())
+    };
+    door.hear("the permission", may).await;
+    door.write_data("_reliable", &packet("allowed"));
+    door.write_data("_lossy", &packet("allowed and lossy"));
+    tokio::join!(door.live(time), desk.live(time));
+    let mut heard = texts(&desk);
+    heard.sort();
+    assert_eq!(heard, ["allowed", "allowed and lossy"]);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 """A browser that publishes a simulcast, and one that watches it: `livekit-client` as it comes, without a page around it."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from playwright.sync_api import Browser, Page, Playwright
 
 from browser.chromium import start_chromium
+from rig.device import wait_until
 from rig.hub import Hub
 from rig.island import Island
 from rig.network import Link
@@ -77,6 +79,28 @@ class LayersPage:
           publication.setVideoQuality(LivekitClient.VideoQuality[quality]);
         }"""
         self.page.evaluate(ask, quality)
+
+    def show(self, width: int) -> None:
+        """Shows the picture so wide on the page; 0 hides it."""
+        change = """(width) => {
+          const { style } = document.querySelector('video');
+          style.display = width ? '' : 'none';
+          style.width = `${width}px`;
+        }"""
+        self.page.evaluate(change, width)
+
+    def wait_nothing(self, timeout: float) -> None:
+        """Waits until no picture has come for a second."""
+        last = (-1, time.monotonic())
+
+        def is_still() -> bool:
+            nonlocal last
+            count, now = self.figures("video")["framesReceived"], time.monotonic()
+            if count != last[0]:
+                last = (count, now)
+            return now - last[1] >= 1
+
+        wait_until(is_still, "no picture to come", timeout)
 
     def wait_qualities(self, wanted: list[int], timeout: float) -> None:
         """Waits until the server tells that just these qualities (0 to 2) are taken of what is published here."""

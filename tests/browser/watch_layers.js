@@ -1,8 +1,8 @@
 // Joins a room and notes, in `window.seen`, when each picture was presented and its width: [seconds, width]; the sound's
-// and the picture's receive statistics come from `window.figures()`. Run as `f({url, token, one})`; `one: false` takes
-// two connections (`/rtc`).
-async ({ url, token, one = true }) => {
-  const room = new LivekitClient.Room({ adaptiveStream: false, singlePeerConnection: one });
+// and the picture's receive statistics come from `window.figures()`. Run as `f({url, token, one, adaptive})`; `one: false` takes
+// two connections (`/rtc`), `adaptive: true` wishes for what the page shows (adaptiveStream).
+async ({ url, token, one = true, adaptive = false }) => {
+  const room = new LivekitClient.Room({ adaptiveStream: adaptive, singlePeerConnection: one });
   window.room = room;
   window.seen = [];
   window.states = [];
@@ -11,6 +11,8 @@ async ({ url, token, one = true }) => {
   room.on('trackSubscribed', (track) => {
     window.tracks[track.kind] = track;
     const element = track.attach();
+    // As large as the best layer.
+    element.style.width = '960px';
     document.body.append(element);
     if (track.kind !== 'video') return;
     const note = (now, frame) => {

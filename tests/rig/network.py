@@ -222,6 +222,9 @@ def make_link(
 
 
 def block_udp(namespace: str, port: int | None = None) -> None:
-    """Lets no UDP leave a namespace (or none to one port), as where a firewall knows nothing but the web."""
+    """Lets no UDP leave a namespace (or none to one port), as where a firewall knows nothing but the web.
+
+    Who sends some is told that it may not (EACCES). Chromium gives up a socket on which an unknown error came.
+    """
     ports = ["dport", str(port)] if port else []
-    ip("-n", namespace, "rule", "add", "pref", "1", "ipproto", "udp", *ports, "blackhole")
+    ip("-n", namespace, "rule", "add", "pref", "1", "ipproto", "udp", *ports, "prohibit")

@@ -52,10 +52,10 @@ class WebPeer:
         wait_until(lambda: self.do("pictures") > before + 10, f"{self.user}'s pictures", 15)
 
 
-def join(browser: Browser, hub: Hub, user: str, room: str, *, one_connection: bool) -> WebPeer:
-    """A participant that is in the room."""
+def join(browser: Browser, hub: Hub, user: str, room: str, *, one_connection: bool, **grants: object) -> WebPeer:
+    """A participant that is in the room; its token grants more than usual."""
     peer = WebPeer(browser, hub, user)
-    token = hub.token(user, room, grants={"canUpdateOwnMetadata": True})
+    token = hub.token(user, room, grants={"canUpdateOwnMetadata": True, **grants})
     peer.do("join", hub.url, token, one_connection)
     peer.wait("connected")
     return peer

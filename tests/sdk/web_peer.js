@@ -60,6 +60,8 @@ const peer = {
   // the next resume.
   settled: () => !peer.room.engine.attemptingReconnect,
   leave: () => peer.room.disconnect(),
+  // How many are in the room, and how many of them publish.
+  counts: () => [peer.room.numParticipants, peer.room.numPublishers],
 
   // A data track of its own, and those of others: every frame that comes.
   dataTracks: {},

@@ -239,16 +239,11 @@ impl Rooms {
     ) -> Result<proto::Room, AdministrationError> {
         check_metadata(&asked.metadata)?;
         let key = self.room_named(app, &asked.room)?;
-        let mut members = Vec::new();
         if let Some(room) = self.rooms.get_mut(&key) {
             room.metadata = asked.metadata;
-            members.clone_from(&room.members);
         }
-        let info = self.room_info(key);
-        for member in members {
-            self.send(member, Response::RoomUpdate(proto::RoomUpdate { room: Some(info.clone()) }));
-        }
-        Ok(info)
+        self.tell_room(key);
+        Ok(self.room_info(key))
     }
 
     fn room_named(&self, app: &str, room: &str) -> Result<RoomKey, AdministrationError> {

@@ -3,8 +3,6 @@
 //! A member sets it as its own attribute `zego.room`, as it would on any LiveKit server. This hub takes it off the member and
 //! keeps it with the room: it outlives the member, and everybody is told in the room's metadata.
 
-use livekit_protocol as proto;
-use proto::signal_response::Message as Response;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use zego_protocol::error::sentence;
@@ -71,10 +69,7 @@ impl Rooms {
         }
         let info = ExtraInfo { key: written.key, value: written.value, user_id, time_ms: now.unix_ms };
         room.extra_info = Some(info);
-        let update = Response::RoomUpdate(proto::RoomUpdate { room: Some(self.room_info(room_key)) });
-        for member in self.room_members(key) {
-            self.send(member, update.clone());
-        }
+        self.tell_room(room_key);
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use zego_protocol::error::sentence;
 use zego_protocol::token::{Claims, RoomConfig};
 
 use super::bounds::{self, Excess};
+use super::counts::Told;
 use super::data_tracks::DataTracks;
 use super::life::Life;
 use super::participant::Participant;
@@ -237,6 +238,7 @@ impl Rooms {
             options: self.settings.room.options.with(wished),
             metadata: wished.metadata.clone(),
             life: Life::New(now.at),
+            told: Told::default(),
             nonces: Default::default(),
             members: Vec::new(),
         };
@@ -338,7 +340,8 @@ impl Rooms {
             room.members.push(key);
         }
         self.media(Command::Open(PeerId { participant: key, side: Side::Publisher }, member));
-        let response = self.join_response(key, others, now);
+        let info = self.room_for_one(room);
+        let response = self.join_response(key, info, others, now);
         self.send(key, response);
         self.receive_all_data(key);
         self.refresh_token(key, now);
@@ -353,10 +356,16 @@ impl Rooms {
         visible.filter(|p| !p.claims.hidden).map(Participant::info).collect()
     }
 
-    fn join_response(&self, key: ParticipantKey, others: Vec<proto::ParticipantInfo>, now: Moment) -> Response {
+    fn join_response(
+        &self,
+        key: ParticipantKey,
+        room: proto::Room,
+        others: Vec<proto::ParticipantInfo>,
+        now: Moment,
+    ) -> Response {
         let person = self.people.get(&key);
         Response::Join(proto::JoinResponse {
-            room: person.map(|p| self.room_info(p.room)),
+            room: Some(room),
             participant: person.map(Participant::info),
             other_participants: others,
             server_version: message::SERVER_VERSION.into(),
@@ -378,12 +387,7 @@ impl Rooms {
     /// A room as clients are told about it.
     pub(super) fn room_info(&self, key: RoomKey) -> proto::Room {
         let Some(room) = self.rooms.get(&key) else { return proto::Room::default() };
-        let visible = room.members.iter().filter_map(|m| self.people.get(m)).filter(|p| !p.claims.hidden);
-        let (mut people, mut publishers) = (0, 0);
-        for person in visible {
-            people += 1;
-            publishers += u32::from(person.published.iter().any(|p| p.announced));
-        }
+        let counts = self.counts(room);
         proto::Room {
             sid: room.sid.clone(),
             name: room.name.clone(),
@@ -393,8 +397,8 @@ impl Rooms {
             departure_timeout: room.options.departure_timeout.as_secs() as u32,
             max_participants: room.options.max_participants,
             metadata: extra_info::room_metadata(&room.metadata, room.extra_info.as_ref()),
-            num_participants: people,
-            num_publishers: publishers,
+            num_participants: counts.participants,
+            num_publishers: counts.publishers,
             ..Default::default()
         }
     }
@@ -462,7 +466,8 @@ impl Rooms {
         let mut everybody = self.others(room, key);
         everybody.extend(self.people.get(&key).map(Participant::info));
         self.send(key, message::update(everybody));
-        self.send(key, Response::RoomUpdate(proto::RoomUpdate { room: Some(self.room_info(room)) }));
+        let info = self.room_for_one(room);
+        self.send(key, Response::RoomUpdate(proto::RoomUpdate { room: Some(info) }));
         self.introduce_speakers(key);
         if self.people.get(&key).is_some_and(|person| person.data.is_receiving()) {
             self.tell_data_handles(key);

@@ -86,7 +86,8 @@ impl Rooms {
         }
     }
 
-    /// Removes whoever was silent for too long, and tells which layers nobody takes. To be called about every second while anybody is there.
+    /// Removes whoever was silent for too long, and tells which layers nobody takes and how many there are. To be called about every
+    /// second while anybody is there.
     pub fn tick(&mut self, now: Moment) {
         let keys: Vec<ParticipantKey> = self.people.keys().copied().collect();
         for key in keys {
@@ -94,6 +95,7 @@ impl Rooms {
         }
         self.close_empty_rooms(now);
         self.settle_layers(now.at);
+        self.tell_counts(now.at);
     }
 
     fn check(&mut self, key: ParticipantKey, now: Moment) {

@@ -6,6 +6,7 @@
 mod administration;
 mod audience;
 mod bounds;
+mod counts;
 mod data_tracks;
 mod enumerations;
 mod extra_info;
@@ -106,6 +107,7 @@ struct Room {
     /// Free text, set by whoever made it or administers it.
     metadata: String,
     life: life::Life,
+    told: counts::Told,
     /// Numbers of messages from outside, so that one that is sent again for want of an answer arrives once.
     nonces: VecDeque<Vec<u8>>,
     members: Vec<ParticipantKey>,

@@ -168,7 +168,7 @@ impl Participant {
             name: self.name.clone(),
             version: self.version,
             permission: Some(self.permission()),
-            is_publisher: self.published.iter().any(|p| p.announced) || !self.data.published.is_empty(),
+            is_publisher: self.is_publisher(),
             data_tracks: self.data.infos(),
             kind: kind(&self.claims.participant_kind) as i32,
             attributes: self.attributes.clone(),
@@ -176,6 +176,11 @@ impl Participant {
             capabilities: self.capabilities.clone(),
             ..Default::default()
         }
+    }
+
+    /// Whether it publishes anything that others know of.
+    pub fn is_publisher(&self) -> bool {
+        self.published.iter().any(|p| p.announced) || !self.data.published.is_empty()
     }
 
     fn permission(&self) -> proto::ParticipantPermission {
@@ -250,7 +255,8 @@ pub fn may_publish_from(claims: &Claims, wanted: i32) -> bool {
     claims.can_publish && (sources.is_empty() || sources.iter().any(|word| source(word) as i32 == wanted))
 }
 
-fn kind(word: &str) -> Kind {
+/// What kind of participant a token's word names.
+pub fn kind(word: &str) -> Kind {
     match word {
         "ingress" => Kind::Ingress,
         "egress" => Kind::Egress,

@@ -1,5 +1,7 @@
 //! What comes over peer connections and about them, for the targets in `fuzz/`.
 
+mod datagrams;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +16,7 @@ use super::vp8::Pictures;
 use super::vp9;
 use super::{Member, PeerId, Side, Use, data};
 use crate::sdp;
+pub use datagrams::datagrams;
 
 /// A client's session description, as an offer with its sections in use by turns, and as a line of ICE.
 pub fn sdp(text: &str) {

@@ -11,12 +11,13 @@ use livekit_protocol as proto;
 use prost::Message as _;
 use proto::signal_request::Message as Request;
 use proto::signal_response::Message as Response;
+use str0m::bwe::Bitrate;
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
-use str0m::media::{Direction, MediaKind, Mid, Pt};
+use str0m::media::{Direction, MediaKind, Mid, Pt, Rid, Simulcast, SimulcastLayer};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite};
-use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
+use str0m::rtp::{Extension, ExtensionValues, RtpPacket, RtpWrite};
+use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcConfig};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
@@ -33,11 +34,11 @@ struct Peer {
 }
 
 impl Peer {
-    async fn new() -> Peer {
+    async fn new(config: RtcConfig) -> Peer {
         let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
         let address = socket.local_addr().expect("bound");
         let reports = Duration::from_millis(500);
-        let mut rtc = Rtc::builder()
+        let mut rtc = config
             .set_rtp_mode(true)
             .set_rtcp_report_interval_audio(reports)
             .set_rtcp_report_interval_video(reports)
@@ -81,7 +82,16 @@ impl Client {
 
     /// The same, with this version of LiveKit's protocol.
     pub async fn join_speaking(protocol: i32, hub: &Hub, token: &str, one: bool, auto: bool) -> Client {
-        let mut peer = Peer::new().await;
+        Client::enter(Peer::new(Rtc::builder()).await, protocol, hub, token, one, auto).await
+    }
+
+    /// Joins on `/rtc/v1`, subscribes to everything and knows no transport-wide congestion control: it tells its bandwidth itself.
+    pub async fn join_without_twcc(hub: &Hub, token: &str) -> Client {
+        let config = Rtc::builder().clear_extension_map().set_extension(4, Extension::RtpMid);
+        Client::enter(Peer::new(config).await, 17, hub, token, true, true).await
+    }
+
+    async fn enter(mut peer: Peer, protocol: i32, hub: &Hub, token: &str, one: bool, auto: bool) -> Client {
         let mut api = peer.rtc.sdp_api();
         api.add_channel("_reliable".into());
         api.add_channel_with_config(ChannelConfig {
@@ -136,17 +146,26 @@ impl Client {
 
     /// Announces and offers a track; returns its section once it is negotiated.
     pub async fn publish(&mut self, kind: MediaKind, cid: &str, stream: &str) -> Mid {
+        self.publish_layers(kind, cid, stream, &[]).await
+    }
+
+    /// Likewise, in several encodings with these names (rids), the smallest first; or in one, when there are none.
+    pub async fn publish_layers(&mut self, kind: MediaKind, cid: &str, stream: &str, rids: &[&str]) -> Mid {
         let r#type = if kind == MediaKind::Audio { proto::TrackType::Audio } else { proto::TrackType::Video };
+        let layer = |quality| proto::VideoLayer { quality, ..Default::default() };
         self.send(Request::AddTrack(proto::AddTrackRequest {
             cid: cid.into(),
             name: stream.into(),
             stream: stream.into(),
             r#type: r#type as i32,
+            layers: (0..).take(rids.len()).map(layer).collect(),
             ..Default::default()
         }))
         .await;
+        let send: Vec<_> = rids.iter().map(|rid| SimulcastLayer::new(rid)).collect();
+        let simulcast = (!send.is_empty()).then_some(Simulcast { send, recv: Vec::new() });
         let mut api = self.peers[0].rtc.sdp_api();
-        let mid = api.add_media(kind, Direction::SendOnly, Some(stream.into()), Some(cid.into()), None);
+        let mid = api.add_media(kind, Direction::SendOnly, Some(stream.into()), Some(cid.into()), simulcast);
         let (offer, pending) = api.apply().expect("an offer");
         self.peers[0].pending = Some(pending);
         self.send(Request::Offer(describe("offer", offer.to_sdp_string(), 1))).await;
@@ -156,10 +175,23 @@ impl Client {
 
     /// Sends one RTP packet of a published section.
     pub fn write(&mut self, mid: Mid, sequence: u64, timestamp: u32, made_at: Instant, payload: &[u8]) {
+        self.write_layer(mid, None, sequence, timestamp, made_at, payload);
+    }
+
+    /// Likewise, of one of its encodings.
+    pub fn write_layer(
+        &mut self,
+        mid: Mid,
+        rid: Option<&str>,
+        sequence: u64,
+        timestamp: u32,
+        made_at: Instant,
+        payload: &[u8],
+    ) {
         let rtc = &mut self.peers[0].rtc;
         let pt = self::payload_type(rtc, mid);
         let mut api = rtc.direct_api();
-        let stream = api.stream_tx_by_mid(mid, None).expect("a published section");
+        let stream = api.stream_tx_by_mid(mid, rid.map(Rid::from)).expect("a published section");
         stream.write_rtp(RtpWrite::new(pt, sequence.into(), timestamp, made_at, payload).marker(true).nackable(true));
         rtc.handle_input(Input::Timeout(Instant::now())).expect("time passes");
     }
@@ -176,6 +208,14 @@ impl Client {
             RtpWrite::new(pt, u64::from(number).into(), number * 960, now, [1, 2, 3].as_slice()).ext_vals(level),
         );
         rtc.handle_input(Input::Timeout(now)).expect("time passes");
+    }
+
+    /// Tells the sender of what it received last how much it may send (REMB), in bit/s.
+    pub fn tell_bandwidth(&mut self, bit_rate: u64) {
+        let ssrc = self.packets.last().expect("something was received").2.header.ssrc;
+        let rtc = &mut self.peers[0].rtc;
+        rtc.direct_api().stream_rx(&ssrc).expect("a known stream").request_remb(Bitrate::from(bit_rate));
+        rtc.handle_input(Input::Timeout(Instant::now())).expect("time passes");
     }
 
     /// Sends a data packet.
@@ -347,7 +387,7 @@ impl Client {
     async fn answer(&mut self, offer: &proto::SessionDescription) {
         assert!(!self.one, "with one connection the hub never offers");
         if self.peers.len() == 1 {
-            self.peers.push(Peer::new().await);
+            self.peers.push(Peer::new(Rtc::builder()).await);
         }
         let sdp = SdpOffer::from_sdp_string(&offer.sdp).expect("an offer");
         let answer = self.peers[1].rtc.sdp_api().accept_offer(sdp).expect("accepted");

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
-use zego_protocol::token::{TokenRequest, generate_livekit, generate_token04};
+use zego_protocol::token::{App, Claims, TokenRequest, generate_livekit, generate_token04, sign_claims, verify_any};
 
 /// AppID of the tests.
 pub const APP: &str = "1234567890";
@@ -79,6 +79,19 @@ impl Hub {
     }
 }
 
+impl Hub {
+    /// Calls a method of the RoomService with a body of JSON; the status.
+    pub fn call(&self, method: &str, token: &str, body: &str) -> u16 {
+        let mut stream = TcpStream::connect(&self.address).expect("it listens");
+        let head = format!("POST /twirp/livekit.RoomService/{method} HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n");
+        let about = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+        write!(stream, "{head}{about}Authorization: Bearer {token}\r\n\r\n{body}").expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("text");
+        answer.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status")
+    }
+}
+
 impl Drop for Hub {
     fn drop(&mut self) {
         // Only fails when it ended by itself.
@@ -98,6 +111,15 @@ pub fn livekit_token(user: &str, room: &str, age: u64, ttl: u64) -> String {
     request.room_id = Some(room.to_owned());
     request.ttl_s = ttl;
     generate_livekit(&request, now() - age).expect("a token")
+}
+
+/// A LiveKit token for `user` in `room` that grants something else than usual.
+pub fn granting(user: &str, room: &str, change: impl FnOnce(&mut Claims)) -> String {
+    let app = App::new(APP, SECRET);
+    let usual = livekit_token(user, room, 0, 600);
+    let mut claims = verify_any(&usual, std::slice::from_ref(&app), now()).expect("a good token");
+    change(&mut claims);
+    sign_claims(&claims, &app)
 }
 
 /// A token04 for `user`.

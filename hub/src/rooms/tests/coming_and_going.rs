@@ -239,6 +239,8 @@ fn a_client_whose_media_ended_is_told_to_connect_anew() {
     let mut stage = Stage::new();
     stage.enter(1, "door", 0, 0);
     let participant = stage.participant(1);
+    // It is told how many there are.
+    stage.tick_after(Duration::from_secs(1));
     stage.forget();
     stage.notice(Notice::Closed(PeerId { participant, side: Side::Publisher }));
     stage.tick_after(Duration::from_secs(4));

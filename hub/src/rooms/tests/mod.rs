@@ -3,6 +3,7 @@
 mod administration;
 mod audience;
 mod coming_and_going;
+mod counts;
 mod data_tracks;
 mod limits;
 mod news;
