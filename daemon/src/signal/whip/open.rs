@@ -212,14 +212,14 @@ pub(super) async fn gather(
 }
 
 impl Live {
-    /// Waits until media can flow, by `servers` when it does not get through by itself: the endpoint named them when ours had been
-    /// asked already, and they are asked when ICE begins anew (RFC 9725, section 4.6).
+    /// Waits until media can flow, by `servers` as well when it does not get through by itself: the endpoint named some of them when
+    /// ours had been asked already, and they are asked whenever ICE begins anew (RFC 9725, section 4.6).
     async fn connected_by(&mut self, client: &Client, servers: &[IceServer]) -> Result<(), End> {
+        self.peer.set_ice_servers(servers).await.map_err(|error| failed(&error))?;
         if self.connected(client, FIRST_TIME).await.is_ok() {
             return Ok(());
         }
         log::info!("{}: media does not get through: it is to be relayed", shown(&self.url));
-        self.peer.set_ice_servers(servers).await.map_err(|error| failed(&error))?;
         restart::again(self, client).await.map_err(restart::Failure::into_end)
     }
 
