@@ -30,6 +30,7 @@ QUIET = 15
 COLUMNS = [
     ("half in, s", 1, "half_s"),
     ("all in, s", 1, "all_s"),
+    ("logins that were tried again", 0, "failed"),
     ("server CPU, ms a login", 2, "ms_per_login"),
     ("the tool's", 2, "tool_ms_per_login"),
     ("MB", 1, "mb"),
@@ -59,6 +60,7 @@ def measure(server: str, people: int) -> dict[str, float]:
     return {
         "half_s": report["half_s"],
         "all_s": report["all_s"],
+        "failed": report["failed"],
         "ms_per_login": (end.cpu - begin.cpu) * 1e3 / people,
         "tool_ms_per_login": report["tool"]["cpu_s"] * 1e3 / people,
         "mb": quiet.pss_mb,
