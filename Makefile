@@ -12,10 +12,12 @@ PAGE_SOURCES := $(shell find hub/web -path hub/web/node_modules -prune -o -path 
 DURATION ?=
 # Where the demo's room server listens.
 LISTEN ?= 127.0.0.1:7880
+# Where `make conformance` finds a checkout of github.com/livekit/python-sdks.
+CHECKOUT ?=
 # Where `make install` puts the files.
 DESTDIR ?=
 
-.PHONY: help run build test unit system livekit-server lab bench docs deb install format clean
+.PHONY: help run build test unit system livekit-server lab bench conformance docs deb install format clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -50,6 +52,9 @@ lab: deb $(STAMPS)/packages-lab ## installs the packages in a virtual device wit
 bench: build $(STAMPS)/packages-run $(STAMPS)/packages-test $(STAMPS)/venv livekit-server ## what a call costs beside the bare codecs, and the hub beside livekit-server; tables, and build/bench/*.json
 	@$(PYTHON) tests/bench/run.py
 	@$(PYTHON) tests/bench/load.py
+
+conformance: build $(STAMPS)/packages-run $(STAMPS)/packages-test $(STAMPS)/venv livekit-server ## the test suite of LiveKit's python-sdks on the hub and on livekit-server; CHECKOUT=DIRECTORY
+	@$(PYTHON) tests/conformance/python_sdks.py $(CHECKOUT)
 
 docs: build $(STAMPS)/packages-run $(STAMPS)/packages-test $(STAMPS)/venv ## what is made from the programs: docs/reference/dbus.md, errors.md, the manual pages
 	@$(PYTHON) docs/generator/dbus.py

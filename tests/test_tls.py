@@ -1,10 +1,10 @@
 """A device and a room server behind TLS: `wss://`, with a certificate that the device trusts, and with one that it does not."""
 
 import socket
-import subprocess
 
 import pytest
 
+from rig.certificate import make_certificate
 from rig.device import options, start_device
 from rig.network import free_port
 
@@ -12,12 +12,7 @@ from rig.network import free_port
 @pytest.fixture
 def secure(stage, hub):
     """The hub behind a TLS terminator with a certificate of its own; its address and its authority's file."""
-    key, certificate, both = (stage.path(name) for name in ("key.pem", "certificate.pem", "both.pem"))
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-subj", "/CN=zegohub", "-addext", "subjectAltName=DNS:localhost", "-days", "2"]
-    command += ["-addext", "basicConstraints=critical,CA:FALSE"]
-    subprocess.run([*command, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
-    both.write_text(certificate.read_text() + key.read_text())
+    certificate, both = make_certificate(stage, "localhost")
     port = free_port()
     file = stage.path("haproxy.cfg")
     file.write_text(

@@ -7,11 +7,13 @@ import pytest
 from browser.chromium import HubPage, start_chromium
 from sdk.client import start_peer
 
-from rig.coturn import PORT, start_coturn
-from rig.device import start_device
+from rig.coturn import PORT, credentials, start_coturn
+from rig.device import start_device, wait_until
+from rig.endpoint import start_endpoint
 from rig.hub import start_hub
 from rig.island import Island
-from rig.network import block_udp, make_link
+from rig.network import allow_only, block_udp, make_link
+from rig.whip import Loop
 
 pytestmark = pytest.mark.root
 
@@ -93,3 +95,40 @@ def test_a_device_is_relayed(stage, link, hub, coturn, door, measured):
         assert texture.next(timeout=15)
     measured(f"in the room, publishing and playing after {time.monotonic() - begun:.1f} s")
     check_relayed(hub, coturn, "desk")
+
+
+@pytest.mark.parametrize("way", ["whip", "whep"])
+def test_a_session_at_the_hub_s_endpoint_is_relayed(stage, link, hub, coturn, door, way, measured):
+    """The device hears of the relay with the answer, and the same session goes on by it."""
+    desk = start_device(stage, "desk", namespace=link.right)
+    shown = door if way == "whip" else desk
+    texture = shown.texture()
+    where = {f"{way}_url": f"{hub.http}/{way}/v1?stream={'desk' if way == 'whip' else 'door'}-cam", f"{way}_token": hub.token("desk", ROOM)}
+    begun = time.monotonic()
+    if way == "whip":
+        desk.publish("desk-cam", **where)
+        door.play("desk-cam", view=texture.view)
+    else:
+        desk.play("door-cam", view=texture.view, **where)
+    measured(f"{way}: media connected after {time.monotonic() - begun:.1f} s")
+    assert texture.next(timeout=20)
+    measured(f"{way}: pictures after {time.monotonic() - begun:.1f} s")
+    check_relayed(hub, coturn, "desk")
+    assert hub.program.output().count("desk joins as") == 1
+
+
+def test_a_session_at_an_endpoint_that_does_not_restart_ice_is_followed_by_a_relayed_one(stage, link, coturn, measured):
+    allow_only(link.right, udp=PORT)
+    loop = Loop(stage, link.left_address, link.left)
+    endpoint = start_endpoint(stage, loop)
+    endpoint.patch = 405
+    name, password = credentials(SECRET, "desk")
+    turn = f'<turn:{link.left_address}:{PORT}?transport=udp>; rel="ice-server"; username="{name}"; credential="{password}"'
+    endpoint.links = [f'<stun:{link.left_address}:{PORT}>; rel="ice-server"', turn]
+    desk = start_device(stage, "desk", namespace=link.right)
+    begun = time.monotonic()
+    desk.publish("desk-cam", whip_url=f"{endpoint.url}/whip")
+    measured(f"published after {time.monotonic() - begun:.1f} s")
+    wait_until(lambda: min(endpoint.received.get(kind, 0) for kind in ("audio", "video")) > 20, "sound and pictures there")
+    assert ["typ relay" in post.body for post in endpoint.of("POST")] == [False, True]
+    assert re.search(rf"user <{name}>.*ALLOCATE processed, success", coturn.output())

@@ -11,13 +11,16 @@ from rig import whip
 from rig.device import start_device, wait_until
 from rig.hub import start_hub
 from rig.island import make_island
+from rig.places import ROOT
 from rig.recorder import unwrap
-from rig.room_service import call
+from rig.room_service import call, call_in
 from rig.sound import read_wav, tone_level
 from sdk.client import start_peer
 
 ROOM = "lobby"
 SCRIPT = Path(__file__).parent / "browser" / "whip.js"
+GSTREAMER = ROOT / "tests/sdk/gst_publisher.py"
+MODULES = ROOT / "hub/web/node_modules/whip-whep"
 FRAGMENT = "application/trickle-ice-sdpfrag"
 
 
@@ -67,6 +70,31 @@ def test_a_publisher_is_seen_and_heard_in_the_room_as_any_other(stage, hub, devi
     assert session.delete() == 200
     desk.wait("RoomStreamUpdate", lambda s: s.args[1] == 1)
     assert "obs" not in people(hub)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("codec", ["H264", "VP8"])
+def test_gstreamer_publishes(stage, codec):
+    """Its WebRTC, with candidates told later. It has no loopback addresses."""
+    island = make_island(stage)
+    where = dict(namespace=island.namespace)
+    hub = start_hub(stage, address=island.address, **where)
+    desk = start_device(stage, "desk", hub=hub, speaker="wav", **where)
+    desk.login(ROOM)
+    argv = ["/usr/bin/python3", str(GSTREAMER), f"{hub.http}/whip/v1?stream=stage", hub.token("gst", ROOM), codec]
+    publisher = stage.start("gst_publisher", argv, **where)
+    desk.wait("RoomStreamUpdate", lambda s: s.args[1] == 0 and s.args[2], timeout=20)
+    view = desk.texture()
+    recorder = desk.record(view)
+    desk.play("stage", view=view.view)
+    # They have no bar.
+    wait_until(lambda: len(recorder.frames()) > 30, "pictures")
+    assert view.next().source_width == 640
+    wait_until(lambda: tone_level(read_wav(desk.speaker)[-24_000:], whip.TONE) > -30, "its tone at the speaker")
+    publisher.wait_for_line("^candidates 204$")
+    publisher.end()
+    assert "ended 200" in publisher.output()
+    desk.wait("RoomStreamUpdate", lambda s: s.args[1] == 1)
 
 
 def test_an_endpoint_and_a_session_answer_as_the_standard_says(hub, loop):
@@ -257,3 +285,55 @@ class TestInABrowser:
         wait_until(lambda: desk.get(path, "Player", "Width") == 640, "the best size", timeout=30)
         assert page.evaluate("window.whip.end()") == 200
         desk.wait("RoomStreamUpdate", lambda s: s.args[1] == 1)
+
+    def test_the_clients_of_whip_whep_meet(self, stage, playwright, island, measured):
+        """npm's whip-whep, unmodified: publishing, playing, candidates told later, ICE restarts, the end."""
+        # When ICE restarts it writes a comma before every candidate but the first, which no browser reads.
+        hub = start_hub(stage, address=island.address, namespace=island.namespace, extra="tcp_port = 0")
+        browser = start_chromium(stage, playwright, island, hub)
+        pages, complaints, answers = {}, [], []
+
+        def begin(user, path):
+            page = pages[user] = browser.new_context().new_page()
+            page.on("pageerror", lambda error: complaints.append(f"{user}: {error}"))
+            page.on("response", lambda answer: answers.append((user, answer.request.method, answer.status)))
+            page.goto(f"{hub.http}/healthz")
+            for name in ("whip", "whep"):
+                module = (MODULES / f"{name}.js").read_text() + f"window.{name.upper()}Client = {name.upper()}Client;"
+                page.add_script_tag(content=module, type="module")
+            page.wait_for_function("() => Boolean(window.WHIPClient && window.WHEPClient)")
+            argument = {"endpoint": f"{hub.http}{path}", "token": hub.token(user, ROOM), "watches": "whep" in path}
+            page.evaluate((SCRIPT.parent / "whip_whep.js").read_text(), argument)
+
+        def pictures():
+            return pages["screen"].evaluate("document.querySelector('#player').getVideoPlaybackQuality().totalVideoFrames")
+
+        def more_pictures(what):
+            before = pictures()
+            wait_until(lambda: pictures() > before + 15, what, timeout=15)
+
+        def there():
+            found = call_in(island.namespace, hub, "list_participants", room=ROOM).participants
+            return {person.identity: len(person.tracks) for person in found}
+
+        begin("anna", "/whip/v1")
+        wait_until(lambda: there() == {"anna": 2}, "what anna publishes")
+        asked = time.monotonic()
+        begin("screen", "/whep/v1?stream=anna")
+        wait_until(pictures, "a picture", timeout=15)
+        measured(f"first picture {time.monotonic() - asked:.1f} s after the player was begun")
+        more_pictures("pictures")
+        assert {(user, method) for user, method, _ in answers} >= {(user, "PATCH") for user in pages}, "candidates are told"
+        for user in pages:
+            credentials = "session.peer.remoteDescription.sdp.match(/a=ice-ufrag:(.*)/)[1]"
+            before = pages[user].evaluate(credentials)
+            pages[user].evaluate("session.client.restart()")
+            assert pages[user].evaluate(credentials) != before
+            more_pictures(f"pictures after {user}'s ICE restart")
+        for user, page in pages.items():
+            page.evaluate("session.client.stop()")
+            wait_until(lambda u=user: u not in there(), f"the end of {user}")
+        # Its player keeps no tag of the offer's answer, and complains that its candidates are refused without.
+        assert set(complaints) <= {"screen: Request rejected with status 428"}
+        done = {user: [status for whose, _, status in answers if whose == user] for user in pages}
+        assert set(done["anna"]) == {200, 201, 204} and set(done["screen"]) <= {200, 201, 204, 428}

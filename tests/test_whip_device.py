@@ -1,6 +1,7 @@
 """A device publishes to WHIP endpoints and plays from WHEP endpoints: the hub's, LiveKit's, and one that does as it is told."""
 
 import json
+import re
 import time
 
 import numpy as np
@@ -13,8 +14,13 @@ from rig.endpoint import start_endpoint
 from rig.hub import start_hub
 from rig.network import free_port, make_link
 from rig.recorder import unwrap
+from rig.stun import SEEN, start_stun
 
 ROOM = "lobby"
+FRAGMENT = re.compile(
+    r"a=group:BUNDLE 0 1\r\nm=audio \d+ \S+ [\d ]+\r\na=mid:0\r\n(a=ice-ufrag:\S+)\r\n(a=ice-pwd:\S+)\r\n(?:a=candidate:.+\r\n)+"
+)
+"""What is told of an offer's ICE session later (RFC 8840, section 9): its first section, its credentials, candidates."""
 
 
 @pytest.fixture
@@ -31,6 +37,12 @@ def endpoint(stage, loop):
 def alone(stage):
     """A device that knows no room server."""
     return start_device(stage, "alone", retry_time_s=20)
+
+
+@pytest.fixture
+def late(stage, loop):
+    """The same, one of whose candidates is found after its offer is sent."""
+    return start_device(stage, "late", retry_time_s=20, ice_servers=[start_stun(stage, loop, after_s=0.8)])
 
 
 def intact(frames):
@@ -85,11 +97,11 @@ def test_what_a_device_plays_by_whep_is_what_is_in_the_room(hub, device, measure
 
 
 @pytest.mark.parametrize("redirect", [0, 307, 308])
-def test_requests_are_those_of_the_standard(alone, endpoint, redirect):
-    endpoint.redirect = redirect
-    alone.publish("front", whip_url=f"{endpoint.url}/whip?key=1", whip_token="secret")
+def test_requests_are_those_of_the_standard(late, endpoint, redirect):
+    endpoint.redirect, endpoint.waits_for = redirect, SEEN
+    late.publish("front", whip_url=f"{endpoint.url}/whip?key=1", whip_token="secret")
     wait_until(lambda: min(endpoint.received.get(kind, 0) for kind in ("audio", "video")) > 20, "sound and pictures there")
-    alone.call("StopPublishing", "front")
+    late.call("StopPublishing", "front")
     wait_until(lambda: endpoint.of("DELETE"), "the end of the session")
     place = "/elsewhere" if redirect else ""
     posts = endpoint.of("POST")
@@ -101,8 +113,14 @@ def test_requests_are_those_of_the_standard(alone, endpoint, redirect):
     assert posts[-1].headers["Content-Type"] == "application/sdp"
     assert offer.count("m=audio") == offer.count("m=video") == 1 and "m=application" not in offer
     assert offer.count("a=sendonly") == 2 and "a=candidate:" in offer
-    for patch in endpoint.of("PATCH"):
+    assert SEEN not in offer
+    patches = endpoint.of("PATCH")
+    assert any(SEEN in patch.body for patch in patches)
+    for patch in patches:
+        assert patch.path == f"{place}/sessions/1"
         assert patch.headers["If-Match"] == '"one"' and patch.headers["Content-Type"] == "application/trickle-ice-sdpfrag"
+        told = FRAGMENT.fullmatch(patch.body)
+        assert told and all(f"{line}\r\n" in offer for line in told.groups()), patch.body
 
 
 def test_an_endpoint_gives_sound_and_pictures(alone, endpoint):
@@ -115,6 +133,24 @@ def test_an_endpoint_gives_sound_and_pictures(alone, endpoint):
     assert "Authorization" not in offer.headers and offer.body.count("a=recvonly") == 2
     alone.call("StopPlaying", "theirs")
     assert endpoint.of("DELETE")
+
+
+@pytest.mark.parametrize("refusal", ["405", "501", "no tag"])
+def test_an_endpoint_that_takes_no_candidates_later_gets_all_with_another_offer(late, endpoint, refusal, measured):
+    endpoint.waits_for = SEEN
+    if refusal == "no tag":
+        endpoint.etag = ""
+    else:
+        endpoint.patch = int(refusal)
+    begin = time.monotonic()
+    late.publish("front", whip_url=f"{endpoint.url}/whip")
+    measured(f"{refusal}: published after {time.monotonic() - begin:.1f} s")
+    wait_until(lambda: endpoint.received.get("video", 0) > 20, "pictures there")
+    assert [SEEN in post.body for post in endpoint.of("POST")] == [False, True]
+    assert [asked.path for asked in endpoint.of("DELETE")] == ["/sessions/1"], "the session that did not come up is ended"
+    told = [SEEN in patch.body for patch in endpoint.of("PATCH")]
+    assert told == ([] if refusal == "no tag" else [True])
+    assert states(late, "PublisherStateUpdate", 0) == [(1, 0), (2, 0)]
 
 
 @pytest.mark.parametrize("patch", [405, 501])

@@ -1,6 +1,10 @@
 """A TURN server: Debian's coturn, unmodified."""
 
+import base64
+import hashlib
+import hmac
 import shutil
+import time
 
 import pytest
 
@@ -21,3 +25,9 @@ def start_coturn(stage: Stage, address: str, *, namespace: str, secret: str) -> 
     server = stage.start("coturn", argv, namespace=namespace, cwd=stage.folder)
     server.wait_for_line(rf"(?i)listener opened on *: *{address}:{PORT}")
     return server
+
+
+def credentials(secret: str, user: str) -> tuple[str, str]:
+    """Name and password for ten minutes, as who knows the secret makes them."""
+    name = f"{int(time.time()) + 600}:{user}"
+    return name, base64.b64encode(hmac.digest(secret.encode(), name.encode(), hashlib.sha1)).decode()

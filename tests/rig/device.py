@@ -292,6 +292,7 @@ def configuration(
     fps: int | None = 30,
     bitrate_kbps: int | None = 1200,
     interfaces: Sequence[str] = ("lo",),
+    ice_servers: Sequence[str] = (),
     retry_time_s: int | None = None,
     more_cameras: Sequence[str] = (),
     more_microphones: Sequence[str] = (),
@@ -305,7 +306,7 @@ def configuration(
     if retry_time_s is not None:
         settings.append(f"retry_time_s = {retry_time_s}")
     room = "\n".join(["[room]", *settings, "", ""]) if settings else ""
-    names = ", ".join(f'"{name}"' for name in interfaces)
+    names, servers = (", ".join(f'"{name}"' for name in named) for named in (interfaces, ice_servers))
     cameras, microphones, speakers = map(_more, (more_cameras, more_microphones, more_speakers))
     given = (("width", width), ("height", height), ("fps", fps))
     picture = "".join(f"{key} = {value}\n" for key, value in given if value is not None)
@@ -313,7 +314,7 @@ def configuration(
         f'{room}[camera]\nsource = "{camera}"\n{picture}{cameras}\n'
         f'[microphone]\nsource = "{microphone}"\n{microphones}\n[speaker]\nsink = "{speaker}"\n{speakers}\n'
         f"[video]\n{picture}{bitrate}\n"
-        f'[network]\ninterfaces = [{names}]\n\n[log]\nlevel = "{log_level}"\n{extra}'
+        f'[network]\ninterfaces = [{names}]\nice_servers = [{servers}]\n\n[log]\nlevel = "{log_level}"\n{extra}'
     )
 
 

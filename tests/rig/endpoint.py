@@ -1,10 +1,11 @@
 """A WHIP and WHEP endpoint that knows nothing of the project (aiohttp and PyPI's aiortc), and that behaves as it is told."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from aiohttp import web
-from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from rig.network import free_port
 from rig.stage import Stage
@@ -36,6 +37,9 @@ class Endpoint:
     etag: str = '"one"'
     """Empty: there is none."""
     links: list[str] = field(default_factory=list)
+    """`Link` of every answer."""
+    waits_for: str = ""
+    """A word of a candidate: without such a one no session comes up. What is told with a PATCH that is refused is not read."""
     received: dict[str, int] = field(default_factory=dict)
     """Frames that were decoded, by kind."""
     peers: dict[str, RTCPeerConnection] = field(default_factory=dict)
@@ -46,14 +50,14 @@ class Endpoint:
 
 
 def start_endpoint(stage: Stage, loop: Loop) -> Endpoint:
-    """Starts an endpoint on loopback."""
+    """Starts an endpoint where the loop is."""
     port = free_port()
-    endpoint = Endpoint(f"http://127.0.0.1:{port}")
+    endpoint = Endpoint(f"http://{loop.address}:{port}")
     runner = web.AppRunner(_app(endpoint))
 
     async def start() -> None:
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port).start()
+        await web.TCPSite(runner, loop.address, port).start()
 
     async def stop() -> None:
         for peer in endpoint.peers.values():
@@ -66,6 +70,8 @@ def start_endpoint(stage: Stage, loop: Loop) -> Endpoint:
 
 
 def _app(endpoint: Endpoint) -> web.Application:
+    told: dict[str, asyncio.Event] = {}
+
     @web.middleware
     async def note(request: web.Request, handler) -> web.StreamResponse:
         endpoint.asked.append(Asked(request.method, request.path_qs, dict(request.headers), await request.text()))
@@ -77,11 +83,17 @@ def _app(endpoint: Endpoint) -> web.Application:
             return web.Response(status=status, headers=headers, text=text)
         if endpoint.redirect and not request.path.startswith("/elsewhere"):
             return web.Response(status=endpoint.redirect, headers={"Location": f"/elsewhere{request.path}"})
-        peer = RTCPeerConnection()
+        peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         name = str(len(endpoint.peers) + 1)
         endpoint.peers[name] = peer
         peer.on("track", lambda track: _count(endpoint, track))
-        await peer.setRemoteDescription(RTCSessionDescription(await request.text(), "offer"))
+        text = await request.text()
+        await peer.setRemoteDescription(RTCSessionDescription(text, "offer"))
+        told[name] = asyncio.Event()
+        if endpoint.waits_for in text:
+            told[name].set()
+        for transport in {transceiver.sender.transport.transport for transceiver in peer.getTransceivers()}:
+            transport.start = _after(told[name], transport.start)
         if request.path.endswith("/whep"):
             for transceiver in peer.getTransceivers():
                 transceiver.sender.replaceTrack(ToneTrack() if transceiver.kind == "audio" else BarTrack())
@@ -96,7 +108,9 @@ def _app(endpoint: Endpoint) -> web.Application:
             response.headers.add("Link", link)
         return response
 
-    async def change(_: web.Request) -> web.Response:
+    async def change(request: web.Request) -> web.Response:
+        if endpoint.patch < 300 and endpoint.waits_for in await request.text():
+            told[request.match_info["name"]].set()
         return web.Response(status=endpoint.patch)
 
     async def end(request: web.Request) -> web.Response:
@@ -113,6 +127,16 @@ def _app(endpoint: Endpoint) -> web.Application:
         app.router.add_patch(f"{place}/sessions/{{name}}", change)
         app.router.add_delete(f"{place}/sessions/{{name}}", end)
     return app
+
+
+def _after(event: asyncio.Event, work: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """The same work, begun after an event."""
+
+    async def wait(*arguments: object) -> None:
+        await event.wait()
+        await work(*arguments)
+
+    return wait
 
 
 def _count(endpoint: Endpoint, track) -> None:

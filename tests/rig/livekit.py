@@ -27,18 +27,20 @@ def start_livekit(
     namespace: str | None = None,
     port: int | None = None,
     redis: str | None = None,
+    relay: int | None = None,
     extra: str = "",
 ) -> Hub:
     """Starts a `livekit-server` with the tests' key, on loopback or in a namespace, and waits until it is ready.
 
-    `redis` (`IP:PORT`) makes it a node of a cluster; without it, it is alone.
+    `redis` (`IP:PORT`) makes it a node of a cluster; without it, it is alone. `relay` is the port of its TURN server, if it is to
+    have one.
     `extra` is added to its configuration.
     """
     if not PROGRAM.exists():
         pytest.skip("livekit-server is not installed: install Go, then run tests/setup/livekit-server")
     port = port or free_port()
     file = stage.path("livekit.yaml")
-    file.write_text(f"{configuration(port, redis, address)}\n{extra}\n")
+    file.write_text(f"{configuration(port, redis, address, relay)}\n{extra}\n")
     server = stage.start("livekit-server", [str(PROGRAM), "--config", str(file)], namespace=namespace)
     # Asked to end, it waits until nobody is there any more.
     stage.at_end(server.name, server.kill)
@@ -46,7 +48,7 @@ def start_livekit(
     return Hub(server, f"http://{address}:{port}", f"ws://{address}:{port}")
 
 
-def configuration(port: int, redis: str | None, address: str) -> str:
+def configuration(port: int, redis: str | None, address: str, relay: int | None) -> str:
     """The guide's configuration, with this address and the tests' key in it."""
     text = NODE.read_text()
     loopback = "\n  enable_loopback_candidate: true\n  interfaces: {includes: [lo]}" if address.startswith("127.") else ""
@@ -56,9 +58,11 @@ def configuration(port: int, redis: str | None, address: str) -> str:
         (r"^redis:\n  address: .*$", f"redis:\n  address: {redis}" if redis else ""),
         (r'^  "1234567890": .*$', f'  "{tokens.APP_ID}": {tokens.SECRET}'),
         (r"^  node_ip: .*$", f"  node_ip: {address}{loopback}"),
-        (r"^  udp_port: .*$", f"  udp_port: {free_port()}"),
+        (r"^  udp_port: 7882$", f"  udp_port: {free_port()}"),
         (r"^  tcp_port: .*$", f"  tcp_port: {free_port()}"),
-        (r"^  stun_servers: .*$", '  stun_servers: ["127.0.0.1:3478"]'),
+        (r"^  stun_servers: .*$", f'  stun_servers: ["{address}:{relay or 3478}"]'),
+        (r"^turn:\n  enabled: true\n  udp_port: 3478$", f"turn:\n  enabled: true\n  udp_port: {relay}" if relay else "turn:"),
+        (r'^  allow_restricted_peer_cidrs: \["10.0.0.11/32"\]$', f'  allow_restricted_peer_cidrs: ["{address}/32"]'),
     ):
         text, count = re.subn(pattern, value, text, flags=re.MULTILINE)
         assert count == 1, f"{NODE.name} has {count} lines {pattern}"

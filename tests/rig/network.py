@@ -228,3 +228,11 @@ def block_udp(namespace: str, port: int | None = None) -> None:
     """
     ports = ["dport", str(port)] if port else []
     ip("-n", namespace, "rule", "add", "pref", "1", "ipproto", "udp", *ports, "prohibit")
+
+
+def allow_only(namespace: str, *, udp: int, tcp: int | None = None) -> None:
+    """Lets UDP leave a namespace to one port only; the same for TCP, if a port is given."""
+    for protocol, port in (("udp", udp), ("tcp", tcp)):
+        if port:
+            ip("-n", namespace, "rule", "add", "pref", "0", "ipproto", protocol, "dport", str(port), "lookup", "main")
+            ip("-n", namespace, "rule", "add", "pref", "1", "ipproto", protocol, "blackhole")

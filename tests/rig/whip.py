@@ -15,10 +15,12 @@ from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, VideoFrame
 
 from rig.bar import CELLS, ROWS, pack_bar, read_bar
+from rig.network import inside
 from rig.stage import Stage
 
-# It leaves out loopback, where these tests are.
-aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
+_here = threading.local()
+# It leaves out loopback, where most of these tests are.
+aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: [getattr(_here, "address", "127.0.0.1")]
 
 SIZE = (640, 480)
 RATE = 15
@@ -28,13 +30,20 @@ TONE = 800.0
 
 
 class Loop:
-    """An event loop in a thread of its own, for as long as a test lasts."""
+    """An event loop in a thread of its own, for as long as a test lasts; on loopback, or at an address in a namespace."""
 
-    def __init__(self, stage: Stage):
+    def __init__(self, stage: Stage, address: str = "127.0.0.1", namespace: str | None = None):
+        self.address = address
+        self._namespace = namespace
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="whip")
+        self._thread = threading.Thread(target=self._live, name="whip")
         self._thread.start()
         stage.at_end("event loop", self._close)
+
+    def _live(self) -> None:
+        _here.address = self.address
+        with inside(self._namespace):
+            self._loop.run_forever()
 
     def run(self, work: Coroutine[Any, Any, Any], timeout: float = 20.0) -> Any:
         """Runs something to its end, and returns what comes of it."""

@@ -5,10 +5,11 @@
 //! packet took and which ones never came. All of them share one thread and one clock.
 //!
 //! Prints `measuring` when everything flows and the time that counts begins, and one line of JSON when it is over. Then the participants
-//! stay, so that the server's memory can be read, until standard input ends.
+//! stay, so that the server's memory can be read, until standard input ends. With `--logins` they only log in, all at once.
 
 mod connection;
 mod encoding;
+mod logins;
 mod outgoing;
 mod participant;
 mod report;
@@ -63,6 +64,9 @@ struct Arguments {
     /// Participants that do both.
     #[arg(long, default_value_t = 0)]
     members: u16,
+    /// Participants that log in all at once, two to a room, and neither send nor receive; nobody else is there then.
+    #[arg(long, default_value_t = 0)]
+    logins: u16,
     /// Measured so long.
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
@@ -118,10 +122,17 @@ impl Arguments {
         tracks * (usize::from(self.subscribers) * publishing + usize::from(self.members) * publishing.saturating_sub(1))
     }
 
+    fn room_of(&self, number: u16) -> String {
+        match self.logins {
+            0 => self.room.clone(),
+            _ => format!("{}-{}", self.room, number / 2),
+        }
+    }
+
     fn plan(&self, number: u16) -> Result<Plan, RunError> {
         let identity = format!("load-{number}");
         let mut request = TokenRequest::new(&self.app, &self.secret, &identity);
-        request.room_id = Some(self.room.clone());
+        request.room_id = Some(self.room_of(number));
         request.ttl_s = TOKEN_S;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let token = generate_livekit(&request, now).map_err(|error| RunError::Token(error.to_string()))?;
@@ -157,6 +168,8 @@ enum RunError {
     Participant(#[from] LoadError),
     #[error("participant {0} was not connected within {CONNECTING:?}")]
     NotConnected(u16),
+    #[error("only {0} of {1} were in within two minutes")]
+    NotIn(usize, usize),
     #[error("only {0} of {1} subscriptions flow")]
     NotFlowing(usize, usize),
     #[error("a participant ended too soon")]
@@ -182,6 +195,10 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> Result<(), RunError> {
+    if arguments.logins > 0 {
+        let plans = (0..arguments.logins).map(|number| arguments.plan(number));
+        return logins::run(plans.collect::<Result<_, _>>()?).await;
+    }
     let expected = arguments.subscriptions();
     if expected == 0 {
         return Err(RunError::Nothing);
@@ -234,7 +251,11 @@ async fn run(arguments: &Arguments) -> Result<(), RunError> {
     let report =
         Report { people: arguments.people(), subscriptions: expected, seconds: arguments.seconds, cpu, outcomes };
     println!("{}", report.json());
+    stay(people, &leave).await
+}
 
+/// Lets everybody stay until standard input ends, and then leave.
+async fn stay(mut people: JoinSet<Result<(), LoadError>>, leave: &watch::Sender<bool>) -> Result<(), RunError> {
     let (close, mut closed) = mpsc::unbounded_channel();
     std::thread::spawn(move || {
         // Whatever comes there is not for us; its end or an error is.
@@ -299,5 +320,12 @@ mod tests {
         let does = |number| arguments.plan(number).map(|plan| (plan.tracks.len(), plan.subscribes)).expect("a plan");
         assert_eq!([does(0), does(1), does(2)], [(2, false), (2, true), (0, true)]);
         assert_eq!(arguments.tracks()[1].len(), 3);
+    }
+
+    #[test]
+    fn those_who_only_log_in_are_two_to_a_room() {
+        let arguments = arguments(&["--logins=3"]);
+        assert!((0..3).all(|number| arguments.plan(number).is_ok_and(|plan| plan.tracks.is_empty())));
+        assert_eq!((0..3).map(|number| arguments.room_of(number)).collect::<Vec<_>>(), ["load-0", "load-0", "load-1"]);
     }
 }

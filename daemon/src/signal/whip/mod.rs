@@ -50,7 +50,7 @@ pub struct EndpointOptions {
 /// What an attempt teaches the next one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lessons {
-    /// ICE servers that the endpoint named (`Link`). It names them with its answer, when ours have been asked already.
+    /// ICE servers that the endpoint named (`Link`): with its answer, so that an offer has what they say only the next time.
     pub ice_servers: Vec<IceServer>,
     /// The endpoint takes no candidates later: all of them must be in the offer.
     pub gather_first: bool,

@@ -8,10 +8,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::http::{Client, shown};
 use super::reply::{self, End};
-use super::{CONNECT_TIME, Direction, EndpointOptions, Lessons, fragment, link};
+use super::{CONNECT_TIME, Direction, EndpointOptions, Lessons, fragment, link, restart};
 use crate::audio::Channels;
 use crate::network::Path;
-use crate::rtc::{MediaKind, Peer, PeerEvent, PeerState, RtcError};
+use crate::rtc::{IceServer, MediaKind, Peer, PeerEvent, PeerState, RtcError};
 use crate::signal::Publication;
 
 /// For the candidates that go with the offer. Those of our own interfaces are there at once; servers are asked for the others,
@@ -19,6 +19,9 @@ use crate::signal::Publication;
 const GATHER_TIME: Duration = Duration::from_millis(300);
 /// The same when nothing can be told later.
 const GATHER_FIRST_TIME: Duration = Duration::from_secs(5);
+/// For media to get through by itself, while there is something more to try: servers that the endpoint named, or an offer with
+/// candidates that it does not take later.
+const FIRST_TIME: Duration = Duration::from_millis(2500);
 /// For the endpoint's name to be looked up once more.
 const LOOKUP_TIME: Duration = Duration::from_millis(500);
 
@@ -90,7 +93,16 @@ async fn attempt(
             return Err(end);
         }
     };
-    match live.connected(client).await {
+    // Credentials are others each time.
+    let mut more = lessons.ice_servers.clone();
+    more.retain(|server| !network.ice_servers.iter().any(|known| known.urls == server.urls));
+    let up = if more.is_empty() {
+        live.connected(client, CONNECT_TIME).await
+    } else {
+        network.ice_servers.extend(more);
+        live.connected_by(client, &network.ice_servers).await
+    };
+    match up {
         Ok(()) => Ok(live),
         Err(end) => {
             lessons.gather_first |= !live.trickles;
@@ -119,8 +131,8 @@ async fn begin(
     };
     let offer = peer.create_offer(false).await.map_err(|error| failed(&error))?;
     let mut tracks = Vec::new();
-    let time = if lessons.gather_first { GATHER_FIRST_TIME } else { GATHER_TIME };
-    let candidates = gather(&mut news, &mut tracks, time).await;
+    let trickles = !lessons.gather_first;
+    let candidates = gather(&mut news, &mut tracks, trickles).await;
     let answer = client.post(&options.url, fragment::with_candidates(&offer, &candidates)).await?;
     if !matches!(answer.status, 200 | 201) {
         return Err(reply::refusal(options.direction, &options.token, &answer));
@@ -149,7 +161,7 @@ async fn begin(
         etag: answer.header("etag").map(str::to_owned),
         offer,
         answer: answer.body,
-        trickles: true,
+        trickles,
         wanted,
         publication,
         path: Path::new(servers(&options.url).await),
@@ -180,13 +192,13 @@ async fn servers(url: &Url) -> Vec<std::net::SocketAddr> {
     found.ok().and_then(Result::ok).map(Iterator::collect).unwrap_or_default()
 }
 
-/// The candidates that are found within a time, or until there are no more.
+/// The candidates that are found in time: those at hand when others can be told later (it `trickles`), else all.
 pub(super) async fn gather(
     news: &mut UnboundedReceiver<PeerEvent>,
     tracks: &mut Vec<PeerEvent>,
-    time: Duration,
+    trickles: bool,
 ) -> Vec<String> {
-    let end = Instant::now() + time;
+    let end = Instant::now() + if trickles { GATHER_TIME } else { GATHER_FIRST_TIME };
     let mut candidates = Vec::new();
     while let Ok(Some(event)) = timeout_at(end, news.recv()).await {
         match event {
@@ -200,9 +212,20 @@ pub(super) async fn gather(
 }
 
 impl Live {
-    /// Waits until media can flow; candidates that are found meanwhile are told.
-    pub(super) async fn connected(&mut self, client: &Client) -> Result<(), End> {
-        let end = Instant::now() + CONNECT_TIME;
+    /// Waits until media can flow, by `servers` as well when it does not get through by itself: the endpoint named some of them when
+    /// ours had been asked already, and they are asked whenever ICE begins anew (RFC 9725, section 4.6).
+    async fn connected_by(&mut self, client: &Client, servers: &[IceServer]) -> Result<(), End> {
+        self.peer.set_ice_servers(servers).await.map_err(|error| failed(&error))?;
+        if self.connected(client, FIRST_TIME).await.is_ok() {
+            return Ok(());
+        }
+        log::info!("{}: media does not get through: it is to be relayed", shown(&self.url));
+        restart::again(self, client).await.map_err(restart::Failure::into_end)
+    }
+
+    /// Waits so long until media can flow; candidates that are found meanwhile are told.
+    pub(super) async fn connected(&mut self, client: &Client, time: Duration) -> Result<(), End> {
+        let mut end = Instant::now() + time;
         loop {
             let event = timeout_at(end, self.news.recv()).await;
             match event.map_err(|_| End::again("no way for media is found".to_owned()))? {
@@ -210,7 +233,13 @@ impl Live {
                 Some(PeerEvent::State(PeerState::Failed | PeerState::Closed)) | None => {
                     return Err(End::again("the media connection does not come up".to_owned()));
                 }
-                Some(PeerEvent::LocalCandidate(json)) => self.trickle(client, &json).await,
+                Some(PeerEvent::LocalCandidate(json)) => {
+                    let trickled = self.trickles;
+                    self.trickle(client, &json).await;
+                    if trickled && !self.trickles {
+                        end = end.min(Instant::now() + FIRST_TIME);
+                    }
+                }
                 Some(event @ (PeerEvent::Track { .. } | PeerEvent::TrackEnded { .. })) => self.tracks.push(event),
                 Some(PeerEvent::State(_) | PeerEvent::Gathered | PeerEvent::Data { .. }) => {}
             }

@@ -5,22 +5,29 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::fragment;
 use super::http::{Client, shown};
 use super::open::{Live, failed, gather};
 use super::reply::End;
+use super::{CONNECT_TIME, fragment};
 use crate::clock::Monotonic;
 use crate::retry::Retry;
 
-/// For our new candidates.
-const GATHER_TIME: Duration = Duration::from_millis(300);
-
 /// Why an attempt failed.
-enum Failure {
+pub(super) enum Failure {
     /// The endpoint was not heard: it may be next time.
     Unheard(String),
     /// The session cannot go on.
     Over(End),
+}
+
+impl Failure {
+    /// The same for a session that gets no other attempt.
+    pub(super) fn into_end(self) -> End {
+        match self {
+            Self::Unheard(why) => End::again(why),
+            Self::Over(end) => end,
+        }
+    }
 }
 
 /// Restarts ICE: attempts until one succeeds or none ever can. Whoever started it sets the limit. A `hurry` begins another attempt
@@ -52,10 +59,11 @@ pub(super) async fn restart(
     }
 }
 
-async fn again(live: &mut Live, client: &Client) -> Result<(), Failure> {
+/// One attempt.
+pub(super) async fn again(live: &mut Live, client: &Client) -> Result<(), Failure> {
     let over = |why: String| Failure::Over(End::again(why));
     let offer = live.peer.create_offer(true).await.map_err(|error| Failure::Over(failed(&error)))?;
-    let candidates = gather(&mut live.news, &mut live.tracks, GATHER_TIME).await;
+    let candidates = gather(&mut live.news, &mut live.tracks, live.trickles).await;
     let answer = client.patch(&live.url, "*", fragment::of_offer(&offer, &candidates)).await;
     let answer = answer.map_err(|end| match end {
         End::Again { why, .. } => Failure::Unheard(why),
@@ -64,7 +72,11 @@ async fn again(live: &mut Live, client: &Client) -> Result<(), Failure> {
     match answer.status {
         200 => {}
         429 | 500 | 502..=599 => return Err(Failure::Unheard(format!("the endpoint answers {}", answer.status))),
-        status => return Err(over(format!("{} does not restart ICE: it answers {status}", shown(&live.url)))),
+        status => {
+            // Nor does it take candidates.
+            live.trickles &= !matches!(status, 405 | 501);
+            return Err(over(format!("{} does not restart ICE: it answers {status}", shown(&live.url))));
+        }
     }
     let Some(renewed) = fragment::renewed(&live.answer, &answer.body) else {
         return Err(over(format!("{} restarts ICE without saying how", shown(&live.url))));
@@ -75,7 +87,7 @@ async fn again(live: &mut Live, client: &Client) -> Result<(), Failure> {
     live.forget_states();
     live.peer.accept_answer(&renewed).await.map_err(|error| Failure::Over(failed(&error)))?;
     (live.offer, live.answer) = (offer, renewed);
-    live.connected(client).await.map_err(|end| match end {
+    live.connected(client, CONNECT_TIME).await.map_err(|end| match end {
         End::Again { why, .. } => Failure::Unheard(why),
         end => Failure::Over(end),
     })
