@@ -8,7 +8,9 @@ import pytest
 
 from rig import tokens
 from rig.device import options, wait_until
+from rig.hub import start_hub
 from rig.livekit import start_livekit
+from rig.room_service import call
 
 ROOM_NEWS = ("RoomStateUpdate", "RoomUserUpdate", "RoomStreamUpdate", "RoomExtraInfoUpdate")
 
@@ -344,3 +346,43 @@ def test_stop_publishing_does_not_wait_for_a_server_that_hangs(hub, device):
     finally:
         os.kill(hub.program.pid, signal.SIGCONT)
     assert 0.9 < took < 3, f"{took:.2f} s"
+
+
+def start_strict_hub(stage, **wishes):
+    """A hub that makes no room for whoever joins."""
+    return start_hub(stage, extra="[room]\nauto_create = false\n", **wishes)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [start_strict_hub, lambda stage: start_livekit(stage, auto_create=False)],
+    ids=["zegohub", "livekit-server"],
+)
+def test_a_room_that_nobody_made_is_not_found(stage, device, start):
+    """The login fails at once and says why; when the room has been made it succeeds."""
+    hub = start(stage)
+    door = device("door", hub=hub)
+    token = hub.token("door", "lobby")
+    error = door.refusal("LoginRoom", "lobby", "door", "", options(token=token, server=hub.url))
+    assert (error.name, error.code) == ("org.zegod1.Error.RoomNotFound", 1002002)
+    assert "has no such room" in error.message and "token" not in error.message, error
+    assert [s.args[1:3] for s in door.signals("RoomStateUpdate")] == [[1, 0], [0, 1002002]]
+    assert door.signals("RoomStateUpdate")[-1].args[3]["reason"] == "login_failed"
+    assert not door.objects("Room")
+    call(hub, "create_room", name="lobby")
+    door.login("lobby")
+
+
+def test_a_room_that_a_restarted_server_forgot_is_waited_for(stage, device):
+    """Whoever made it makes it again, and whoever was in it is back."""
+    hub = start_strict_hub(stage)
+    call(hub, "create_room", name="lobby")
+    door = device("door", hub=hub)
+    door.login("lobby")
+    mark = door.mark()
+    hub.program.kill()
+    hub = start_strict_hub(stage, port=int(hub.url.rsplit(":", 1)[1]))
+    door.program.wait_until(lambda: "has no such room" in door.program.output(), "an attempt to come back", timeout=20)
+    call(hub, "create_room", name="lobby")
+    door.wait("RoomStateUpdate", lambda s: s.args[1] == 2, after=mark, timeout=20)
+    assert [s.args[1:3] for s in door.signals("RoomStateUpdate", mark)] == [[1, 1002051], [2, 0]]

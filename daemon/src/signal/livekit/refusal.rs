@@ -25,6 +25,10 @@ const LOGGED_IN_ELSEWHERE: i32 = 1_002_086;
 const NOT_SUPPORTED: i32 = 1_000_006;
 /// The server has trouble.
 const ROOM_ERROR: i32 = 1_002_099;
+/// The server has no such room, and joining does not make it.
+const NO_ROOM: i32 = 1_002_002;
+/// How servers say so: LiveKit's words.
+const NO_ROOM_WORDS: &str = "requested room does not exist";
 /// ZEGO's codes begin here; LiveKit's reasons are far below.
 const FIRST_CODE: i32 = 1_000_000;
 
@@ -40,7 +44,9 @@ pub(super) fn join(server: &str, token: &str, error: WireError) -> SignalError {
             message: "the token has characters that no token has".to_owned(),
         },
         WireError::Client(status, body) | WireError::Server(status, body) => {
-            if code_of(&body).is_some() || status == 401 || status == 403 {
+            if status == 404 && body.contains(NO_ROOM_WORDS) {
+                no_room()
+            } else if code_of(&body).is_some() || status == 401 || status == 403 {
                 refused(&body)
             } else if is_final(status.as_u16()) {
                 SignalError::Protocol(format!("{server} answers {status}: {}", shown(body.trim())))
@@ -66,6 +72,13 @@ pub(super) fn join(server: &str, token: &str, error: WireError) -> SignalError {
         WireError::Connection(reason) => unreachable(reason),
         other => SignalError::Protocol(other.to_string()),
     }
+}
+
+/// The room is not there, and this server makes none for whoever joins.
+fn no_room() -> SignalError {
+    let message =
+        "the server has no such room, and makes none by itself; check the room's id, or have it created first";
+    SignalError::Refused { code: NO_ROOM, message: message.to_owned() }
 }
 
 /// Whether asking again changes nothing: there is no room server, or it wants TLS.
@@ -184,6 +197,14 @@ mod tests {
             (WireError::Client(status(429), "Slow down [1002071]".to_owned()), "1002071 Slow down"),
             (WireError::Server(status(503), "The room is full [1002034]".to_owned()), "1002034 The room is full"),
             (WireError::Handshake { status: status(401) }, "1002033 the server refused the token"),
+            (
+                WireError::Client(status(404), "requested room does not exist".to_owned()),
+                "1002002 the server has no such room, and makes none by itself; check the room's id, or have it created first",
+            ),
+            (
+                WireError::Client(status(404), "<h1>Not Found</h1>".to_owned()),
+                "the server does not speak the protocol: ws://h answers 404 Not Found: <h1>Not Found</h1>",
+            ),
             (WireError::TokenFormat, "1002075 the token has characters that no token has"),
             (
                 WireError::Server(status(503), "busy".to_owned()),
