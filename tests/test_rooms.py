@@ -386,3 +386,43 @@ def test_a_room_that_a_restarted_server_forgot_is_waited_for(stage, device):
     call(hub, "create_room", name="lobby")
     door.wait("RoomStateUpdate", lambda s: s.args[1] == 2, after=mark, timeout=20)
     assert [s.args[1:3] for s in door.signals("RoomStateUpdate", mark)] == [[1, 1002051], [2, 0]]
+
+
+def test_a_text_that_was_refused_is_not_told_later(hub, device):
+    """The server does not answer in time: what was there before is what others see in the end."""
+    door, desk = device("door"), device("desk")
+    for d in (door, desk):
+        d.login("lobby")
+    door.publish("door", video=False, extra_info="front")
+    desk.wait("RoomStreamUpdate", lambda s: s.args[2][0][3]["extra_info"] == "front")
+    door.wait("PublisherFirstFrame", lambda s: s.args == ["door", "audio_sent"])
+    mark, told = door.mark(), desk.mark()
+    os.kill(hub.program.pid, signal.SIGSTOP)
+    try:
+        error = door.refusal("SetStreamExtraInfo", "door", "back")
+    finally:
+        os.kill(hub.program.pid, signal.SIGCONT)
+    assert (error.name, error.code) == ("org.zegod1.Error.ServerUnreachable", 1003053)
+    door.wait("RoomStateUpdate", lambda s: s.args[1] == 2, after=mark, timeout=20)
+    door.call("SetStreamExtraInfo", "door", "side")
+    desk.wait("RoomStreamExtraInfoUpdate", lambda s: s.args == ["lobby", [["door", "side"]]], after=told)
+    texts = [text for s in desk.signals("RoomStreamExtraInfoUpdate", told) for _, text in s.args[1]]
+    # Of a change that the server reads after all, it also reads that it is taken back.
+    assert texts in (["side"], ["back", "front", "side"]), texts
+
+
+def test_a_text_that_is_set_without_a_link_is_told_when_it_is_back(hub, device, stage):
+    """Nobody waits for that."""
+    door, desk = device("door"), device("desk")
+    for d in (door, desk):
+        d.login("lobby")
+    door.publish("door", video=False, extra_info="front")
+    mark = door.mark()
+    hub.program.kill()
+    door.wait("RoomStateUpdate", lambda s: s.args[1] == 1, after=mark, timeout=20)
+    begin = time.monotonic()
+    door.call("SetStreamExtraInfo", "door", "back")
+    assert time.monotonic() - begin < 1
+    start_hub(stage, port=int(hub.url.rsplit(":", 1)[1]))
+    seen = lambda: [stream["ExtraInfo"] for stream in desk.objects("Stream").values()]  # noqa: E731
+    wait_until(lambda: seen() == ["back"], "the text", timeout=20)

@@ -190,7 +190,8 @@ impl EngineInterface {
         self.run("StopPublishing", self.engine.stop_publishing(&stream_id)).await
     }
 
-    /// Changes the text of a stream of ours, which the others in the room see.
+    /// Changes the text of a stream of ours, which the others in the room see. Without a link it is told when that is back; what the
+    /// server refuses, or does not answer in 10 s, is not told later.
     /// Errors: InvalidArgument, NotPublishing, ServerUnreachable, Forbidden, Unsupported.
     async fn set_stream_extra_info(&self, stream_id: String, extra_info: String) -> Result<()> {
         self.run("SetStreamExtraInfo", self.engine.set_stream_extra_info(&stream_id, &extra_info)).await
