@@ -549,8 +549,9 @@ impl EngineInterface {
         height: i32,
     ) -> zbus::Result<()>;
 
-    /// Somebody's `camera` or `microphone` (ZegoRemoteDeviceState): 0 works, 1 does not work, 3 not permitted, 5 in use by another
-    /// program, 6 unplugged, 9 disabled, 10 muted, 11 a telephone call has it. Also told of a stream that is new here, unless it is 0.
+    /// Somebody's `camera` or `microphone` (ZegoRemoteDeviceState): 0 works, 1 does not work, 3 not permitted, 4 no pictures,
+    /// 5 in use by another program, 6 unplugged, 9 disabled, 10 muted, 11 a telephone call has it. Also told of a stream that is new
+    /// here, unless it is 0.
     #[zbus(signal)]
     pub(super) async fn remote_device_state_update(
         to: &SignalEmitter<'_>,

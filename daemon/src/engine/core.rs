@@ -117,8 +117,11 @@ impl Core {
         let table = DeviceTable::new(configured.devices.clone(), news.clone());
         let report = {
             let tasks = tasks.clone();
-            Arc::new(move |source: DeviceSource, error: EngineError| {
-                let task: Task = Box::new(move |core| core.device_failed(&source, error));
+            Arc::new(move |source: DeviceSource, works: Result<(), EngineError>| {
+                let task: Task = Box::new(move |core| match works {
+                    Ok(()) => core.device_works(&source),
+                    Err(error) => core.device_failed(&source, error),
+                });
                 let _ = tasks.send(task);
             })
         };

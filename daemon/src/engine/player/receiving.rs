@@ -89,8 +89,8 @@ impl PlayerTask {
                     if broken { ZegoPlayerMediaEvent::AudioBreakOccur } else { ZegoPlayerMediaEvent::AudioBreakResume };
                 self.news.tell(EngineEvent::PlayerMedia { stream_id, event });
             }
-            // The speaker tells of itself.
-            MediaEvent::DeviceFailed(_) => {}
+            // The speaker tells of itself, and a player has no camera.
+            MediaEvent::DeviceFailed(_) | MediaEvent::CameraSilent(_) | MediaEvent::CameraBack => {}
         }
     }
 
