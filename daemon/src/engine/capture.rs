@@ -196,6 +196,19 @@ impl Captures {
         Ok(camera)
     }
 
+    /// Has a camera that is open give at least so many pictures a second from now on, where it can.
+    pub(super) async fn quicken(&self, source: CameraSource, fps: u32) {
+        let mut open = self.cameras.lock().await;
+        let Some(camera) = find(&mut open, &DeviceSource::Camera(source)) else { return };
+        let capture = camera.capture().clone();
+        let Err(error) = blocking(move || capture.quicken(fps)).await else { return };
+        log::warn!("{} gives no more pictures than before: {error}", camera.source());
+        if camera.capture().format().is_none() {
+            camera.used.set(state_of(&error));
+            (self.report)(camera.source(), Err(error));
+        }
+    }
+
     /// Lets the holder of a camera have another one instead. Nobody else holding it, what it feeds just goes on;
     /// otherwise the caller gets a camera of its own (`Some`).
     ///

@@ -146,6 +146,24 @@ impl CameraCapture {
         }
     }
 
+    /// Captures at least so many pictures a second from now on, where the device can; one that runs with fewer is opened again for it.
+    /// Senders and views stay.
+    ///
+    /// # Errors
+    /// What opening the device says; it goes on as it was then, if it can.
+    pub fn quicken(&self, fps: u32) -> Result<(), DeviceError> {
+        let (source, wish) = {
+            let control = lock(&self.owner.shared.control);
+            // What a file gives is no matter of wishes.
+            let is_quick = control.wish.fps >= fps || matches!(control.source, CameraSource::File(_));
+            if is_quick || control.format.is_none() {
+                return Ok(());
+            }
+            (control.source.clone(), CaptureWish { fps, ..control.wish })
+        };
+        self.switch(&source, wish)
+    }
+
     /// Releases the device (`false`) without forgetting senders and views, or opens it again (`true`).
     ///
     /// # Errors
