@@ -1,6 +1,7 @@
 //! The handle of a player, and what can be asked of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
@@ -25,6 +26,8 @@ pub(in crate::engine) enum PlayerInput {
     Room(RoomNews),
     /// Subscribing ended.
     Subscribed(u64, Result<(), SignalError>),
+    /// How long the way to the server and back takes, if that is known.
+    RoundTrip(Option<Duration>),
     /// News of the pictures or the sound.
     Media(MediaKind, MediaEvent),
     /// The view belongs to somebody else now.

@@ -99,6 +99,7 @@ pub(in crate::engine) fn start(setup: PlayerSetup) -> (Player, JoinHandle<()>) {
         first_frames: HashSet::new(),
         told_size: None,
         reading: None,
+        rtt: None,
         ticks: None,
         inputs: inputs.downgrade(),
     };
@@ -142,6 +143,8 @@ pub(super) struct PlayerTask {
     pub(super) first_frames: HashSet<FirstFrame>,
     pub(super) told_size: Option<(u32, u32)>,
     pub(super) reading: Option<PlayReading>,
+    /// To the server and back, as it was when it was asked for last.
+    pub(super) rtt: Option<Duration>,
     pub(super) ticks: Option<Interval>,
     pub(super) inputs: WeakUnboundedSender<PlayerInput>,
 }
@@ -202,6 +205,7 @@ impl PlayerTask {
         match input {
             PlayerInput::Room(news) => self.room_news(news),
             PlayerInput::Subscribed(serial, result) => self.subscribed(serial, result),
+            PlayerInput::RoundTrip(rtt) => self.rtt = rtt,
             PlayerInput::Media(kind, event) => self.media_event(kind, event),
             PlayerInput::LeaveView => {
                 if let Some(play) = &self.video_play {
@@ -299,6 +303,7 @@ impl PlayerTask {
                     MediaKind::Video => (self.video_play, self.video) = (None, Some(receiver)),
                 }
                 self.play();
+                self.ask_round_trip();
                 self.step(Input::MediaThere, "");
             }
             RoomNews::MediaEnded(kind) => {
@@ -395,6 +400,7 @@ impl PlayerTask {
     fn forget_media(&mut self) {
         (self.audio_play, self.video_play) = (None, None);
         (self.audio, self.video) = (None, None);
+        self.rtt = None;
         self.subscription = Subscription::None;
         self.reading = None;
         // What comes next is a new stream with first frames of its own.
