@@ -212,7 +212,8 @@ impl EngineInterface {
     /// Plays a stream; one that is not there yet is waited for (state 1). config: `view` t (without it only the sound),
     /// `view_mode` i (0 fit, 1 fill, 2 stretch), `background_color` u (0xRRGGBB), `mirror` b, `room_id` s, `audio` b,
     /// `video` b, `bind_to_caller` b; or, from a WHEP endpoint in the place of a room, `whep_url` s (http:// or https://) and
-    /// `whep_token` s. Playing a stream again changes its view. Returns the player's object and its state.
+    /// `whep_token` s. Playing a stream again changes its view (without one it has only sound from then on) and, where they are
+    /// given, `audio` and `video`; from another room or endpoint it is refused. Returns the player's object and its state.
     /// Errors: InvalidArgument, NotLoggedIn, RoomNotFound, ViewNotFound, TooManyStreams, Forbidden, AuthenticationFailed,
     /// Unsupported.
     #[zbus(out_args("player", "state"))]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use reqwest::Url;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -70,6 +71,8 @@ pub(super) struct PlayerEntry {
     pub(super) player: Player,
     pub(super) meter: SoundMeter,
     pub(super) view: Option<u64>,
+    /// Where from, if not from a room.
+    pub(super) url: Option<Url>,
     pub(super) task: JoinHandle<()>,
 }
 

@@ -32,8 +32,18 @@ pub(in crate::engine) enum PlayerInput {
     Media(MediaKind, MediaEvent),
     /// The view belongs to somebody else now.
     LeaveView,
-    /// StartPlaying again: another view. The outcome is the state in which the player is.
-    View(Option<Arc<dyn View>>, Reply<ZegoPlayerState>),
+    /// StartPlaying again: another view, and whether sound (`None`: as it was) and pictures are received. The outcome is the state in
+    /// which the player is.
+    Again {
+        /// Where the pictures go from now on.
+        view: Option<Arc<dyn View>>,
+        /// Receive sound.
+        audio: Option<bool>,
+        /// Receive pictures.
+        video: bool,
+        /// Gets the state.
+        reply: Reply<ZegoPlayerState>,
+    },
     /// The property Volume.
     Volume(i32, Reply<()>),
     /// The property AudioMuted or VideoMuted.

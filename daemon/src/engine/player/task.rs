@@ -214,8 +214,9 @@ impl PlayerTask {
                 (self.view, self.info.view) = (None, None);
                 self.tell_info();
             }
-            PlayerInput::View(view, reply) => {
+            PlayerInput::Again { view, audio, video, reply } => {
                 self.change_view(view);
+                self.change_wants((audio.unwrap_or(self.wants.0), video));
                 let _ = reply.send(Ok(self.info.state));
             }
             PlayerInput::Volume(volume, reply) => {
@@ -382,18 +383,20 @@ impl PlayerTask {
             }
             old.clear();
         }
-        // A stream that was played for its sound only gets pictures with its first view.
-        let wanted_before = self.wants.1;
-        self.wants.1 |= view.is_some();
         self.view = view;
         if let Some(play) = &self.video_play {
             play.set_view(self.view.clone());
         }
-        if self.wants.1 != wanted_before {
-            self.subscribe();
-        }
         self.info.view = id;
         self.tell_info();
+    }
+
+    /// Receives sound and pictures from now on, or not.
+    fn change_wants(&mut self, wants: (bool, bool)) {
+        if std::mem::replace(&mut self.wants, wants) != wants {
+            self.play();
+            self.subscribe();
+        }
     }
 
     /// What was received is gone; it is waited for again.
