@@ -426,3 +426,42 @@ def test_a_text_that_is_set_without_a_link_is_told_when_it_is_back(hub, device, 
     start_hub(stage, port=int(hub.url.rsplit(":", 1)[1]))
     seen = lambda: [stream["ExtraInfo"] for stream in desk.objects("Stream").values()]  # noqa: E731
     wait_until(lambda: seen() == ["back"], "the text", timeout=20)
+
+
+def test_a_call_in_each_of_two_rooms(hub, device):
+    """Each room has its own streams and messages; leaving one leaves the other as it is."""
+    door, gate, desk = device("door"), device("gate"), device("desk")
+    desk.call("CreateEngine", options(room_mode=1))
+    views, shows = {}, {"lobby": door, "cellar": gate}
+    for room, other in shows.items():
+        other.login(room)
+        other.publish(other.name)
+        desk.login(room)
+        views[room] = desk.texture()
+    for room, other in shows.items():
+        desk.play(other.name, view=views[room].view, room_id=room)
+        views[room].next(views[room].next().number + 10)
+    rooms = {desk.get(player["Room"], "Room", "RoomID"): player["StreamID"] for player in desk.objects("Player").values()}
+    assert rooms == {"lobby": "door", "cellar": "gate"}
+    error = desk.refusal("StartPlaying", "door", options(view=views["cellar"].view, room_id="cellar"))
+    assert (error.name, error.code) == ("org.zegod1.Error.InvalidArgument", 1000017)
+
+    for room, other in shows.items():
+        desk.call("SendBroadcastMessage", room, f"to the {room}")
+        other.call("SendBroadcastMessage", room, f"from the {room}")
+    for room, other in shows.items():
+        other.wait("BroadcastMessageReceived")
+        assert [(s.args[0], s.args[1][0][0]) for s in other.signals("BroadcastMessageReceived")] == [(room, f"to the {room}")]
+        desk.wait("BroadcastMessageReceived", lambda s, room=room: (s.args[0], s.args[1][0][0]) == (room, f"from the {room}"))
+    assert len(desk.signals("BroadcastMessageReceived")) == 2
+
+    mark = desk.mark()
+    desk.call("LogoutRoom", "lobby")
+    assert [s.args[:3] for s in desk.signals("PlayerStateUpdate", mark)] == [["door", 0, 0]]
+    assert [room["RoomID"] for room in desk.objects("Room").values()] == ["cellar"]
+    stopped = views["lobby"].newest
+    views["cellar"].next(views["cellar"].newest + 30)
+    assert views["lobby"].newest == stopped
+    shown = {v["ViewID"]: v["Source"] for v in desk.objects("View").values()}
+    assert shown == {views["lobby"].view: "", views["cellar"].view: "gate"}
+    assert [s.args[:3] for s in desk.signals("PlayerStateUpdate", mark)] == [["door", 0, 0]]
