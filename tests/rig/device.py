@@ -332,11 +332,13 @@ def start_device(
     speaker: str = "null",
     namespace: str | None = None,
     environment: dict[str, str] | None = None,
+    limits: Sequence[str] = (),
     **wishes: Any,
 ) -> Device:
     """Starts a `zegod` on a bus of its own and waits until its name is on it.
 
-    `speaker="wav"` lets it write a WAV file on the stage, `Device.speaker`. `wishes` are those of `configuration`.
+    `speaker="wav"` lets it write a WAV file on the stage, `Device.speaker`. `limits` is the command that takes rights from it, such as
+    `setpriv …`, and then becomes it. `wishes` are those of `configuration`.
     """
     wav = stage.path(f"{name}-speaker.wav") if speaker == "wav" else None
     if namespace:
@@ -347,7 +349,7 @@ def start_device(
     address = start_bus(stage, f"{name}-bus")
     daemon = stage.start(
         name,
-        [program("zegod"), "--config", str(file), "--bus", address],
+        [*limits, program("zegod"), "--config", str(file), "--bus", address],
         namespace=namespace,
         environment={"RUST_BACKTRACE": "1", **(environment or {})},
     )
