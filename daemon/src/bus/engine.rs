@@ -117,8 +117,8 @@ impl EngineInterface {
     /// Logs in to a room. `user_name` empty = `user_id`. config: `token` s, `server` s (ws:// or wss:// URL, or auto),
     /// `is_user_status_notify` b, `max_member_count` u, `bind_to_caller` b, `wait` b (false = return at once).
     /// Returns the room's object and its state: 2 connected, or 1 when it is still being tried.
-    /// Errors: InvalidArgument, AlreadyLoggedIn, AuthenticationFailed, LoggedInElsewhere, RoomFull, ServerUnreachable; RoomNotFound
-    /// from a server that makes no rooms by itself.
+    /// A server that makes no rooms by itself has to have one of this id.
+    /// Errors: InvalidArgument, AlreadyLoggedIn, RoomNotFound, AuthenticationFailed, LoggedInElsewhere, RoomFull, ServerUnreachable.
     #[zbus(out_args("room", "state"))]
     async fn login_room(
         &self,
