@@ -1,11 +1,14 @@
 """What others are told of a device that is off, and devices that come when a call runs already."""
 
+import os
 import shutil
+import signal
 import time
 from pathlib import Path
 
 import pytest
 from rig.call import watch
+from rig.camera import clip_camera
 from rig.device import Device, start_device, wait_until
 from rig.hub import start_hub
 from rig.livekit import start_livekit
@@ -13,7 +16,7 @@ from rig.network import make_link
 from rig.sound import find_beeps, read_wav, write_tone
 from rig.telephony import ModemManager
 
-OPEN, UNPLUGGED, MUTE, INTERRUPTION = 0, 6, 10, 11
+OPEN, ZERO_FPS, UNPLUGGED, MUTE, INTERRUPTION = 0, 4, 6, 10, 11
 """Of ZegoRemoteDeviceState."""
 MAY_EXPLAIN = {"canUpdateOwnMetadata": True}
 """What LiveKit's own server wants to see in a token of somebody who says why a device is off."""
@@ -41,6 +44,39 @@ def plug(file: Path, content: Path) -> None:
 
 def is_heard(speaker: Path, begin: int = 0) -> bool:
     return speaker.exists() and bool(find_beeps(read_wav(speaker)[begin:]))
+
+
+@pytest.mark.any_server
+def test_a_camera_that_gives_no_pictures_is_told(hub, device, stage, clip, measured):
+    """It is open, and nothing comes: an exception and 4 for the others after five seconds, until the next picture."""
+    camera = clip_camera(stage, clip)
+    door, desk = device("door", camera=camera.source), device("desk")
+    for d in (door, desk):
+        enter(d)
+    door.publish("door")
+    view = desk.texture()
+    desk.play("door", view=view.view)
+    view.next()
+    mark, desk_mark = door.mark(), desk.mark()
+    os.kill(camera.feeder.pid, signal.SIGSTOP)
+    try:
+        stopped = time.monotonic()
+        failure = door.wait("LocalDeviceException", after=mark, timeout=8)
+        assert failure.args[:3] == ["camera", 4, door.find_device(camera.source)]
+        assert failure.args[3].endswith("[1006004]"), failure.args
+        after = wait_state(desk, "camera", ZERO_FPS, desk_mark) - stopped
+        assert 4.5 < after < 6.5
+        assert door.get(door.find_device(camera.source), "Device", "State") == "in_use", "nobody else can have it"
+        shown = view.newest
+    finally:
+        os.kill(camera.feeder.pid, signal.SIGCONT)
+    going = time.monotonic()
+    back = wait_state(desk, "camera", OPEN, desk_mark) - going
+    view.next(shown)
+    measured(f"told {after:.2f} s after its last picture; back after {back:.2f} s, seen after {time.monotonic() - going:.2f} s")
+    assert back < 1 and time.monotonic() - going < 2
+    assert told(desk, "camera", desk_mark) == [ZERO_FPS, OPEN]
+    assert len(door.signals("LocalDeviceException", mark)) == 1
 
 
 @pytest.mark.any_server

@@ -76,6 +76,37 @@ def test_another_view_while_playing(hub, device, measured):
     assert shows == {first.view: "", second.view: "door"}
 
 
+def test_playing_again_with_other_wishes(hub, device):
+    """`audio` and `video` hold from the second call on as from the first; without a view there are no pictures."""
+    door, desk = two_in_a_room(device)
+    door.publish("door")
+    view = desk.texture()
+    player = desk.play("door", view=view.view)
+    view.next(view.next().number + 10)
+
+    def receives(audio: bool, video: bool) -> None:
+        def is_so(s) -> bool:
+            rates = [s.args[1].get(f"{kind}_kbps", 0) for kind in ("audio", "video")]
+            return [rate > 5 for rate in rates] == [audio, video]
+
+        desk.wait("PlayerQualityUpdate", is_so, after=desk.mark(), timeout=12)
+
+    receives(True, True)
+    desk.call("StartPlaying", "door", options(view=view.view, audio=False))
+    receives(False, True)
+    shown = view.newest
+    view.next(shown + 10)
+    desk.call("StartPlaying", "door", options(audio=True))
+    receives(True, False)
+    assert desk.get(player, "Player", "View") == "/"
+    mark = desk.mark()
+    desk.call("StartPlaying", "door", options(view=view.view))
+    receives(True, True)
+    error = desk.refusal("StartPlaying", "door", options(whep_url=f"{hub.http}/whep/v1/door", whep_token="x"))
+    assert (error.name, error.code) == ("org.zegod1.Error.InvalidArgument", 1000017)
+    assert list(desk.objects("Player")) == [player] and not desk.signals("PlayerStateUpdate", mark)
+
+
 def test_muting_a_player_stops_the_receiving(hub, device, measured):
     """VideoMuted: pictures do not even arrive any more, while the sound goes on; unmuted, both are back at once."""
     door, desk = two_in_a_room(device)

@@ -2,13 +2,14 @@
 
 import pytest
 
-from rig.device import options, start_device
+from rig.device import options, start_device, wait_until
 from rig.hub import start_hub
 from rig.network import ip, make_link
 
 pytestmark = pytest.mark.alone
 
 PLAYED = (
+    "rtt av_timestamp_diff video_buffer_delay audio_buffer_delay video_withheld_frames "
     "video_recv_fps video_dejitter_fps video_decode_fps video_render_fps video_kbps video_break_rate audio_recv_fps "
     "audio_dejitter_fps audio_decode_fps audio_render_fps audio_kbps audio_break_rate mos packet_lost_rate level delay "
     "peer_to_peer_delay "
@@ -19,7 +20,8 @@ PLAYED = (
 ).split()
 PUBLISHED = (
     "video_capture_fps video_encode_fps video_send_fps video_kbps audio_capture_fps audio_send_fps audio_kbps rtt "
-    "packet_lost_rate level is_hardware_encode video_codec_id total_send_bytes audio_send_bytes video_send_bytes"
+    "packet_lost_rate level is_hardware_encode video_codec_id total_send_bytes audio_send_bytes video_send_bytes "
+    "video_dropped_frames video_key_frames video_target_kbps"
 ).split()
 
 
@@ -35,7 +37,7 @@ def test_every_value_is_there_and_follows_the_call(device, measured):
     def played(after, where=lambda q: True):
         def full(signal):
             # The server's clock is known by its second answer, some seconds after the login.
-            late = ("mos", "video_recv_fps", "peer_to_peer_delay")
+            late = ("mos", "video_recv_fps", "peer_to_peer_delay", "av_timestamp_diff")
             return all(key in signal.args[1] for key in late) and where(signal.args[1])
 
         return desk.wait("PlayerQualityUpdate", full, timeout=20, after=after).args[1]
@@ -48,6 +50,7 @@ def test_every_value_is_there_and_follows_the_call(device, measured):
     for key in ("audio_recv_fps", "audio_dejitter_fps", "audio_decode_fps", "audio_render_fps"):
         assert 40 < before[key] < 60, (key, before)
     assert 3.5 < before["mos"] < 4.42, before
+    assert abs(before["av_timestamp_diff"]) < 200, before
     assert before["audio_cumulative_decode_time"] > 0 and before["video_cumulative_decode_time"] > 0
     door.call("SetVideoConfig", options(fps=5, bitrate=200), 0)
     slow = ("video_recv_fps", "video_dejitter_fps", "video_decode_fps", "video_render_fps")
@@ -69,6 +72,40 @@ def test_the_first_values_are_whole(hub, device):
     assert not rates - door.wait("PublisherQualityUpdate").args[1].keys()
     rates = {"video_kbps", "audio_kbps", "video_recv_fps", "video_render_fps", "audio_recv_fps", "audio_render_fps", "mos"}
     assert not rates - desk.wait("PlayerQualityUpdate").args[1].keys()
+
+
+@pytest.mark.root
+def test_the_way_is_measured_as_it_is(stage, measured):
+    """40 ms each way and 3 % loss: every figure about the way says so, at both ends, and they come every three seconds."""
+    link = make_link(stage, delay_ms=40, loss_percent=3)
+    hub = start_hub(stage, address=link.left_address, namespace=link.left)
+    door = start_device(stage, "door", hub=hub, namespace=link.right, bitrate_kbps=600)
+    desk = start_device(stage, "desk", hub=hub, namespace=link.right, camera="none", microphone="none")
+    for one in (door, desk):
+        one.login("lobby")
+    door.publish("door")
+    desk.play("door", view=desk.texture().view)
+
+    def told(device, member):
+        signals = wait_until(lambda: device.signals(member)[3:] and device.signals(member), "four signals", timeout=20)
+        steps = [after.at - before.at for before, after in zip(signals, signals[1:], strict=False)]
+        assert all(2.7 < step < 3.3 for step in steps), steps
+        return [s.args[1] for s in signals[1:]]
+
+    sent, played = told(door, "PublisherQualityUpdate"), told(desk, "PlayerQualityUpdate")
+    for quality in (*sent, *played):
+        assert 78 <= quality["rtt"] <= 120, quality
+        assert quality["level"] in (1, 2), "good or medium: neither excellent nor bad"
+    for name, end in (("sent", sent), ("played", played)):
+        losses = [quality["packet_lost_rate"] for quality in end]
+        measured(f"{name}: lost {', '.join(f'{loss:.3f}' for loss in losses)}; rtt {[quality['rtt'] for quality in end]}")
+        assert 0.005 < sum(losses) / len(losses) < 0.08, losses
+    for quality in played:
+        # Half of it is the way from the hub; a repair takes a whole round trip more.
+        assert 80 <= quality["peer_to_peer_delay"] < 600 if "peer_to_peer_delay" in quality else True
+        assert 10 <= quality["delay"] < 500, quality
+        assert 1 < quality["mos"] < 4.36, "a call without delay and loss has 4.4"
+    assert "peer_to_peer_delay" in played[-1]
 
 
 @pytest.mark.root

@@ -224,6 +224,47 @@ def test_a_killed_daemon_leaves_a_file_that_lacks_at_most_the_last_second(stage,
     assert abs(movie.times("audio")[-1] - movie.times("video")[-1]) < 0.7, "both are there"
 
 
+def test_a_killed_daemon_leaves_what_it_received(hub, stage, device, measured):
+    """The same of a stream of somebody else."""
+    door, desk = device("door"), device("desk")
+    watch(door, desk)
+    file = stage.path("killed.mp4")
+    start(desk, file, "door")
+    desk.wait("RecordingStateUpdate", lambda s: s.args[1] == 1 and s.args[3]["duration_ms"] > 2500, timeout=8)
+    killed = time.monotonic()
+    desk.program.kill()
+    movie = Movie(file)
+    lost = movie.pictures()[-1].bar.age_ms(killed)
+    measured(f"the last {lost} ms are lost")
+    assert lost <= 1000
+    assert abs(movie.times("audio")[-1] - movie.times("video")[-1]) < 0.7, "both are there"
+
+
+def test_a_recording_is_on_the_disk_every_second(hub, stage, device, measured):
+    """A kill leaves to the kernel what is not on the disk yet, a power cut does not."""
+    door, desk = device("door"), device("desk")
+    watch(door, desk)
+    desk.call("StartPreview", options())
+    calls = stage.path("calls.txt")
+    strace = ["strace", "-f", "-y", "-ttt", "-e", "trace=fdatasync,write", "-o", str(calls), "-p", str(desk.program.pid)]
+    tracer = stage.start("strace", strace)
+    tracer.wait_for_line(r"attached")
+    files = {"captured": stage.path("captured.mp4"), "remote": stage.path("remote.mp4")}
+    start(desk, files["captured"])
+    start(desk, files["remote"], "door")
+    time.sleep(SECONDS)
+    # strace ends with the signal that it was sent.
+    tracer.kill()
+    for name, file in files.items():
+        lines = [line.split() for line in calls.read_text().splitlines() if f"<{file}>" in line]
+        synced = [float(words[1]) for words in lines if words[2].startswith("fdatasync(")]
+        gaps = [after - before for before, after in zip(synced, synced[1:], strict=False)]
+        measured(f"{name}: {len(synced)} times in {SECONDS:g} s, {max(gaps, default=SECONDS):.2f} s apart at most")
+        assert len(synced) >= SECONDS - 2 and max(gaps) <= 1.0, gaps
+        kinds = [words[2].split("(")[0] for words in lines]
+        assert ("write", "write") not in zip(kinds, kinds[1:], strict=False), "what was written waits for nothing"
+
+
 def test_it_ends_with_its_caller(stage, device):
     """A descriptor ends with who gave it."""
     door = device("door", hub=None)

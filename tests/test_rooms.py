@@ -8,7 +8,9 @@ import pytest
 
 from rig import tokens
 from rig.device import options, wait_until
+from rig.hub import start_hub
 from rig.livekit import start_livekit
+from rig.room_service import call
 
 ROOM_NEWS = ("RoomStateUpdate", "RoomUserUpdate", "RoomStreamUpdate", "RoomExtraInfoUpdate")
 
@@ -344,3 +346,122 @@ def test_stop_publishing_does_not_wait_for_a_server_that_hangs(hub, device):
     finally:
         os.kill(hub.program.pid, signal.SIGCONT)
     assert 0.9 < took < 3, f"{took:.2f} s"
+
+
+def start_strict_hub(stage, **wishes):
+    """A hub that makes no room for whoever joins."""
+    return start_hub(stage, extra="[room]\nauto_create = false\n", **wishes)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [start_strict_hub, lambda stage: start_livekit(stage, auto_create=False)],
+    ids=["zegohub", "livekit-server"],
+)
+def test_a_room_that_nobody_made_is_not_found(stage, device, start):
+    """The login fails at once and says why; when the room has been made it succeeds."""
+    hub = start(stage)
+    door = device("door", hub=hub)
+    token = hub.token("door", "lobby")
+    error = door.refusal("LoginRoom", "lobby", "door", "", options(token=token, server=hub.url))
+    assert (error.name, error.code) == ("org.zegod1.Error.RoomNotFound", 1002002)
+    assert "has no such room" in error.message and "token" not in error.message, error
+    assert [s.args[1:3] for s in door.signals("RoomStateUpdate")] == [[1, 0], [0, 1002002]]
+    assert door.signals("RoomStateUpdate")[-1].args[3]["reason"] == "login_failed"
+    assert not door.objects("Room")
+    call(hub, "create_room", name="lobby")
+    door.login("lobby")
+
+
+def test_a_room_that_a_restarted_server_forgot_is_waited_for(stage, device):
+    """Whoever made it makes it again, and whoever was in it is back."""
+    hub = start_strict_hub(stage)
+    call(hub, "create_room", name="lobby")
+    door = device("door", hub=hub)
+    door.login("lobby")
+    mark = door.mark()
+    hub.program.kill()
+    hub = start_strict_hub(stage, port=int(hub.url.rsplit(":", 1)[1]))
+    door.program.wait_until(lambda: "has no such room" in door.program.output(), "an attempt to come back", timeout=20)
+    call(hub, "create_room", name="lobby")
+    door.wait("RoomStateUpdate", lambda s: s.args[1] == 2, after=mark, timeout=20)
+    assert [s.args[1:3] for s in door.signals("RoomStateUpdate", mark)] == [[1, 1002051], [2, 0]]
+
+
+def test_a_text_that_was_refused_is_not_told_later(hub, device):
+    """The server does not answer in time: what was there before is what others see in the end."""
+    door, desk = device("door"), device("desk")
+    for d in (door, desk):
+        d.login("lobby")
+    door.publish("door", video=False, extra_info="front")
+    desk.wait("RoomStreamUpdate", lambda s: s.args[2][0][3]["extra_info"] == "front")
+    door.wait("PublisherFirstFrame", lambda s: s.args == ["door", "audio_sent"])
+    mark, told = door.mark(), desk.mark()
+    os.kill(hub.program.pid, signal.SIGSTOP)
+    try:
+        error = door.refusal("SetStreamExtraInfo", "door", "back")
+    finally:
+        os.kill(hub.program.pid, signal.SIGCONT)
+    assert (error.name, error.code) == ("org.zegod1.Error.ServerUnreachable", 1003053)
+    door.wait("RoomStateUpdate", lambda s: s.args[1] == 2, after=mark, timeout=20)
+    door.call("SetStreamExtraInfo", "door", "side")
+    desk.wait("RoomStreamExtraInfoUpdate", lambda s: s.args == ["lobby", [["door", "side"]]], after=told)
+    texts = [text for s in desk.signals("RoomStreamExtraInfoUpdate", told) for _, text in s.args[1]]
+    # Of a change that the server reads after all, it also reads that it is taken back.
+    assert texts in (["side"], ["back", "front", "side"]), texts
+
+
+def test_a_text_that_is_set_without_a_link_is_told_when_it_is_back(hub, device, stage):
+    """Nobody waits for that."""
+    door, desk = device("door"), device("desk")
+    for d in (door, desk):
+        d.login("lobby")
+    door.publish("door", video=False, extra_info="front")
+    mark = door.mark()
+    hub.program.kill()
+    door.wait("RoomStateUpdate", lambda s: s.args[1] == 1, after=mark, timeout=20)
+    begin = time.monotonic()
+    door.call("SetStreamExtraInfo", "door", "back")
+    assert time.monotonic() - begin < 1
+    start_hub(stage, port=int(hub.url.rsplit(":", 1)[1]))
+    seen = lambda: [stream["ExtraInfo"] for stream in desk.objects("Stream").values()]  # noqa: E731
+    wait_until(lambda: seen() == ["back"], "the text", timeout=20)
+
+
+def test_a_call_in_each_of_two_rooms(hub, device):
+    """Each room has its own streams and messages; leaving one leaves the other as it is."""
+    door, gate, desk = device("door"), device("gate"), device("desk")
+    desk.call("CreateEngine", options(room_mode=1))
+    views, shows = {}, {"lobby": door, "cellar": gate}
+    for room, other in shows.items():
+        other.login(room)
+        other.publish(other.name)
+        desk.login(room)
+        views[room] = desk.texture()
+    for room, other in shows.items():
+        desk.play(other.name, view=views[room].view, room_id=room)
+        views[room].next(views[room].next().number + 10)
+    rooms = {desk.get(player["Room"], "Room", "RoomID"): player["StreamID"] for player in desk.objects("Player").values()}
+    assert rooms == {"lobby": "door", "cellar": "gate"}
+    error = desk.refusal("StartPlaying", "door", options(view=views["cellar"].view, room_id="cellar"))
+    assert (error.name, error.code) == ("org.zegod1.Error.InvalidArgument", 1000017)
+
+    for room, other in shows.items():
+        desk.call("SendBroadcastMessage", room, f"to the {room}")
+        other.call("SendBroadcastMessage", room, f"from the {room}")
+    for room, other in shows.items():
+        other.wait("BroadcastMessageReceived")
+        assert [(s.args[0], s.args[1][0][0]) for s in other.signals("BroadcastMessageReceived")] == [(room, f"to the {room}")]
+        desk.wait("BroadcastMessageReceived", lambda s, room=room: (s.args[0], s.args[1][0][0]) == (room, f"from the {room}"))
+    assert len(desk.signals("BroadcastMessageReceived")) == 2
+
+    mark = desk.mark()
+    desk.call("LogoutRoom", "lobby")
+    assert [s.args[:3] for s in desk.signals("PlayerStateUpdate", mark)] == [["door", 0, 0]]
+    assert [room["RoomID"] for room in desk.objects("Room").values()] == ["cellar"]
+    stopped = views["lobby"].newest
+    views["cellar"].next(views["cellar"].newest + 30)
+    assert views["lobby"].newest == stopped
+    shown = {v["ViewID"]: v["Source"] for v in desk.objects("View").values()}
+    assert shown == {views["lobby"].view: "", views["cellar"].view: "gate"}
+    assert [s.args[:3] for s in desk.signals("PlayerStateUpdate", mark)] == [["door", 0, 0]]

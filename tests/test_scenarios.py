@@ -39,6 +39,48 @@ def test_the_configuration_wins_over_the_scenario(stage, hub):
     sends_size(door, 320, 240)
 
 
+def test_a_call_wins_over_the_scenario(stage, hub):
+    """What SetVideoConfig says, one key or a preset, and the scenario for the rest."""
+    door = start_device(stage, "door", hub=hub, width=None, height=None, fps=None, bitrate_kbps=None)
+    door.call("CreateEngine", options(scenario=5))
+    door.call("SetVideoConfig", options(fps=10, encode_width=480, encode_height=270), 0)
+    door.login("lobby")
+    door.publish("door")
+    sends_size(door, 480, 270)
+
+    def measured(key, value, mark):
+        near = lambda s: abs(s.args[1].get(key, 0) - value) <= value * 0.2  # noqa: E731
+        door.wait("PublisherQualityUpdate", near, after=mark, timeout=12)
+
+    measured("video_send_fps", 10, 0)
+    assert door.signals("PublisherQualityUpdate")[-1].args[1]["video_target_kbps"] > 600, "the scenario's bit rate"
+    mark = door.mark()
+    door.call("SetVideoConfig", options(preset=1), 0)
+    sends_size(door, 480, 270)
+    measured("video_send_fps", 15, mark)
+    measured("video_target_kbps", 400, mark)
+
+
+def test_key_frames_come_as_often_as_they_are_wished(device):
+    """Nobody asks for one; an encoder that is to make them less often makes fewer."""
+    door = device("door")
+    door.login("lobby")
+    door.call("SetVideoConfig", options(key_frame_interval=1), 0)
+    door.publish("door", audio=False)
+
+    def key_frames(signals):
+        mark = door.mark()
+        told = wait_until(lambda: door.signals("PublisherQualityUpdate", mark)[signals:], "the signals", timeout=15)
+        first = door.signals("PublisherQualityUpdate", mark)[0]
+        return told[0].args[1]["video_key_frames"] - first.args[1]["video_key_frames"]
+
+    often = key_frames(1)
+    door.call("SetVideoConfig", options(key_frame_interval=10), 0)
+    seldom = key_frames(2)
+    assert 2 <= often <= 4, "in 3 s, one in a second"
+    assert seldom <= 2, "in 6 s, one in ten seconds and the one that another setting begins with"
+
+
 def test_a_voice_scenario_leaves_the_camera_off_until_it_is_enabled(device):
     """The stream runs with sound; EnableCamera adds the pictures without another call."""
     door = device("door")

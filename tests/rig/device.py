@@ -91,6 +91,7 @@ OPTIONS = {
     "encode_height": "u",
     "fps": "u",
     "bitrate": "u",
+    "key_frame_interval": "u",
     "channels": "u",
     "preset": "i",
     "interval_ms": "u",

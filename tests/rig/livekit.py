@@ -28,19 +28,22 @@ def start_livekit(
     port: int | None = None,
     redis: str | None = None,
     relay: int | None = None,
+    auto_create: bool = True,
     extra: str = "",
 ) -> Hub:
     """Starts a `livekit-server` with the tests' key, on loopback or in a namespace, and waits until it is ready.
 
     `redis` (`IP:PORT`) makes it a node of a cluster; without it, it is alone. `relay` is the port of its TURN server, if it is to
-    have one.
-    `extra` is added to its configuration.
+    have one. Without `auto_create` a room must be made before anybody can join it. `extra` is added to its configuration.
     """
     if not PROGRAM.exists():
         pytest.skip("livekit-server is not installed: install Go, then run tests/setup/livekit-server")
     port = port or free_port()
     file = stage.path("livekit.yaml")
-    file.write_text(f"{configuration(port, redis, address, relay)}\n{extra}\n")
+    text = configuration(port, redis, address, relay)
+    if not auto_create:
+        text = text.replace("\nroom:\n", "\nroom:\n  auto_create: false\n")
+    file.write_text(f"{text}\n{extra}\n")
     server = stage.start("livekit-server", [str(PROGRAM), "--config", str(file)], namespace=namespace)
     # Asked to end, it waits until nobody is there any more.
     stage.at_end(server.name, server.kill)

@@ -117,7 +117,8 @@ impl EngineInterface {
     /// Logs in to a room. `user_name` empty = `user_id`. config: `token` s, `server` s (ws:// or wss:// URL, or auto),
     /// `is_user_status_notify` b, `max_member_count` u, `bind_to_caller` b, `wait` b (false = return at once).
     /// Returns the room's object and its state: 2 connected, or 1 when it is still being tried.
-    /// Errors: InvalidArgument, AlreadyLoggedIn, AuthenticationFailed, LoggedInElsewhere, RoomFull, RateLimited, Forbidden,
+    /// A server that makes no rooms by itself has to have one of this id.
+    /// Errors: InvalidArgument, AlreadyLoggedIn, RoomNotFound, AuthenticationFailed, LoggedInElsewhere, RoomFull, RateLimited, Forbidden,
     /// ServerUnreachable, Internal.
     #[zbus(out_args("room", "state"))]
     async fn login_room(
@@ -191,7 +192,8 @@ impl EngineInterface {
         self.run("StopPublishing", self.engine.stop_publishing(&stream_id)).await
     }
 
-    /// Changes the text of a stream of ours, which the others in the room see.
+    /// Changes the text of a stream of ours, which the others in the room see. Without a link it is told when that is back; what the
+    /// server refuses, or does not answer in 10 s, is not told later.
     /// Errors: InvalidArgument, NotPublishing, RateLimited, ServerUnreachable, Forbidden, Unsupported, Internal.
     async fn set_stream_extra_info(&self, stream_id: String, extra_info: String) -> Result<()> {
         self.run("SetStreamExtraInfo", self.engine.set_stream_extra_info(&stream_id, &extra_info)).await
@@ -212,7 +214,8 @@ impl EngineInterface {
     /// Plays a stream; one that is not there yet is waited for (state 1). config: `view` t (without it only the sound),
     /// `view_mode` i (0 fit, 1 fill, 2 stretch), `background_color` u (0xRRGGBB), `mirror` b, `room_id` s, `audio` b,
     /// `video` b, `bind_to_caller` b; or, from a WHEP endpoint in the place of a room, `whep_url` s (http:// or https://) and
-    /// `whep_token` s. Playing a stream again changes its view. Returns the player's object and its state.
+    /// `whep_token` s. Playing a stream again changes its view (without one it has only sound from then on) and, where they are
+    /// given, `audio` and `video`; from another room or endpoint it is refused. Returns the player's object and its state.
     /// Errors: InvalidArgument, NotLoggedIn, RoomNotFound, ViewNotFound, TooManyStreams, NotPlaying, Forbidden,
     /// AuthenticationFailed, LoggedInElsewhere, ServerUnreachable, Unsupported, Internal.
     #[zbus(out_args("player", "state"))]
@@ -550,8 +553,9 @@ impl EngineInterface {
         height: i32,
     ) -> zbus::Result<()>;
 
-    /// Somebody's `camera` or `microphone` (ZegoRemoteDeviceState): 0 works, 1 does not work, 3 not permitted, 5 in use by another
-    /// program, 6 unplugged, 9 disabled, 10 muted, 11 a telephone call has it. Also told of a stream that is new here, unless it is 0.
+    /// Somebody's `camera` or `microphone` (ZegoRemoteDeviceState): 0 works, 1 does not work, 3 not permitted, 4 no pictures,
+    /// 5 in use by another program, 6 unplugged, 9 disabled, 10 muted, 11 a telephone call has it. Also told of a stream that is new
+    /// here, unless it is 0.
     #[zbus(signal)]
     pub(super) async fn remote_device_state_update(
         to: &SignalEmitter<'_>,

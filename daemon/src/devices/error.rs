@@ -45,6 +45,12 @@ pub enum DeviceError {
         /// Which format, size or header, and what would work.
         reason: String,
     },
+    /// It is open and works, but no picture comes.
+    #[error("{device} gives no pictures: check its cable and its settings, or choose another device")]
+    NoPictures {
+        /// The source as it was asked for.
+        device: String,
+    },
     /// The system refused something else.
     #[error("{device} failed while {action}: {source}")]
     Io {
@@ -65,6 +71,7 @@ impl DeviceError {
             Self::UnsupportedFormat { .. } | Self::Io { .. } => 1_006_001,
             Self::NotFound { .. } => 1_006_002,
             Self::PermissionDenied { .. } => 1_006_003,
+            Self::NoPictures { .. } => 1_006_004,
             Self::Busy { .. } => 1_006_005,
             Self::Unplugged { .. } => 1_006_006,
         }
@@ -78,6 +85,7 @@ impl DeviceError {
             | Self::Busy { device, .. }
             | Self::PermissionDenied { device }
             | Self::Unplugged { device }
+            | Self::NoPictures { device }
             | Self::UnsupportedFormat { device, .. }
             | Self::Io { device, .. } => device,
         }

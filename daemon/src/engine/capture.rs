@@ -17,8 +17,8 @@ use crate::media::meter::{Audience, SoundMeter, SoundReading};
 use crate::media::microphone::MicrophoneCapture;
 use crate::media::{MediaEvent, MediaEvents};
 
-/// Hears of devices that failed while they were open: which one, and why.
-pub(super) type FailureReport = Arc<dyn Fn(DeviceSource, EngineError) + Send + Sync>;
+/// Hears of devices that failed while they were open: which one, and why; or that one works again by itself.
+pub(super) type DeviceReport = Arc<dyn Fn(DeviceSource, Result<(), EngineError>) + Send + Sync>;
 
 /// Which source an open device has now, and that it is in use for as long as this lives.
 struct Use {
@@ -29,7 +29,7 @@ struct Use {
 
 impl Use {
     fn new(source: DeviceSource, state: ZegoRemoteDeviceState, table: Arc<DeviceTable>) -> Self {
-        if state == ZegoRemoteDeviceState::Open {
+        if is_held(state) {
             table.set_in_use(&source, true);
         }
         Self { state: Mutex::new((source, state)), table }
@@ -41,7 +41,7 @@ impl Use {
 
     fn change(&self, source: DeviceSource) {
         let mut state = self.lock();
-        if state.1 == ZegoRemoteDeviceState::Open {
+        if is_held(state.1) {
             self.table.set_in_use(&state.0, false);
             self.table.set_in_use(&source, true);
         }
@@ -52,8 +52,8 @@ impl Use {
     fn set(&self, state: ZegoRemoteDeviceState) {
         let mut now = self.lock();
         let before = std::mem::replace(&mut now.1, state);
-        let held = state == ZegoRemoteDeviceState::Open;
-        if held != (before == ZegoRemoteDeviceState::Open) {
+        let held = is_held(state);
+        if held != is_held(before) {
             self.table.set_in_use(&now.0, held);
         }
     }
@@ -61,6 +61,11 @@ impl Use {
     fn lock(&self) -> MutexGuard<'_, (DeviceSource, ZegoRemoteDeviceState)> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a device in this state is open, and nobody else can have it.
+const fn is_held(state: ZegoRemoteDeviceState) -> bool {
+    matches!(state, ZegoRemoteDeviceState::Open | ZegoRemoteDeviceState::ZeroFps)
 }
 
 impl Drop for Use {
@@ -121,7 +126,7 @@ pub(super) type Microphone = Arc<Open<MicrophoneCapture>>;
 /// want the same device get the same one.
 pub(super) struct Captures {
     table: Arc<DeviceTable>,
-    report: FailureReport,
+    report: DeviceReport,
     cameras: tokio::sync::Mutex<Vec<Weak<Open<CameraCapture>>>>,
     microphones: tokio::sync::Mutex<Microphones>,
     audience: Audience,
@@ -149,6 +154,7 @@ const fn state_of(error: &EngineError) -> ZegoRemoteDeviceState {
     match error.code {
         1_006_002 | 1_006_006 => ZegoRemoteDeviceState::Unplugged,
         1_006_003 => ZegoRemoteDeviceState::NoAuthorization,
+        1_006_004 => ZegoRemoteDeviceState::ZeroFps,
         1_006_005 => ZegoRemoteDeviceState::InUseByOther,
         _ => ZegoRemoteDeviceState::GenericError,
     }
@@ -156,7 +162,7 @@ const fn state_of(error: &EngineError) -> ZegoRemoteDeviceState {
 
 impl Captures {
     /// Nothing is open.
-    pub(super) fn new(table: Arc<DeviceTable>, audience: Audience, report: FailureReport) -> Arc<Self> {
+    pub(super) fn new(table: Arc<DeviceTable>, audience: Audience, report: DeviceReport) -> Arc<Self> {
         Arc::new(Self {
             table,
             report,
@@ -190,6 +196,19 @@ impl Captures {
         Ok(camera)
     }
 
+    /// Has a camera that is open give at least so many pictures a second from now on, where it can.
+    pub(super) async fn quicken(&self, source: CameraSource, fps: u32) {
+        let mut open = self.cameras.lock().await;
+        let Some(camera) = find(&mut open, &DeviceSource::Camera(source)) else { return };
+        let capture = camera.capture().clone();
+        let Err(error) = blocking(move || capture.quicken(fps)).await else { return };
+        log::warn!("{} gives no more pictures than before: {error}", camera.source());
+        if camera.capture().format().is_none() {
+            camera.used.set(state_of(&error));
+            (self.report)(camera.source(), Err(error));
+        }
+    }
+
     /// Lets the holder of a camera have another one instead. Nobody else holding it, what it feeds just goes on;
     /// otherwise the caller gets a camera of its own (`Some`).
     ///
@@ -207,9 +226,11 @@ impl Captures {
         let is_alone = Arc::strong_count(&camera) <= 2;
         let capture = camera.capture().clone();
         if camera.source() == wanted {
-            // After a failure this is the way to try it again.
+            // After a failure this is the way to try it again. One that is open and silent stays so.
             blocking(move || capture.set_enabled(true)).await?;
-            camera.used.set(ZegoRemoteDeviceState::Open);
+            if camera.state() != ZegoRemoteDeviceState::ZeroFps {
+                camera.used.set(ZegoRemoteDeviceState::Open);
+            }
             return Ok(None);
         }
         if !is_alone || find(&mut open, &wanted).is_some() {
@@ -261,7 +282,7 @@ impl Captures {
         let widened = blocking(move || capture.widen()).await;
         if let Err(error) = &widened {
             microphone.used.set(state_of(error));
-            (self.report)(microphone.source(), error.clone());
+            (self.report)(microphone.source(), Err(error.clone()));
         }
         widened
     }
@@ -354,7 +375,7 @@ impl Captures {
                 used.set(state_of(&error));
                 match error.code {
                     1_006_002 | 1_006_006 => log::debug!("{error}"),
-                    _ => (self.report)(used.source(), error),
+                    _ => (self.report)(used.source(), Err(error)),
                 }
             }
         }
@@ -371,15 +392,23 @@ impl Captures {
         self.meters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a capture's thread calls when its device fails.
+    /// What a capture's thread calls when its device fails, or works again.
     fn events(&self, used: &Arc<Use>) -> MediaEvents {
         let report = self.report.clone();
         let used = Arc::downgrade(used);
         Arc::new(move |event| {
-            if let (MediaEvent::DeviceFailed(error), Some(used)) = (event, used.upgrade()) {
-                let error = EngineError::from(&error);
-                used.set(state_of(&error));
-                report(used.source(), error);
+            let Some(used) = used.upgrade() else { return };
+            match event {
+                MediaEvent::DeviceFailed(error) | MediaEvent::CameraSilent(error) => {
+                    let error = EngineError::from(&error);
+                    used.set(state_of(&error));
+                    report(used.source(), Err(error));
+                }
+                MediaEvent::CameraBack => {
+                    used.set(ZegoRemoteDeviceState::Open);
+                    report(used.source(), Ok(()));
+                }
+                _ => {}
             }
         })
     }
@@ -417,6 +446,7 @@ mod tests {
             (1_006_001, State::GenericError),
             (1_006_002, State::Unplugged),
             (1_006_003, State::NoAuthorization),
+            (1_006_004, State::ZeroFps),
             (1_006_005, State::InUseByOther),
             (1_006_006, State::Unplugged),
         ];

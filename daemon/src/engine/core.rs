@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use reqwest::Url;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -70,6 +71,8 @@ pub(super) struct PlayerEntry {
     pub(super) player: Player,
     pub(super) meter: SoundMeter,
     pub(super) view: Option<u64>,
+    /// Where from, if not from a room.
+    pub(super) url: Option<Url>,
     pub(super) task: JoinHandle<()>,
 }
 
@@ -117,8 +120,11 @@ impl Core {
         let table = DeviceTable::new(configured.devices.clone(), news.clone());
         let report = {
             let tasks = tasks.clone();
-            Arc::new(move |source: DeviceSource, error: EngineError| {
-                let task: Task = Box::new(move |core| core.device_failed(&source, error));
+            Arc::new(move |source: DeviceSource, works: Result<(), EngineError>| {
+                let task: Task = Box::new(move |core| match works {
+                    Ok(()) => core.device_works(&source),
+                    Err(error) => core.device_failed(&source, error),
+                });
                 let _ = tasks.send(task);
             })
         };

@@ -33,6 +33,12 @@ impl Core {
         });
     }
 
+    /// A device that is open works again by itself.
+    pub(super) fn device_works(&self, source: &DeviceSource) {
+        log::info!("{source} works again");
+        self.tell_channels(false, false);
+    }
+
     /// Opens devices again that were needed when they failed, now that they can be used.
     fn take_up(&mut self, came: Vec<DeviceInfo>) {
         if came.is_empty() {

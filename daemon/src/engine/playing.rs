@@ -22,7 +22,9 @@ type Starting = (u64, oneshot::Receiver<Result<ZegoPlayerState, EngineError>>);
 impl Core {
     fn play(&mut self, play: Play) -> Result<Starting, EngineError> {
         id::stream_id(&play.stream_id)?;
-        if play.audio == Some(false) && play.video == Some(false) {
+        // Without a canvas only the sound is played.
+        let video = play.video.unwrap_or(play.canvas.view.is_some());
+        if play.audio == Some(false) && !video {
             return Err(EngineError::argument("A player needs sound or pictures; leave out audio or video"));
         }
         let url = play.endpoint.as_ref().map(|given| endpoint::check(given, &play.room_id)).transpose()?;
@@ -31,6 +33,12 @@ impl Core {
             None => Some(self.room_entry(&play.room_id, 1_004_070)?.room.clone()),
         };
         // Before anything is changed: a refused call takes nobody's view.
+        if let Some(entry) = self.players.get(&play.stream_id)
+            && (entry.url != url || room.as_ref().is_some_and(|room| room.number != entry.player.room))
+        {
+            let detail = format!("Stream '{}' is played from somewhere else; call StopPlaying first", play.stream_id);
+            return Err(EngineError::argument(&detail));
+        }
         if !self.players.contains_key(&play.stream_id) && self.players.len() >= id::PLAYER_MAX {
             let detail = format!("Stream '{}' is one too many: {} are played", play.stream_id, id::PLAYER_MAX);
             return Err(EngineError::new(1_004_010, &detail));
@@ -48,10 +56,10 @@ impl Core {
         }
         let (outcome, outcome_is) = oneshot::channel();
         if let Some(entry) = self.players.get_mut(&play.stream_id) {
-            // The same stream again: only its view changes.
+            // The same stream again: its view changes, and what is received of it.
             let number = entry.player.number;
             let freed = std::mem::replace(&mut entry.view, shown).filter(|old| Some(*old) != shown);
-            entry.player.tell(PlayerInput::View(view, outcome));
+            entry.player.tell(PlayerInput::Again { view, audio: play.audio, video, reply: outcome });
             self.view_is_free(freed);
             if let Some(view) = shown {
                 self.view_shows(view, &play.stream_id);
@@ -59,7 +67,7 @@ impl Core {
             return Ok((number, outcome_is));
         }
         self.played_before.insert(&play.stream_id);
-        let room = match (room, url, play.endpoint) {
+        let room = match (room, url.clone(), play.endpoint) {
             (None, Some(url), Some(endpoint)) => {
                 self.ensure_created();
                 self.start_endpoint(url, endpoint, Direction::Play, &play.stream_id)
@@ -81,8 +89,7 @@ impl Core {
             stream_id: play.stream_id.clone(),
             room,
             audio: play.audio.unwrap_or(true),
-            // Without a canvas only the sound is played.
-            video: play.video.unwrap_or(view.is_some()),
+            video,
             view,
             playback: self.playback(),
             meter: meter.clone(),
@@ -93,7 +100,7 @@ impl Core {
         if let Some(view) = shown {
             self.view_shows(view, &play.stream_id);
         }
-        self.players.insert(play.stream_id, PlayerEntry { player, meter, view: shown, task });
+        self.players.insert(play.stream_id, PlayerEntry { player, meter, view: shown, url, task });
         Ok((number, outcome_is))
     }
 

@@ -1,6 +1,8 @@
 //! What is told of a stream every three seconds, from two readings of the counters. A value that cannot be measured is
 //! left out. Knows no clock: the time is part of a reading.
 
+use std::time::Duration;
+
 use zego_protocol::state::ZegoStreamQualityLevel as Level;
 
 use super::event::{Quality, QualityValue};
@@ -36,6 +38,8 @@ pub(super) struct PublishReading {
 pub(super) struct PlayReading {
     /// When.
     pub(super) at: Monotonic,
+    /// To the server and back, for who sends nothing that reports would tell it of.
+    pub(super) rtt: Option<Duration>,
     /// Of the pictures, if there are any.
     pub(super) video: Option<VideoPlayStatistics>,
     /// Of the sound, if there is any.
@@ -78,7 +82,7 @@ impl Collected {
         self.0.extend(value.map(|value| (name, QualityValue::Int(value))));
     }
 
-    fn millis(&mut self, name: &'static str, value: Option<std::time::Duration>) {
+    fn millis(&mut self, name: &'static str, value: Option<Duration>) {
         self.int(name, value.map(|time| i32::try_from(time.as_millis()).unwrap_or(i32::MAX)));
     }
 
@@ -97,10 +101,9 @@ const fn to_f64(count: u64) -> f64 {
 }
 
 /// How good a stream is, by its loss and its round trip.
-fn level(loss: Option<f64>, rtt_ms: Option<u128>) -> Level {
+fn level(loss: Option<f64>, rtt: Duration) -> Level {
     let Some(loss) = loss else { return Level::Unknown };
-    let rtt = rtt_ms.unwrap_or(0);
-    match (loss, rtt) {
+    match (loss, rtt.as_millis()) {
         (loss, _) if loss >= 0.9 => Level::Die,
         (loss, rtt) if loss > 0.2 || rtt > 800 => Level::Bad,
         (loss, rtt) if loss > 0.08 || rtt > 400 => Level::Medium,
@@ -132,7 +135,7 @@ pub(super) fn publish_quality(before: Option<&PublishReading>, now: &PublishRead
     let loss = losses().reduce(f64::max);
     out.millis("rtt", rtt);
     out.double("packet_lost_rate", loss);
-    out.int("level", Some(level(loss, rtt.map(|rtt| rtt.as_millis())).number()));
+    out.int("level", rtt.map(|rtt| level(loss, rtt).number()));
     if let Some(video) = &now.video {
         out.flag("is_hardware_encode", video.encoder.starts_with("v4l2m2m"));
         out.int("video_codec_id", Some(CODEC_H264));
@@ -153,6 +156,8 @@ pub(super) fn play_quality(before: Option<&PlayReading>, now: &PlayReading, mute
     let mut out = Collected::default();
     let rates = before.and_then(|before| Rates::between(before.at, now.at).map(|rates| (rates, before)));
     let mut lost = Vec::new();
+    let received = [now.video.map(|video| video.rtp), now.audio.map(|audio| audio.rtp)];
+    let rtt = received.iter().flatten().find_map(|rtp| rtp.rtt).or(now.rtt);
     if let Some(video) = &now.video {
         if let Some((rates, before)) = &rates {
             let old = before.video.unwrap_or_default();
@@ -193,7 +198,7 @@ pub(super) fn play_quality(before: Option<&PlayReading>, now: &PlayReading, mute
             );
             out.double("audio_kbps", rates.kbps(old.rtp.bytes, audio.rtp.bytes));
             out.double("audio_break_rate", break_rate(rates, old.break_time, audio.break_time));
-            out.double("mos", score(rates, &old, audio));
+            out.double("mos", rtt.and_then(|rtt| score(rates, &old, audio, rtt)));
             lost.push(loss(&old.rtp, &audio.rtp));
         }
         out.millis("audio_buffer_delay", Some(audio.buffer_delay));
@@ -210,12 +215,10 @@ pub(super) fn play_quality(before: Option<&PlayReading>, now: &PlayReading, mute
     out.millis("delay", delays.into_iter().flatten().max());
     let ends = [now.video.and_then(|video| video.end_to_end), now.audio.and_then(|audio| audio.end_to_end)];
     out.millis("peer_to_peer_delay", ends.into_iter().flatten().max());
-    let received = [now.video.map(|video| video.rtp), now.audio.map(|audio| audio.rtp)];
-    let rtt = received.iter().flatten().find_map(|rtp| rtp.rtt);
     let loss = lost.into_iter().flatten().reduce(f64::max);
     out.millis("rtt", rtt);
     out.double("packet_lost_rate", loss);
-    out.int("level", Some(level(loss, rtt.map(|rtt| rtt.as_millis())).number()));
+    out.int("level", rtt.map(|rtt| level(loss, rtt).number()));
     let (video_bytes, audio_bytes) =
         (now.video.map_or(0, |video| video.rtp.bytes), now.audio.map_or(0, |audio| audio.rtp.bytes));
     out.count("total_recv_bytes", video_bytes + audio_bytes);
@@ -227,28 +230,28 @@ pub(super) fn play_quality(before: Option<&PlayReading>, now: &PlayReading, mute
 }
 
 /// The part of a time, 0 to 1; nothing before it has begun.
-fn part(time: std::time::Duration, of: std::time::Duration) -> Option<f64> {
+fn part(time: Duration, of: Duration) -> Option<f64> {
     (!of.is_zero()).then(|| (time.as_secs_f64() / of.as_secs_f64()).min(1.0))
 }
 
 /// The mean opinion score of the time between two readings; nothing before the first sound.
-fn score(rates: &Rates, before: &AudioPlayStatistics, now: &AudioPlayStatistics) -> Option<f64> {
+fn score(rates: &Rates, before: &AudioPlayStatistics, now: &AudioPlayStatistics, rtt: Duration) -> Option<f64> {
     if now.playing.is_zero() {
         return None;
     }
     let guessed = to_f64(now.concealed.checked_sub(before.concealed)?) / SAMPLES_PER_SECOND;
     let missing = guessed + now.break_time.checked_sub(before.break_time)?.as_secs_f64();
     // One way is half of the round trip; a packet holds 20 ms.
-    let way = now.rtp.rtt.unwrap_or_default() / 2 + std::time::Duration::from_millis(20) + now.buffer_delay;
+    let way = rtt / 2 + Duration::from_millis(20) + now.buffer_delay;
     Some(mean_opinion_score(missing / rates.seconds, way))
 }
 
-fn millis(time: std::time::Duration) -> u64 {
+fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The part of the time that was a break, 0 to 1.
-fn break_rate(rates: &Rates, before: std::time::Duration, now: std::time::Duration) -> Option<f64> {
+fn break_rate(rates: &Rates, before: Duration, now: Duration) -> Option<f64> {
     now.checked_sub(before).map(|time| (time.as_secs_f64() / rates.seconds).min(1.0))
 }
 
@@ -263,7 +266,6 @@ fn loss(before: &crate::rtc::ReceiverStatistics, now: &crate::rtc::ReceiverStati
 mod tests {
     use super::*;
     use crate::rtc::{ReceiverStatistics, SenderStatistics};
-    use std::time::Duration;
 
     fn value(quality: &Quality, name: &str) -> Option<QualityValue> {
         quality.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
@@ -308,12 +310,15 @@ mod tests {
         let rtp = |packets, lost| ReceiverStatistics { packets, lost, ..ReceiverStatistics::default() };
         let reading = |at, packets, lost| PlayReading {
             at: Monotonic::from_millis(at),
+            rtt: None,
             video: None,
             audio: Some(AudioPlayStatistics { rtp: rtp(packets, lost), ..AudioPlayStatistics::default() }),
         };
         let quality = play_quality(Some(&reading(0, 100, 50)), &reading(3000, 190, 60), (false, true));
         assert_eq!(value(&quality, "packet_lost_rate"), Some(QualityValue::Double(0.1)));
-        assert_eq!(value(&quality, "rtt"), None);
+        for unknown in ["rtt", "level", "mos"] {
+            assert_eq!(value(&quality, unknown), None, "{unknown}");
+        }
         assert_eq!(value(&quality, "mute_video"), Some(QualityValue::Flag(true)));
     }
 
@@ -321,6 +326,7 @@ mod tests {
     fn each_stage_of_a_player_has_its_own_rate() {
         let reading = |at, factor: u64| PlayReading {
             at: Monotonic::from_millis(at),
+            rtt: Some(Duration::from_millis(2)),
             video: Some(VideoPlayStatistics {
                 codec: Some(Mime::H264),
                 arrived: 10 * factor,
@@ -372,6 +378,7 @@ mod tests {
     fn from_end_to_end_is_the_later_of_what_is_known() {
         let reading = |video: Option<u64>, audio: Option<u64>| PlayReading {
             at: Monotonic::default(),
+            rtt: None,
             video: Some(VideoPlayStatistics {
                 end_to_end: video.map(Duration::from_millis),
                 ..VideoPlayStatistics::default()
@@ -392,14 +399,14 @@ mod tests {
     #[test]
     fn levels_fall_with_loss_and_round_trip() {
         for (loss, rtt, expected) in [
-            (None, None, Level::Unknown),
-            (Some(0.0), Some(10), Level::Excellent),
-            (Some(0.0), Some(200), Level::Good),
-            (Some(0.1), None, Level::Medium),
-            (Some(0.0), Some(1000), Level::Bad),
-            (Some(1.0), None, Level::Die),
+            (None, 10, Level::Unknown),
+            (Some(0.0), 10, Level::Excellent),
+            (Some(0.0), 200, Level::Good),
+            (Some(0.1), 10, Level::Medium),
+            (Some(0.0), 1000, Level::Bad),
+            (Some(1.0), 10, Level::Die),
         ] {
-            assert_eq!(level(loss, rtt), expected, "{loss:?} {rtt:?}");
+            assert_eq!(level(loss, Duration::from_millis(rtt)), expected, "{loss:?} {rtt:?}");
         }
     }
 }

@@ -316,11 +316,11 @@ impl Engine {
         let what = format!("Room '{}'", options.room_id);
         match Session::renew_token(&options).await {
             Ok(()) => {}
-            // A server that is away, or has no such address, checks it when we come back.
-            Err(SignalError::Unreachable { .. } | SignalError::NotFound(_) | SignalError::Timeout(_)) => {
-                log::info!("{what}: the server could not be asked about the new token");
+            Err(SignalError::Refused { code, message }) => {
+                return Err(EngineError::told(code, &format!("{what}: {message}")));
             }
-            Err(error) => return Err(EngineError::from_signal(&error, &what, 1_002_030)),
+            // A server that is away, or has no such address, checks it when we come back.
+            Err(error) => log::info!("{what}: the server could not be asked about the new token: {error}"),
         }
         self.with(move |core| {
             // A room that was left meanwhile needs no token.

@@ -16,6 +16,8 @@ use crate::views::View;
 
 /// How long the thread may be deaf to commands while a camera gives nothing.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// A camera that gives no picture for so long is reported; one that is to give fewer has the time of three.
+const SILENCE: Duration = Duration::from_secs(5);
 /// Unused picture buffers that are kept: one being filled, two in the mailbox, one being encoded.
 const POOL: usize = 4;
 
@@ -144,6 +146,24 @@ impl CameraCapture {
         }
     }
 
+    /// Captures at least so many pictures a second from now on, where the device can; one that runs with fewer is opened again for it.
+    /// Senders and views stay.
+    ///
+    /// # Errors
+    /// What opening the device says; it goes on as it was then, if it can.
+    pub fn quicken(&self, fps: u32) -> Result<(), DeviceError> {
+        let (source, wish) = {
+            let control = lock(&self.owner.shared.control);
+            // What a file gives is no matter of wishes.
+            let is_quick = control.wish.fps >= fps || matches!(control.source, CameraSource::File(_));
+            if is_quick || control.format.is_none() {
+                return Ok(());
+            }
+            (control.source.clone(), CaptureWish { fps, ..control.wish })
+        };
+        self.switch(&source, wish)
+    }
+
     /// Releases the device (`false`) without forgetting senders and views, or opens it again (`true`).
     ///
     /// # Errors
@@ -270,13 +290,24 @@ fn run(shared: &Shared) {
         };
         // Another camera is another stream.
         preview = None;
+        let mut silence = Silence::new(camera.format());
         while !shared.attention.load(Ordering::Acquire) {
             match camera.next(PATIENCE) {
                 Ok(Some(captured)) => {
+                    if silence.ends() {
+                        (shared.events)(MediaEvent::CameraBack);
+                    }
                     shared.pictures.fetch_add(1, Ordering::Relaxed);
                     deliver(shared, &mut converter, &mut preview, &captured);
                 }
-                Ok(None) => {}
+                Ok(None) => {
+                    // Not while another camera takes its place: that one is not silent.
+                    let control = lock(&shared.control);
+                    if !shared.attention.load(Ordering::Acquire) && silence.begins(Monotonic::now()) {
+                        let device = control.source.to_string();
+                        (shared.events)(MediaEvent::CameraSilent(DeviceError::NoPictures { device }));
+                    }
+                }
                 Err(error) => {
                     drop(camera);
                     let mut control = lock(&shared.control);
@@ -289,6 +320,33 @@ fn run(shared: &Shared) {
                 }
             }
         }
+    }
+}
+
+/// Whether a camera has given no picture for too long.
+struct Silence {
+    patience: Duration,
+    newest: Monotonic,
+    told: bool,
+}
+
+impl Silence {
+    /// A camera that has just been opened.
+    fn new(format: CameraFormat) -> Self {
+        let three = Duration::try_from_secs_f64(3.0 / format.fps).unwrap_or_default();
+        Self { patience: SILENCE.max(three), newest: Monotonic::now(), told: false }
+    }
+
+    /// A picture came; whether it ended a silence that was told.
+    fn ends(&mut self) -> bool {
+        self.newest = Monotonic::now();
+        std::mem::take(&mut self.told)
+    }
+
+    /// No picture came; whether that is to be told now.
+    fn begins(&mut self, now: Monotonic) -> bool {
+        let is_silent = now.since(self.newest) >= self.patience;
+        is_silent && !std::mem::replace(&mut self.told, is_silent)
     }
 }
 

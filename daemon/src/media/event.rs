@@ -39,6 +39,10 @@ pub enum MediaEvent {
     VideoBreak(bool),
     /// Sound that was being played stopped coming (`true`), or is back (`false`).
     AudioBreak(bool),
+    /// The camera is open and has given no picture for a while; the next one ends that.
+    CameraSilent(DeviceError),
+    /// The camera gives pictures again.
+    CameraBack,
     /// A device stopped working. Its pipeline waits for another device, or to be dropped.
     DeviceFailed(DeviceError),
 }

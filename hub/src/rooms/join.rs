@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use livekit_protocol as proto;
 use proto::leave_request::Action;
 use proto::signal_response::Message as Response;
-use zego_protocol::error::sentence;
+use zego_protocol::error::{sentence, with_code};
 use zego_protocol::token::{Claims, RoomConfig};
 
 use super::bounds::{self, Excess};
@@ -23,7 +23,7 @@ const ROOM_FULL: i32 = 1_002_034;
 const LOGGED_IN_ELSEWHERE: i32 = 1_002_086;
 
 /// The room is not there, and is not made by joining it.
-const NO_ROOM: i32 = 1_002_099;
+const NO_ROOM: i32 = 1_002_002;
 
 /// Participant attribute of somebody who neither sees nor is seen among the users.
 const QUIET_ATTRIBUTE: &str = "zego.quiet";
@@ -130,7 +130,8 @@ impl Rooms {
                 return Ok(());
             }
             // LiveKit's words, by which clients know it.
-            return Err(Denial::NoRoom(sentence(NO_ROOM, "requested room does not exist")));
+            let words = "requested room does not exist; check its id, or create it first";
+            return Err(Denial::NoRoom(with_code(NO_ROOM, words)));
         };
         let most = [room.max_members, room.options.max_participants].into_iter().filter(|most| *most != 0).min();
         match self.find(*key, &join.claims.user_id) {

@@ -27,7 +27,7 @@ pub static CODES: &[CodeInfo] = &[
     row(1_001_004, AuthenticationFailed, "app_id_unknown", "The server does not know this AppID", "use the AppID that the room server was configured with"),
     row(1_001_020, InvalidArgument, "room_mode_too_late", "The room mode cannot change while the engine exists", "call DestroyEngine first"),
     row(1_002_001, AlreadyLoggedIn, "already_logged_in", "A room is already logged in", "log out of it first, or call SwitchRoom"),
-    row(1_002_002, RoomNotFound, "room_not_found", "This room is not logged in", "log in to it first, or check its id"),
+    row(1_002_002, RoomNotFound, "room_not_found", "This room is not logged in, or the server has none of this id", "log in to it first, or check its id"),
     row(1_002_005, InvalidArgument, "user_id_empty", "The user id is empty", "give a user id"),
     row(1_002_006, InvalidArgument, "user_id_illegal_character", "The user id has an illegal character", "use letters, digits and ~!@#$%^&*()_+=-`;',.<>\\ only"),
     row(1_002_007, InvalidArgument, "user_id_too_long", "The user id is too long", "use fewer than 64 bytes"),

@@ -103,6 +103,8 @@ impl ChannelTask {
             Ok(camera) => {
                 self.camera = Slot::Open(camera.clone());
                 self.show_preview(&camera);
+                // Somebody else may have it open with another rate, and the settings may be new.
+                self.quicken_camera();
             }
             Err(error) => {
                 self.camera = Slot::Closed;
@@ -117,6 +119,18 @@ impl ChannelTask {
             }
         }
         self.advance();
+    }
+
+    /// Has the camera that is open give as many pictures as are wanted.
+    pub(super) fn quicken_camera(&self) {
+        if self.camera.open().is_some() {
+            let (captures, source, fps) = (self.captures.clone(), self.camera_source.clone(), self.video.wish.fps);
+            self.spawn(async move {
+                captures.quicken(source, fps).await;
+                // It may have another size with another rate.
+                ChannelInput::Devices { camera: false, microphone: false }
+            });
+        }
     }
 
     pub(super) fn microphone_opened(&mut self, serial: u64, result: Result<Microphone, EngineError>) {

@@ -145,7 +145,11 @@ impl ChannelTask {
             }
             MediaEvent::SizeChanged { .. } => self.tell_encoder(),
             // The capture tells of its own device; a sender has nothing to add.
-            MediaEvent::DeviceFailed(_) | MediaEvent::VideoBreak(_) | MediaEvent::AudioBreak(_) => {}
+            MediaEvent::DeviceFailed(_)
+            | MediaEvent::CameraSilent(_)
+            | MediaEvent::CameraBack
+            | MediaEvent::VideoBreak(_)
+            | MediaEvent::AudioBreak(_) => {}
         }
     }
 

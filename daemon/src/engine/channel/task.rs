@@ -205,6 +205,7 @@ impl ChannelTask {
             ChannelInput::Video(settings) => {
                 self.video = settings;
                 self.apply_video_settings();
+                self.quicken_camera();
             }
             ChannelInput::Audio(config) => {
                 self.audio = config;

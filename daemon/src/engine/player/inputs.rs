@@ -1,6 +1,7 @@
 //! The handle of a player, and what can be asked of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
@@ -25,12 +26,24 @@ pub(in crate::engine) enum PlayerInput {
     Room(RoomNews),
     /// Subscribing ended.
     Subscribed(u64, Result<(), SignalError>),
+    /// How long the way to the server and back takes, if that is known.
+    RoundTrip(Option<Duration>),
     /// News of the pictures or the sound.
     Media(MediaKind, MediaEvent),
     /// The view belongs to somebody else now.
     LeaveView,
-    /// StartPlaying again: another view. The outcome is the state in which the player is.
-    View(Option<Arc<dyn View>>, Reply<ZegoPlayerState>),
+    /// StartPlaying again: another view, and whether sound (`None`: as it was) and pictures are received. The outcome is the state in
+    /// which the player is.
+    Again {
+        /// Where the pictures go from now on.
+        view: Option<Arc<dyn View>>,
+        /// Receive sound.
+        audio: Option<bool>,
+        /// Receive pictures.
+        video: bool,
+        /// Gets the state.
+        reply: Reply<ZegoPlayerState>,
+    },
     /// The property Volume.
     Volume(i32, Reply<()>),
     /// The property AudioMuted or VideoMuted.

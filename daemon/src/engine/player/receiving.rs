@@ -89,8 +89,8 @@ impl PlayerTask {
                     if broken { ZegoPlayerMediaEvent::AudioBreakOccur } else { ZegoPlayerMediaEvent::AudioBreakResume };
                 self.news.tell(EngineEvent::PlayerMedia { stream_id, event });
             }
-            // The speaker tells of itself.
-            MediaEvent::DeviceFailed(_) => {}
+            // The speaker tells of itself, and a player has no camera.
+            MediaEvent::DeviceFailed(_) | MediaEvent::CameraSilent(_) | MediaEvent::CameraBack => {}
         }
     }
 
@@ -112,9 +112,22 @@ impl PlayerTask {
     pub(super) fn read(&self) -> PlayReading {
         PlayReading {
             at: Monotonic::now(),
+            rtt: self.rtt,
             video: self.video_play.as_ref().map(VideoPlay::statistics),
             audio: self.audio_play.as_ref().map(AudioPlay::statistics),
         }
+    }
+
+    /// Asks how long the way to the server and back takes, for what is told next: who only receives learns it from no report.
+    pub(super) fn ask_round_trip(&self) {
+        let Some(session) = self.session.clone() else { return };
+        let inputs = self.inputs.clone();
+        tokio::spawn(async move {
+            let rtt = session.statistics().await.rtt;
+            if let Some(inputs) = inputs.upgrade() {
+                let _ = inputs.send(PlayerInput::RoundTrip(rtt));
+            }
+        });
     }
 
     /// Tells what was measured since the last time.
@@ -125,6 +138,7 @@ impl PlayerTask {
         let quality = play_quality(before.as_ref(), &now, (self.info.audio_muted, self.info.video_muted));
         let (number, stream_id) = (self.info.number, self.info.stream_id.clone());
         self.news.tell(EngineEvent::PlayerQuality { number, stream_id, quality });
+        self.ask_round_trip();
     }
 }
 

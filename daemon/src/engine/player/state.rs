@@ -28,7 +28,8 @@ pub enum Input {
     Stop,
 }
 
-/// Playing was interrupted and is being resumed.
+/// Playing was interrupted and is being resumed. That it could not be, in the whole retry time, has no code of its own, unlike with a
+/// publisher: the room's 1002053 says it.
 const RETRYING: i32 = 1_004_020;
 
 impl Phase {
@@ -65,6 +66,7 @@ mod tests {
             (Requesting, Input::RoomGone(0), Ended, Some((State::NoPlay, 0))),
             (Playing, Input::MediaThere, Playing, None),
             (Playing, Input::Interrupted, Requesting, Some((State::PlayRequesting, 1_004_020))),
+            (Requesting, Input::RoomGone(1_002_053), Ended, Some((State::NoPlay, 1_002_053))),
             (Playing, Input::RoomGone(1_002_050), Ended, Some((State::NoPlay, 1_002_050))),
             (Playing, Input::Stop, Ended, Some((State::NoPlay, 0))),
             (Ended, Input::MediaThere, Ended, None),

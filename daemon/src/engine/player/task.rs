@@ -99,6 +99,7 @@ pub(in crate::engine) fn start(setup: PlayerSetup) -> (Player, JoinHandle<()>) {
         first_frames: HashSet::new(),
         told_size: None,
         reading: None,
+        rtt: None,
         ticks: None,
         inputs: inputs.downgrade(),
     };
@@ -142,6 +143,8 @@ pub(super) struct PlayerTask {
     pub(super) first_frames: HashSet<FirstFrame>,
     pub(super) told_size: Option<(u32, u32)>,
     pub(super) reading: Option<PlayReading>,
+    /// To the server and back, as it was when it was asked for last.
+    pub(super) rtt: Option<Duration>,
     pub(super) ticks: Option<Interval>,
     pub(super) inputs: WeakUnboundedSender<PlayerInput>,
 }
@@ -202,6 +205,7 @@ impl PlayerTask {
         match input {
             PlayerInput::Room(news) => self.room_news(news),
             PlayerInput::Subscribed(serial, result) => self.subscribed(serial, result),
+            PlayerInput::RoundTrip(rtt) => self.rtt = rtt,
             PlayerInput::Media(kind, event) => self.media_event(kind, event),
             PlayerInput::LeaveView => {
                 if let Some(play) = &self.video_play {
@@ -210,8 +214,9 @@ impl PlayerTask {
                 (self.view, self.info.view) = (None, None);
                 self.tell_info();
             }
-            PlayerInput::View(view, reply) => {
+            PlayerInput::Again { view, audio, video, reply } => {
                 self.change_view(view);
+                self.change_wants((audio.unwrap_or(self.wants.0), video));
                 let _ = reply.send(Ok(self.info.state));
             }
             PlayerInput::Volume(volume, reply) => {
@@ -299,6 +304,7 @@ impl PlayerTask {
                     MediaKind::Video => (self.video_play, self.video) = (None, Some(receiver)),
                 }
                 self.play();
+                self.ask_round_trip();
                 self.step(Input::MediaThere, "");
             }
             RoomNews::MediaEnded(kind) => {
@@ -377,24 +383,27 @@ impl PlayerTask {
             }
             old.clear();
         }
-        // A stream that was played for its sound only gets pictures with its first view.
-        let wanted_before = self.wants.1;
-        self.wants.1 |= view.is_some();
         self.view = view;
         if let Some(play) = &self.video_play {
             play.set_view(self.view.clone());
         }
-        if self.wants.1 != wanted_before {
-            self.subscribe();
-        }
         self.info.view = id;
         self.tell_info();
+    }
+
+    /// Receives sound and pictures from now on, or not.
+    fn change_wants(&mut self, wants: (bool, bool)) {
+        if std::mem::replace(&mut self.wants, wants) != wants {
+            self.play();
+            self.subscribe();
+        }
     }
 
     /// What was received is gone; it is waited for again.
     fn forget_media(&mut self) {
         (self.audio_play, self.video_play) = (None, None);
         (self.audio, self.video) = (None, None);
+        self.rtt = None;
         self.subscription = Subscription::None;
         self.reading = None;
         // What comes next is a new stream with first frames of its own.

@@ -23,6 +23,9 @@ use crate::signal::{DisconnectReason, RemoteStream, Session, SessionEvent, Signa
 /// An attempt to join that takes longer is given up and made again.
 const JOIN_TIME: Duration = Duration::from_secs(10);
 
+/// The server has no such room.
+const NO_ROOM: i32 = 1_002_002;
+
 /// How a session's end moves the room's state machine.
 fn input_of(reason: &DisconnectReason) -> Input {
     match reason {
@@ -94,6 +97,11 @@ impl RoomTask {
         let room = format!("Room '{}'", self.info.room_id);
         match result {
             Ok(entry) => self.joined(entry),
+            // Whoever made the room we were in may make it again, as after a restart of the server.
+            Err(SignalError::Refused { code: NO_ROOM, message }) if self.phase == Phase::Reconnecting => {
+                log::warn!("{room}: {message}");
+                self.try_again(&format!("{room}: {message}"));
+            }
             Err(SignalError::Refused { code, message }) => {
                 // The server has said what to do.
                 self.step(Input::Refused(code), &EngineError::told(code, &format!("{room}: {message}")).message);

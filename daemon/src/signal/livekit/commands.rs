@@ -51,9 +51,7 @@ impl Task {
                 let known = !cids.is_empty();
                 cids.retain(|cid| !early.contains(cid));
                 self.remove_senders(cids).await;
-                if self.extra_infos.remove(&stream_id).is_some() {
-                    self.send_extra_info(&stream_id, "");
-                }
+                self.forget_text(&stream_id);
                 let told = if early.is_empty() { self.offers.next_id() } else { self.offers.next_id() + 1 };
                 self.leaving.extend(early);
                 let _ =
@@ -83,8 +81,7 @@ impl Task {
             }
             Command::ExtraInfo(stream_id, text, reply) => {
                 if self.published.has(&stream_id) {
-                    self.set_attribute(format!("{EXTRA_INFO_ATTRIBUTE}{stream_id}"), text.clone(), reply);
-                    self.extra_infos.insert(stream_id, text);
+                    self.set_extra_info(&stream_id, text, reply);
                 } else {
                     let _ = reply.send(Err(SignalError::UnknownStream(stream_id)));
                 }

@@ -138,9 +138,7 @@ impl Task {
         for stream_id in self.wants.with_layers() {
             self.tell_layer(&stream_id);
         }
-        for (stream_id, text) in self.extra_infos.clone() {
-            self.send_extra_info(&stream_id, &text);
-        }
+        self.repeat_texts();
         self.published.wait_again(Instant::now() + ANSWER_TIME);
         let moved = std::mem::take(&mut self.moved);
         if self.health.media() == Media::Up && !moved {

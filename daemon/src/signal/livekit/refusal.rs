@@ -25,6 +25,10 @@ const LOGGED_IN_ELSEWHERE: i32 = 1_002_086;
 const NOT_SUPPORTED: i32 = 1_000_006;
 /// The server has trouble.
 const ROOM_ERROR: i32 = 1_002_099;
+/// The server has no such room, and joining does not make it.
+const NO_ROOM: i32 = 1_002_002;
+/// How servers say so: LiveKit's words.
+const NO_ROOM_WORDS: &str = "requested room does not exist";
 /// ZEGO's codes begin here; LiveKit's reasons are far below.
 const FIRST_CODE: i32 = 1_000_000;
 
@@ -40,7 +44,9 @@ pub(super) fn join(server: &str, token: &str, error: WireError) -> SignalError {
             message: "the token has characters that no token has".to_owned(),
         },
         WireError::Client(status, body) | WireError::Server(status, body) => {
-            if code_of(&body).is_some() || status == 401 || status == 403 {
+            if status == 404 && body.contains(NO_ROOM_WORDS) {
+                no_room()
+            } else if code_of(&body).is_some() || status == 401 || status == 403 {
                 refused(&body)
             } else if is_final(status.as_u16()) {
                 SignalError::Protocol(format!("{server} answers {status}: {}", shown(body.trim())))
@@ -68,6 +74,13 @@ pub(super) fn join(server: &str, token: &str, error: WireError) -> SignalError {
     }
 }
 
+/// The room is not there, and this server makes none for whoever joins.
+fn no_room() -> SignalError {
+    let message =
+        "the server has no such room, and makes none by itself; check the room's id, or have it created first";
+    SignalError::Refused { code: NO_ROOM, message: message.to_owned() }
+}
+
 /// Whether asking again changes nothing: there is no room server, or it wants TLS.
 const fn is_final(status: u16) -> bool {
     matches!(status, 404 | 426)
@@ -87,12 +100,13 @@ pub(super) fn request(response: &proto::RequestResponse) -> Option<SignalError> 
     Some(SignalError::Refused { code, message })
 }
 
-/// Why a change of our attributes was refused; `None` when it was not.
-pub(super) fn attribute(response: &proto::RequestResponse) -> Option<SignalError> {
+/// Why a change of our attributes was refused; `None` when it was not. `too_long` is the code of a text that is.
+pub(super) fn attribute(response: &proto::RequestResponse, too_long: i32) -> Option<SignalError> {
     let otherwise = match response.reason() {
         Reason::Ok | Reason::Queued => return None,
         Reason::NotAllowed => NOT_ALLOWED,
         Reason::UnsupportedType => NOT_SUPPORTED,
+        Reason::LimitExceeded => too_long,
         _ => ROOM_ERROR,
     };
     let (code, message) = split(&response.message, otherwise);
@@ -183,6 +197,14 @@ mod tests {
             (WireError::Client(status(401), String::new()), "1002033 the server refused the token"),
             (WireError::Client(status(429), "Slow down [1002071]".to_owned()), "1002071 Slow down"),
             (WireError::Server(status(503), "The room is full [1002034]".to_owned()), "1002034 The room is full"),
+            (
+                WireError::Client(status(404), "requested room does not exist".to_owned()),
+                "1002002 the server has no such room, and makes none by itself; check the room's id, or have it created first",
+            ),
+            (
+                WireError::Client(status(404), "<h1>Not Found</h1>".to_owned()),
+                "the server does not speak the protocol: ws://h answers 404 Not Found: <h1>Not Found</h1>",
+            ),
             (WireError::Handshake { status: status(401) }, "1002033 the server refused the token"),
             (WireError::TokenFormat, "1002075 the token has characters that no token has"),
             (
@@ -216,7 +238,7 @@ mod tests {
         let code = |reason: Reason, message: &str| {
             let response =
                 proto::RequestResponse { reason: reason as i32, message: message.to_owned(), ..Default::default() };
-            match attribute(&response) {
+            match attribute(&response, 1_003_051) {
                 None => 0,
                 Some(SignalError::Refused { code, message }) => {
                     assert!(!message.is_empty() && !message.contains('['), "{message}");
@@ -228,7 +250,8 @@ mod tests {
         assert_eq!(code(Reason::Ok, ""), 0);
         assert_eq!(code(Reason::NotAllowed, "does not have permission to update own metadata"), 1_003_072);
         assert_eq!(code(Reason::UnsupportedType, ""), 1_000_006);
-        assert_eq!(code(Reason::LimitExceeded, ""), 1_002_099);
+        assert_eq!(code(Reason::LimitExceeded, "attributes size exceeds limits"), 1_003_051);
+        assert_eq!(code(Reason::UnclassifiedError, ""), 1_002_099);
         assert_eq!(code(Reason::InvalidRequest, "One key only [1002017]"), 1_002_017);
     }
 

@@ -76,6 +76,7 @@ pub(super) struct Task {
     pub(super) playing: HashMap<String, Playing>,
     /// Media of tracks that no update named yet.
     pub(super) unnamed: VecDeque<(String, String, MediaReceiver)>,
+    /// The texts of what we publish, as they are to be.
     pub(super) extra_infos: HashMap<String, String>,
     pub(super) changes: Changes,
     pub(super) texts: TextStreams,
@@ -367,7 +368,7 @@ impl Task {
                 self.offers.request_restart();
             }
         }
-        self.changes.expire(now);
+        self.expire_changes(now);
         if self.health.signal_up() {
             let cids = self.published.expire(now);
             self.remove_senders(cids).await;
