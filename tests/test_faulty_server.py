@@ -12,6 +12,7 @@ from livekit.protocol import rtc as wire
 from rig.broken_line import BACK, LOST, states
 from rig.device import options, start_device
 from rig.faulty_server import LOGIN_FAULTS, PING_TIMES, start_faulty_server
+from rig.flow import judge
 from rig.recorder import Recorder
 
 ROOM = "lobby"
@@ -20,6 +21,8 @@ ATTEMPT = 10.0
 """Seconds after which an attempt to join is given up."""
 RECOVERY = 3.0
 """Seconds until a session is taken up again, by a server that takes it back."""
+LONGEST_GAP = 500.0
+"""Milliseconds between two pictures, while only the signalling connection is away."""
 
 
 @pytest.fixture
@@ -126,6 +129,39 @@ def test_a_session_that_the_server_breaks_off_is_taken_up_again(watched, server,
     watched.door.wait("RoomStateUpdate", lambda s: s.args[1] == 2, after=watched.mark, timeout=RECOVERY)
     assert watched.states() == [LOST, BACK]
     watched.shows_pictures()
+
+
+@pytest.mark.alone
+@pytest.mark.any_server
+def test_media_goes_on_while_the_signalling_is_away(watched, server, measured):
+    """Both ways, however the connection ends, and for seconds."""
+    door, desk = watched.door, watched.desk
+    desk.publish("desk")
+    view = door.texture()
+    recorders = {"desk sees": watched.recorder, "door sees": door.record(view)}
+    door.play("desk", view=view.view)
+    recorders["door sees"].wait_for_frames(15)
+    gaps = []
+    for seconds, fault in [
+        (0, server.drop),
+        (0, lambda: server.close(1011)),
+        (0, lambda: server.leave("RESUME", "SIGNAL_CLOSE")),
+        (3, server.drop),
+    ]:
+        mark, begin = door.mark(), time.monotonic()
+        server.fault = "refuse_500" if seconds else None
+        fault()
+        time.sleep(seconds)
+        server.fault = None
+        door.wait("RoomStateUpdate", lambda s: s.args[1] == 2, after=mark, timeout=RECOVERY)
+        assert states(door, "RoomStateUpdate", mark) == [LOST, BACK]
+        watched.shows_pictures()
+        end = time.monotonic()
+        flows = {who: judge(recorder.frames(), begin=begin, end=end) for who, recorder in recorders.items()}
+        gaps += [flow.longest_gap_ms for flow in flows.values()]
+        assert all(flow.made > 25 * (end - begin) - 10 for flow in flows.values()), {who: str(flow) for who, flow in flows.items()}
+    measured(f"longest gaps {', '.join(f'{gap:.0f}' for gap in gaps)} ms")
+    assert max(gaps) < LONGEST_GAP
 
 
 @pytest.mark.parametrize(
