@@ -250,8 +250,9 @@ def killed(c: Call) -> dict[str, float]:
     seconds["told"] = max(backs) - since
     for d, other in both:
         news = chapters(BACK, {}, chapters(LOST, WAITING, story(d, marks[d.name])))
-        # Who is there first sees the other go and come, or only come back.
-        assert moves(news) in ([], WENT + CAME), f"{d.name}: {news}"
+        # Who is there first sees the other, or only the other's stream, go and come again; who is there last, neither.
+        moved = moves(news)
+        assert moved == [move for move in WENT + CAME if move[0] in {member for member, _ in moved}], f"{d.name}: {news}"
         # The media is another one.
         kinds = ("audio_received", "video_received", "video_rendered")
         firsts = [("PlayerFirstFrame", other.name, kind) for kind in kinds]
