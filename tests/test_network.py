@@ -50,6 +50,23 @@ def test_a_short_loss_is_made_good(call, measured, kind):
     in_time(times)
 
 
+def test_an_outage_is_over_once(call, measured):
+    """ICE finds after four seconds that nothing is heard: when the line is back just before that, nobody is told of another outage.
+
+    At which moment it asks is chance: five times.
+    """
+    c = call()
+    c.start()
+    times = []
+    for step in range(5):
+        mark = c.desk.mark()
+        times.append(outage(c, c.link.down, c.link.up, seconds=3.45))
+        time.sleep(0.17 * step)
+        assert len(states(c.desk, "RoomStateUpdate", mark)) == 2
+    measured(told(times))
+    in_time(times)
+
+
 def test_a_long_loss_is_made_good(call, measured):
     """A minute without a line, twice, is inside the server's heartbeat time: for `door`, `desk` was there all the time.
 
