@@ -77,6 +77,17 @@ def test_a_login_ends_with_the_retry_time(stage, hub, server, fault, said):
     assert door.call("LoginRoom", ROOM, "door", "", login(door, server))[1] == 2
 
 
+def test_a_room_that_the_server_does_not_have_is_not_tried_again(door, server):
+    """Asking again changes nothing: the login is over, and the user hears what is missing."""
+    server.fault = "room_not_found"
+    error = door.refusal("LoginRoom", ROOM, "door", "", login(door, server))
+    assert error.code == 1002002, error
+    assert states(door, "RoomStateUpdate", 0) == [REQUESTING, (0, error.code)]
+    attempts = server.attempts
+    time.sleep(2)
+    assert server.attempts == attempts
+
+
 class Watched:
     """A device in the room by the server with faults, whose picture another one shows that knows the hub itself."""
 
