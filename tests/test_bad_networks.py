@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rig.broken_line import BACK, LOST, QUIET, RECOVERY, Call, in_time, make_call, outage, states, told
+from rig.broken_line import BACK, LOST, RECOVERY, Call, call_over, in_time, make_call, outage, states, story, told
 from rig.device import options, start_device, wait_until
 from rig.hub import start_hub
 from rig.network import Link, ip, make_link
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.root
 
 def nobody_came_or_went(call: Call, desk_mark: int, door_mark: int) -> None:
     """`door` heard nothing, and each has the other once."""
-    heard = [(s.member, s.args) for s in call.door.bus.signals[door_mark:] if s.member in QUIET]
+    heard = story(call.door, door_mark)
     assert not heard, f"door heard of it: {heard}"
     assert not call.desk.signals("RoomUserUpdate", desk_mark) and not call.desk.signals("RoomStreamUpdate", desk_mark)
     for device, other in ((call.door, call.desk), (call.desk, call.door)):
@@ -107,10 +107,7 @@ def test_the_default_route_moves_to_another_interface(stage, measured):
     link = make_link(stage, delay_ms=5)
     make_link(stage, delay_ms=5, beside=link)
     ip("-n", link.left, "address", "add", f"{ROUTER}/32", "dev", "lo")
-    hub = start_hub(stage, address=ROUTER, namespace=link.left)
-    door = start_device(stage, "door", hub=hub, namespace=link.left, interfaces=(ROUTER,))
-    desk = start_device(stage, "desk", hub=hub, namespace=link.right)
-    c = Call(stage, link, hub, door, desk)
+    c = call_over(stage, link, start_hub(stage, address=ROUTER, namespace=link.left), interfaces=(ROUTER,))
     c.start()
     times = [outage(c, lambda: None, lambda name=name: use(link, name), seconds=0) for name in ("eth1", "eth0", "eth1", "eth0")]
     # As network managers have it: both have a route, the better one goes and comes.
@@ -127,10 +124,7 @@ def test_ipv6_alone_carries_a_call(stage, measured):
     for namespace, address in ((link.left, "fd77::1"), (link.right, "fd77::2")):
         ip("-n", namespace, "address", "flush", "dev", "eth0", "scope", "global")
         ip("-n", namespace, "address", "add", f"{address}/64", "dev", "eth0", "nodad")
-    hub = start_hub(stage, address="[fd77::1]", namespace=link.left)
-    door = start_device(stage, "door", hub=hub, namespace=link.left)
-    desk = start_device(stage, "desk", hub=hub, namespace=link.right)
-    c = Call(stage, link, hub, door, desk)
+    c = call_over(stage, link, start_hub(stage, address="[fd77::1]", namespace=link.left))
     c.start()
 
     def up() -> None:

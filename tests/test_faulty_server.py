@@ -3,13 +3,16 @@
 The faults are those by which LiveKit tests its own SDKs.
 """
 
+import re
 import time
 
 import pytest
+from livekit.protocol import rtc as wire
 
 from rig.broken_line import BACK, LOST, states
 from rig.device import options, start_device
-from rig.faulty_server import LOGIN_FAULTS, start_faulty_server
+from rig.faulty_server import LOGIN_FAULTS, PING_TIMES, start_faulty_server
+from rig.flow import judge
 from rig.recorder import Recorder
 
 ROOM = "lobby"
@@ -18,6 +21,8 @@ ATTEMPT = 10.0
 """Seconds after which an attempt to join is given up."""
 RECOVERY = 3.0
 """Seconds until a session is taken up again, by a server that takes it back."""
+LONGEST_GAP = 500.0
+"""Milliseconds between two pictures, while only the signalling connection is away."""
 
 
 @pytest.fixture
@@ -52,16 +57,35 @@ def test_a_login_goes_on_until_the_server_is_well(door, server, fault):
     door.publish("door")
 
 
-@pytest.mark.parametrize("fault", ["refuse_500", "no_answer"])
-def test_a_login_ends_with_the_retry_time(stage, hub, server, fault):
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("refuse_500", "it answers 500"),
+        ("no_answer", "no answer in time"),
+        ("service_not_found", "does not speak the protocol: .* answers 404 Not Found: 404 page not found"),
+    ],
+)
+def test_a_login_ends_with_the_retry_time(stage, hub, server, fault, said):
     door = start_device(stage, "door", retry_time_s=4)
     door.hub = hub
     server.fault = fault
     error = door.refusal("LoginRoom", ROOM, "door", "", login(door, server))
     assert error.code == 1002053, error
+    assert re.search(said, error.message), error
     assert states(door, "RoomStateUpdate", 0) == [REQUESTING, (0, 1002053)]
     server.fault = None
     assert door.call("LoginRoom", ROOM, "door", "", login(door, server))[1] == 2
+
+
+def test_a_room_that_the_server_does_not_have_is_not_tried_again(door, server):
+    """Asking again changes nothing: the login is over, and the user hears what is missing."""
+    server.fault = "room_not_found"
+    error = door.refusal("LoginRoom", ROOM, "door", "", login(door, server))
+    assert error.code == 1002002, error
+    assert states(door, "RoomStateUpdate", 0) == [REQUESTING, (0, error.code)]
+    attempts = server.attempts
+    time.sleep(2)
+    assert server.attempts == attempts
 
 
 class Watched:
@@ -118,6 +142,39 @@ def test_a_session_that_the_server_breaks_off_is_taken_up_again(watched, server,
     watched.shows_pictures()
 
 
+@pytest.mark.alone
+@pytest.mark.any_server
+def test_media_goes_on_while_the_signalling_is_away(watched, server, measured):
+    """Both ways, however the connection ends, and for seconds."""
+    door, desk = watched.door, watched.desk
+    desk.publish("desk")
+    view = door.texture()
+    recorders = {"desk sees": watched.recorder, "door sees": door.record(view)}
+    door.play("desk", view=view.view)
+    recorders["door sees"].wait_for_frames(15)
+    gaps = []
+    for seconds, fault in [
+        (0, server.drop),
+        (0, lambda: server.close(1011)),
+        (0, lambda: server.leave("RESUME", "SIGNAL_CLOSE")),
+        (3, server.drop),
+    ]:
+        mark, begin = door.mark(), time.monotonic()
+        server.fault = "refuse_500" if seconds else None
+        fault()
+        time.sleep(seconds)
+        server.fault = None
+        door.wait("RoomStateUpdate", lambda s: s.args[1] == 2, after=mark, timeout=RECOVERY)
+        assert states(door, "RoomStateUpdate", mark) == [LOST, BACK]
+        watched.shows_pictures()
+        end = time.monotonic()
+        flows = {who: judge(recorder.frames(), begin=begin, end=end) for who, recorder in recorders.items()}
+        gaps += [flow.longest_gap_ms for flow in flows.values()]
+        assert all(flow.made > 25 * (end - begin) - 10 for flow in flows.values()), {who: str(flow) for who, flow in flows.items()}
+    measured(f"longest gaps {', '.join(f'{gap:.0f}' for gap in gaps)} ms")
+    assert max(gaps) < LONGEST_GAP
+
+
 @pytest.mark.parametrize(
     ("reason", "code"), [("DUPLICATE_IDENTITY", 1002050), ("PARTICIPANT_REMOVED", 1002055), ("ROOM_DELETED", 1002057)]
 )
@@ -140,6 +197,49 @@ def test_a_resume_that_is_refused_becomes_a_new_login(watched, server):
     watched.door.wait("RoomStateUpdate", lambda s: s.args[1] == 2, after=watched.mark, timeout=ATTEMPT + RECOVERY)
     assert watched.states() == [LOST, BACK]
     watched.shows_pictures()
+
+
+def test_a_resume_that_ends_in_a_shutdown_becomes_a_new_login(watched, server):
+    """The server leaves the connection open, and takes whoever comes anew."""
+    attempts = server.attempts
+    server.fault = "leave_during_resume_and_stay"
+    server.drop()
+    watched.door.wait("RoomStateUpdate", lambda s: s.args[1] == 2, after=watched.mark, timeout=RECOVERY)
+    assert watched.states() == [LOST, BACK]
+    assert server.attempts == attempts + 2, "one to resume, one to join"
+    watched.shows_pictures()
+
+
+def test_a_server_that_talks_but_answers_no_pings_is_there(door, device, server):
+    """What it says shows that the line carries; when it says nothing either, it is left for a new connection."""
+    server.fault = "no_pong"
+    watched = Watched(door, device("desk"), server)
+    door.call("MuteMicrophone", True)
+    begin = time.monotonic()
+    while time.monotonic() - begin < 2.5 * PING_TIMES["ping_timeout"]:
+        server.say(wire.SignalResponse(speakers_changed=wire.SpeakersChanged()).SerializeToString())
+        time.sleep(1)
+    assert watched.states() == []
+    watched.shows_pictures()
+    silent = time.monotonic()
+    lost = door.wait("RoomStateUpdate", lambda s: s.args[1] == 1, after=watched.mark, timeout=15)
+    assert lost.at - silent <= PING_TIMES["ping_timeout"] + 1
+    server.fault = None
+    door.wait("RoomStateUpdate", lambda s: s.args[1] == 2, after=watched.mark, timeout=RECOVERY)
+    assert watched.states() == [LOST, BACK]
+    watched.shows_pictures()
+
+
+def test_a_logout_does_not_wait_for_the_server_s_farewell(watched, server):
+    """The connection is dropped on the closing handshake: the others see the user go, and he comes in again."""
+    server.fault = "drop_on_close"
+    door, later, begin = watched.door, watched.desk.mark(), time.monotonic()
+    door.call("LogoutRoom", ROOM)
+    assert time.monotonic() - begin < 1
+    watched.desk.wait("RoomUserUpdate", lambda s: s.args[1] == 1, after=later, timeout=RECOVERY)
+    assert watched.states() == [(0, 0)]
+    assert door.call("LoginRoom", ROOM, "door", "", login(door, server))[1] == 2
+    assert "panicked" not in door.program.output()
 
 
 def test_a_server_that_answers_no_pings_is_left_for_a_new_connection(watched, server):

@@ -2,12 +2,18 @@
 
 import base64
 import time
+import urllib.error
+import urllib.request
 
 import pytest
 
 from rig import tokens
+from rig.broken_line import BACK, LOST, states
 from rig.device import options, wait_until
 from rig.hub import start_hub
+from rig.network import free_port
+from rig.relay import start_relay
+from rig.servers import SERVERS
 
 ERROR = "org.zegod1.Error."
 
@@ -184,3 +190,62 @@ def test_an_expired_token_changes_nothing_by_default(hub, device):
     assert door.objects("Publisher")["/org/zegod1/publisher/0"]["State"] == "publishing"
     door.call("LogoutRoom", "")
     assert attempt(door, token).code == 1002078
+
+
+def is_good(hub, user, token):
+    """Whether the server would let this token in."""
+    url = f"{hub.http}/rtc/validate?zego_room=lobby&zego_user={user}"
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"}), timeout=5).close()
+    except urllib.error.HTTPError as error:
+        assert error.code == 401, error
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("server", "kind"), [("zegohub", "JWT"), ("zegohub", "token04"), ("livekit-server", "JWT")])
+def test_a_renewed_token_is_what_a_come_back_shows(stage, device, server, kind):
+    """The first one is over when the line breaks, and when the server does: who has renewed it comes back, who has not is refused."""
+    port, start = free_port(), SERVERS[server]
+    hub = start(stage, port=port)
+    relay = start_relay(stage, hub.url)
+
+    def token(user, seconds):
+        # A JWT is taken for a minute longer than it says.
+        return tokens.livekit_token(user, "lobby", ttl=seconds - 60) if kind == "JWT" else tokens.token04(user, ttl=seconds)
+
+    door, desk = device("door", hub=hub), device("desk", hub=hub)
+    first = {d.name: token(d.name, 8) for d in (door, desk)}
+    for d in (door, desk):
+        d.login("lobby", token=first[d.name], server=relay.url)
+        d.publish(d.name)
+        # Before its media is up it has nothing to come back to.
+        d.wait("PublisherFirstFrame", lambda s: s.args[1] == "audio_sent")
+    assert all(is_good(hub, user, first[user]) for user in first)
+    door.call("RenewToken", "lobby", token("door", 3600))
+    seconds = 0
+    while is_good(hub, "desk", first["desk"]):
+        # The hub limits how often an address may ask.
+        time.sleep(1)
+        seconds += 1
+        assert seconds < 12, "the first tokens do not end"
+    marks = {d.name: d.mark() for d in (door, desk)}
+    relay.cut()
+    door.wait("RoomStateUpdate", lambda s: s.args[1] == 1, after=marks["door"])
+    relay.open()
+    door.wait("RoomStateUpdate", lambda s: s.args[1] == 2, after=marks["door"])
+    # LiveKit's own server gives everybody a fresh token with the login, which is good for coming back to it.
+    if not hub.is_ours:
+        desk.wait("RoomStateUpdate", lambda s: s.args[1] == 2, after=marks["desk"])
+
+    again = door.mark()
+    hub.program.kill()
+    door.wait("RoomStateUpdate", lambda s: s.args[1] == 1, after=again)
+    start(stage, port=port)
+    door.wait("RoomStateUpdate", lambda s: s.args[1] == 2, after=again)
+    door.wait("PublisherStateUpdate", lambda s: s.args[1] == 2, after=again)
+    assert states(door, "RoomStateUpdate", marks["door"]) == [LOST, BACK] * 2
+    out = desk.wait("RoomStateUpdate", lambda s: s.args[1] == 0, after=marks["desk"])
+    assert out.args[3]["reason"] == "reconnect_failed"
+    before = [LOST] if hub.is_ours else [LOST, BACK, LOST]
+    assert states(desk, "RoomStateUpdate", marks["desk"]) == [*before, (0, 1002078 if hub.is_ours else 1002033)]

@@ -4,6 +4,8 @@ What it can do is what LiveKit's own server for testing its SDKs does.
 """
 
 import asyncio
+import base64
+import gzip
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
@@ -16,8 +18,23 @@ from livekit.protocol import rtc as wire
 from rig.network import free_port
 from rig.stage import Stage
 
-LOGIN_FAULTS = ("refuse_500", "no_answer", "close_before_join", "garbage_first", "leave_first", "join_without_participant")
-"""What it can do to whoever joins."""
+LOGIN_FAULTS = (
+    "refuse_500",
+    "service_not_found",
+    "no_answer",
+    "close_before_join",
+    "garbage_first",
+    "leave_first",
+    "leave_first_and_stay",
+    "join_without_participant",
+)
+"""What it can do to whoever joins, that may be over later."""
+
+NOT_FOUND = {"service_not_found": "404 page not found", "room_not_found": "requested room does not exist"}
+"""What it says with 404: there is nothing of the kind here, or no such room."""
+
+PING_TIMES = {"ping_interval": 1, "ping_timeout": 4}
+"""Seconds. With `no_pong` it asks its clients to wait no longer than that."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -29,7 +46,11 @@ class FaultyServer:
         self._hub = urlsplit(hub_url).netloc
         self.port = free_port()
         self.fault: str | None = None
-        """One of `LOGIN_FAULTS`, or `leave_during_resume`."""
+        """One of `LOGIN_FAULTS` or `NOT_FOUND`, or:
+
+        `leave_during_resume` (whoever comes is sent away), `leave_during_resume_and_stay` (only who was there, the connection is left
+        open), `no_pong` (everything but the answers to pings), `drop_on_close` (no answer to a closing handshake).
+        """
         self.attempts = 0
         """How often somebody joined or resumed."""
         self._silenced: set[web.WebSocketResponse] = set()
@@ -102,10 +123,13 @@ class FaultyServer:
         if self.fault == "refuse_500":
             self.attempts += 1
             return web.Response(status=500, text="internal server error")
+        if self.fault in NOT_FOUND:
+            self.attempts += 1
+            return web.Response(status=404, text=NOT_FOUND[self.fault])
         if request.headers.get("Upgrade", "").lower() != "websocket":
             return await self._pass_request(request)
         self.attempts += 1
-        socket = web.WebSocketResponse(autoping=True)
+        socket = web.WebSocketResponse(autoping=True, autoclose=False)
         await socket.prepare(request)
         self._sockets[socket] = request
         try:
@@ -128,8 +152,19 @@ class FaultyServer:
             case "leave_first" | "leave_during_resume":
                 await socket.send_bytes(leave_message("RECONNECT", "STATE_MISMATCH").SerializeToString())
                 await socket.close()
+            case "leave_first_and_stay":
+                await self._send_away(socket)
+            case "leave_during_resume_and_stay" if is_resume(request):
+                await self._send_away(socket)
             case _:
                 await self._pass_socket(request, socket)
+
+    async def _send_away(self, socket: web.WebSocketResponse) -> None:
+        """Says that it shuts down, and leaves the rest to the client."""
+        await socket.send_bytes(leave_message("DISCONNECT", "SERVER_SHUTDOWN").SerializeToString())
+        async for _ in socket:
+            pass
+        await socket.close()
 
     async def _pass_request(self, request: web.Request) -> web.Response:
         async with aiohttp.ClientSession() as session:
@@ -144,12 +179,14 @@ class FaultyServer:
                 async def up() -> None:
                     async for frame in near:
                         await far.send_bytes(frame.data)
+                    if self.fault == "drop_on_close" and request.transport is not None:
+                        request.transport.abort()
                     await far.close()
 
                 async def down() -> None:
                     async for frame in far:
-                        if near not in self._silenced:
-                            await near.send_bytes(self._spoilt(frame.data))
+                        if near not in self._silenced and (spoilt := self._spoilt(frame.data)):
+                            await near.send_bytes(spoilt)
                     if near not in self._silenced:
                         await near.close()
 
@@ -159,13 +196,30 @@ class FaultyServer:
                     # A connection that was dropped is one of the faults.
                     task.exception()
 
-    def _spoilt(self, frame: bytes) -> bytes:
-        if self.fault != "join_without_participant":
+    def _spoilt(self, frame: bytes) -> bytes | None:
+        """What becomes of a frame of the hub; None = nothing."""
+        if self.fault not in ("join_without_participant", "no_pong"):
             return frame
         message = wire.SignalResponse.FromString(frame)
-        if message.WhichOneof("message") == "join":
+        kind = message.WhichOneof("message")
+        if self.fault == "no_pong":
+            if kind in ("pong", "pong_resp"):
+                return None
+            if kind == "join":
+                message.join.MergeFrom(wire.JoinResponse(**PING_TIMES))
+        elif kind == "join":
             message.join.ClearField("participant")
         return message.SerializeToString()
+
+
+def is_resume(request: web.Request) -> bool:
+    """Whether somebody wants a session back."""
+    wrapped = request.query.get("join_request")
+    if wrapped is None:
+        return request.query.get("reconnect") == "1"
+    message = wire.WrappedJoinRequest.FromString(base64.urlsafe_b64decode(wrapped.replace("+", "-").replace("/", "_")))
+    packed = message.compression == wire.WrappedJoinRequest.GZIP
+    return wire.JoinRequest.FromString(gzip.decompress(message.join_request) if packed else message.join_request).reconnect
 
 
 def leave_message(action: str, reason: str) -> wire.SignalResponse:

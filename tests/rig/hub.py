@@ -1,5 +1,6 @@
 """A room server under test: the real `zegohub`, with a configuration of its own."""
 
+import re
 from dataclasses import dataclass
 
 from rig import tokens
@@ -22,7 +23,12 @@ class Hub:
     @property
     def is_ours(self) -> bool:
         """Whether it is a zegohub, and not LiveKit's own server."""
-        return self.program.name == "zegohub"
+        return self.kind == "zegohub"
+
+    @property
+    def kind(self) -> str:
+        """`zegohub` or `livekit-server`, also of one that was started anew."""
+        return re.sub(r"-\d+$", "", self.program.name)
 
     def token(self, user: str, room: str, **wishes: object) -> str:
         """A token for this hub (see `tokens.livekit_token`)."""

@@ -131,6 +131,35 @@ def longest_silence(samples: np.ndarray, frequencies: list[float], level_dbfs: f
     return float((np.diff(edges).max() - 1) * WINDOW / RATE)
 
 
+def heard_again(path: Path, frequency: float, since: float) -> float | None:
+    """When (CLOCK_MONOTONIC, s) the tone began that is heard now, in a WAV file that a speaker is writing.
+
+    `since` when it was never away since then. None while it is not heard for half a second, or for a second since then.
+    """
+    now = time.monotonic()
+    if now - since < 1.0:
+        return None
+    heard = loudness(read_end(path, now - since), frequency) > -26.0
+    silent = np.flatnonzero(~heard)
+    runs = [run for run in np.split(silent, np.flatnonzero(np.diff(silent) > 1) + 1) if len(run)]
+    # A lost packet is no pause: what is away for less than 100 ms in between is nearly concealed.
+    pauses = [run for run in runs if run[0] == 0 or len(run) * WINDOW >= RATE / 10]
+    if not pauses:
+        return since if len(heard) * WINDOW >= RATE / 2 else None
+    left = len(heard) - 1 - pauses[-1][-1]
+    return now - left * WINDOW / RATE if left * WINDOW >= RATE / 2 else None
+
+
+def read_end(path: Path, seconds: float) -> np.ndarray:
+    """The last `seconds` of a 16-bit stereo WAV file that is being written, mono; less when it is shorter."""
+    with path.open("rb") as file:
+        samples = (path.stat().st_size - 44) // 4
+        wanted = min(samples, int(seconds * RATE))
+        file.seek(44 + (samples - wanted) * 4)
+        data = np.frombuffer(file.read(wanted * 4), "<i2")
+    return data.reshape(-1, 2).astype(np.float32).mean(axis=1) / 32768
+
+
 class WavWatch:
     """Notes when a WAV file grows, so that a sample's place in it tells when it was played."""
 

@@ -82,8 +82,10 @@ const peer = {
     const element = track.attach();
     element.muted = true;
     document.body.append(element);
-    const count = () => {
+    const count = (now) => {
       peer.presented += 1;
+      peer.gap = Math.max(peer.gap, now - peer.newest);
+      peer.newest = now;
       element.requestVideoFrameCallback(count);
     };
     if (track.kind === "video") element.requestVideoFrameCallback(count);
@@ -92,4 +94,13 @@ const peer = {
   // Pictures that were presented so far, of all videos.
   presented: 0,
   pictures: () => peer.presented,
+
+  // The longest time between two of them since this was asked last, in milliseconds; one that has not ended yet counts, too.
+  newest: performance.now(),
+  gap: 0,
+  longestGap() {
+    const gap = Math.max(peer.gap, performance.now() - peer.newest);
+    peer.gap = 0;
+    return gap;
+  },
 };

@@ -189,8 +189,8 @@ impl RoomTask {
             }
             SessionEvent::Reconnecting => {
                 self.outage();
-                self.tell_followers(None, || RoomNews::Interrupted);
                 self.step(Input::LinkLost, &format!("The link to room '{}' broke", self.info.room_id));
+                self.tell_followers(None, || RoomNews::Interrupted);
             }
             SessionEvent::Reconnected => {
                 self.step(Input::Joined, "");

@@ -62,13 +62,20 @@ impl Task {
     pub(super) fn network_changed(&mut self, network: &Network) {
         match self.path.look(network) {
             PathChange::Unchanged => {}
-            PathChange::Lost => self.signal_lost("there is no way to the server any more"),
+            PathChange::Lost => self.way_lost(),
             PathChange::Found => self.reconnect_now("the way to the server is back"),
             PathChange::Moved => {
                 self.moved = true;
                 self.reconnect_now("the way to the server is another one");
             }
         }
+    }
+
+    /// Without a way nothing is heard of media either. ICE finds that out only after some seconds: it must not be when the way, and
+    /// the signalling connection, are back already.
+    fn way_lost(&mut self) {
+        self.link(Input::MediaDown);
+        self.signal_lost("there is no way to the server any more");
     }
 
     fn reconnect_now(&mut self, why: &str) {
@@ -106,7 +113,7 @@ impl Task {
         // Attempts may be quicker than the news of the network that lets them succeed.
         match self.path.look(&Network::now()) {
             PathChange::Moved => self.moved = true,
-            PathChange::Lost => return self.signal_lost("there is no way to the server any more"),
+            PathChange::Lost => return self.way_lost(),
             PathChange::Found | PathChange::Unchanged => {}
         }
         self.resynchronise = true;
