@@ -251,6 +251,9 @@ impl Driver {
         if known.is_none() {
             self.sources.insert((proto, source), slot);
         }
+        if self.peers[slot].as_mut().is_some_and(|peer| !peer.transport_sequence.admits(bytes)) {
+            return true;
+        }
         // What was written to it comes first.
         if self.changed.contains(&slot) {
             self.changed.retain(|changed| *changed != slot);
@@ -334,7 +337,12 @@ impl Driver {
     fn event(&mut self, slot: usize, event: Event) {
         let Some(peer) = &mut self.peers[slot] else { return };
         match event {
-            Event::RtpPacket(packet) => self.forward(slot, packet),
+            Event::RtpPacket(packet) => {
+                if let Some(number) = packet.header.ext_vals.transport_cc {
+                    peer.transport_sequence.received(number);
+                }
+                self.forward(slot, packet);
+            }
             Event::EgressBitrateEstimate(estimate) => self.estimated(slot, &estimate, Instant::now()),
             Event::PeerStats(stats) => self.estimated_now(slot, &stats, Instant::now()),
             Event::KeyframeRequest(request) => self.key_frame_wanted(slot, request.mid),

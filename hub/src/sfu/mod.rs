@@ -39,6 +39,7 @@ mod svc;
 mod tcp;
 mod timing;
 mod tracks;
+mod transport_sequence;
 mod vp8;
 mod vp9;
 

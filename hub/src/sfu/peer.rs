@@ -20,6 +20,7 @@ use super::delivery::{Delivery, RESEND_PACKETS};
 use super::quality::Score;
 use super::reports::Reports;
 use super::timing::PublisherClock;
+use super::transport_sequence::TransportSequence;
 use super::{Member, PeerId, SectionChange, TrackKey, TrackKind, Use};
 use crate::sdp;
 
@@ -62,6 +63,8 @@ pub struct Peer {
     pub(super) resting: Vec<Delivery>,
     /// Its wall clock against ours.
     pub clock: PublisherClock,
+    /// Transport-wide numbers of what it sends.
+    pub(super) transport_sequence: TransportSequence,
     /// What its streams counted so far.
     pub totals: StreamTotals,
     /// What is reported about its streams.
@@ -129,6 +132,7 @@ impl Peer {
             deliveries: Vec::new(),
             resting: Vec::new(),
             clock: PublisherClock::default(),
+            transport_sequence: TransportSequence::default(),
             totals: StreamTotals::default(),
             reports: Reports::default(),
             scores: HashMap::new(),
@@ -175,7 +179,7 @@ impl Peer {
             self.renew_source(*mid, *track);
         }
         let answer = self.rtc.sdp_api().accept_offer(offer)?;
-        self.redundant = redundant_sections(&edited);
+        self.negotiated(&edited);
         self.candidates = 0;
         self.publishing = uses
             .iter()
@@ -239,14 +243,23 @@ impl Peer {
     /// Accepts the client's answer to the last offer.
     pub fn accept_answer(&mut self, answer: &str, now: Instant) -> Result<(), PeerError> {
         let pending = self.pending.take().ok_or(PeerError::NoOffer)?;
-        let redundant = redundant_sections(answer);
-        let answer = SdpAnswer::from_sdp_string(answer).map_err(|e| PeerError::Unreadable(e.to_string()))?;
-        self.rtc.sdp_api().accept_answer(pending, answer)?;
-        self.redundant = redundant;
+        let accepted = SdpAnswer::from_sdp_string(answer).map_err(|e| PeerError::Unreadable(e.to_string()))?;
+        self.rtc.sdp_api().accept_answer(pending, accepted)?;
+        self.negotiated(answer);
         self.candidates = 0;
         let deliveries = std::mem::take(&mut self.pending_deliveries);
         self.deliver(&deliveries, now);
         Ok(())
+    }
+
+    /// The client's description was accepted.
+    fn negotiated(&mut self, description: &str) {
+        self.redundant = redundant_sections(description);
+        for section in sdp::sections(description) {
+            if let Some(media) = self.rtc.media(Mid::from(section.mid.as_str())) {
+                self.transport_sequence.negotiated(media.remote_extmap());
+            }
+        }
     }
 
     /// Adds a client's ICE candidate. Names that only a resolver knows are left to other candidates. So is TCP: a client that uses it

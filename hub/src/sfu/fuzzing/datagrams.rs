@@ -130,6 +130,9 @@ pub fn datagrams(stream: &[u8]) {
         let (source, destination) = (([127, 0, 0, 1], 50_000).into(), ([127, 0, 0, 1], 7882).into());
         let input = Input::Receive(now, Receive { proto: Protocol::Udp, source, destination, contents });
         let _ = peer.rtc.accepts(&input);
+        if !peer.transport_sequence.admits(&datagram) {
+            continue;
+        }
         if peer.rtc.handle_input(input).is_err() {
             return;
         }
@@ -172,6 +175,9 @@ fn settle(peer: &mut Peer, now: Instant) {
 fn taken(peer: &mut Peer, event: Event) -> Option<(TrackKey, RtpPacket, PayloadParams)> {
     match event {
         Event::RtpPacket(packet) => {
+            if let Some(number) = packet.header.ext_vals.transport_cc {
+                peer.transport_sequence.received(number);
+            }
             let stream = peer.rtc.direct_api().stream_rx(&packet.header.ssrc).map(|stream| stream.mid())?;
             let (_, track) = peer.publishing.iter().find(|(mid, _)| *mid == stream).copied()?;
             let payload_type = packet.header.payload_type;
