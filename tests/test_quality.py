@@ -76,8 +76,8 @@ def test_the_first_values_are_whole(hub, device):
 
 @pytest.mark.root
 def test_the_way_is_measured_as_it_is(stage, measured):
-    """40 ms each way and 3 % loss: every figure about the way says so, at both ends, and they come every three seconds."""
-    link = make_link(stage, delay_ms=40, loss_percent=3)
+    """80 ms each way and 3 % loss: every figure about the way says so, at both ends, and they come every three seconds."""
+    link = make_link(stage, delay_ms=80, loss_percent=3)
     hub = start_hub(stage, address=link.left_address, namespace=link.left)
     door = start_device(stage, "door", hub=hub, namespace=link.right, bitrate_kbps=600)
     desk = start_device(stage, "desk", hub=hub, namespace=link.right, camera="none", microphone="none")
@@ -94,15 +94,15 @@ def test_the_way_is_measured_as_it_is(stage, measured):
 
     sent, played = told(door, "PublisherQualityUpdate"), told(desk, "PlayerQualityUpdate")
     for quality in (*sent, *played):
-        assert 78 <= quality["rtt"] <= 120, quality
+        assert 158 <= quality["rtt"] <= 220, quality
         assert quality["level"] in (1, 2), "good or medium: neither excellent nor bad"
     for name, end in (("sent", sent), ("played", played)):
         losses = [quality["packet_lost_rate"] for quality in end]
         measured(f"{name}: lost {', '.join(f'{loss:.3f}' for loss in losses)}; rtt {[quality['rtt'] for quality in end]}")
-        assert 0.005 < sum(losses) / len(losses) < 0.08, losses
+        assert 0.005 < sum(losses) / len(losses) < 0.15, losses
     for quality in played:
-        # Half of it is the way from the hub; a repair takes a whole round trip more.
-        assert 80 <= quality["peer_to_peer_delay"] < 600 if "peer_to_peer_delay" in quality else True
+        # To the hub and on; the hub's clock is known after some seconds.
+        assert 150 <= quality.get("peer_to_peer_delay", 150) < 700, quality
         assert 10 <= quality["delay"] < 500, quality
         assert 1 < quality["mos"] < 4.36, "a call without delay and loss has 4.4"
     assert "peer_to_peer_delay" in played[-1]

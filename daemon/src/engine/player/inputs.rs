@@ -26,7 +26,7 @@ pub(in crate::engine) enum PlayerInput {
     Room(RoomNews),
     /// Subscribing ended.
     Subscribed(u64, Result<(), SignalError>),
-    /// How long the way to the server and back takes, if that is known.
+    /// How long the way to the server and back takes, if that is known: the rest is to be measured and told.
     RoundTrip(Option<Duration>),
     /// News of the pictures or the sound.
     Media(MediaKind, MediaEvent),

@@ -1,7 +1,9 @@
 //! A player's media: starting and stopping what receives, its news and what is measured of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::timeout;
 use zego_protocol::state::ZegoPlayerMediaEvent;
 
 use super::inputs::PlayerInput;
@@ -12,6 +14,9 @@ use crate::engine::quality::{PlayReading, play_quality};
 use crate::media::receive::{AudioPlay, VideoPlay};
 use crate::media::{MediaEvent, MediaEvents};
 use crate::rtc::{MediaKind, Mime};
+
+/// For the connection to say how long its way is; it knows.
+const ROUND_TRIP_TIME: Duration = Duration::from_millis(500);
 
 impl PlayerTask {
     /// Starts what has media and is wanted, stops what is not wanted any more.
@@ -109,21 +114,21 @@ impl PlayerTask {
     }
 
     /// The counters now.
-    pub(super) fn read(&self) -> PlayReading {
+    pub(super) fn read(&self, rtt: Option<Duration>) -> PlayReading {
         PlayReading {
             at: Monotonic::now(),
-            rtt: self.rtt,
+            rtt,
             video: self.video_play.as_ref().map(VideoPlay::statistics),
             audio: self.audio_play.as_ref().map(AudioPlay::statistics),
         }
     }
 
-    /// Asks how long the way to the server and back takes, for what is told next: who only receives learns it from no report.
-    pub(super) fn ask_round_trip(&self) {
-        let Some(session) = self.session.clone() else { return };
+    /// Asks how long the way to the server and back takes, which who only receives learns from no report; then it is measured.
+    pub(super) fn ask_round_trip(&mut self) {
+        let Some(session) = self.session.clone() else { return self.measure(None) };
         let inputs = self.inputs.clone();
         tokio::spawn(async move {
-            let rtt = session.statistics().await.rtt;
+            let rtt = timeout(ROUND_TRIP_TIME, session.statistics()).await.ok().and_then(|statistics| statistics.rtt);
             if let Some(inputs) = inputs.upgrade() {
                 let _ = inputs.send(PlayerInput::RoundTrip(rtt));
             }
@@ -131,14 +136,13 @@ impl PlayerTask {
     }
 
     /// Tells what was measured since the last time.
-    pub(super) fn measure(&mut self) {
+    pub(super) fn measure(&mut self, rtt: Option<Duration>) {
         self.tell_decoder();
-        let now = self.read();
+        let now = self.read(rtt);
         let before = self.reading.replace(now);
         let quality = play_quality(before.as_ref(), &now, (self.info.audio_muted, self.info.video_muted));
         let (number, stream_id) = (self.info.number, self.info.stream_id.clone());
         self.news.tell(EngineEvent::PlayerQuality { number, stream_id, quality });
-        self.ask_round_trip();
     }
 }
 

@@ -99,7 +99,6 @@ pub(in crate::engine) fn start(setup: PlayerSetup) -> (Player, JoinHandle<()>) {
         first_frames: HashSet::new(),
         told_size: None,
         reading: None,
-        rtt: None,
         ticks: None,
         inputs: inputs.downgrade(),
     };
@@ -143,8 +142,6 @@ pub(super) struct PlayerTask {
     pub(super) first_frames: HashSet<FirstFrame>,
     pub(super) told_size: Option<(u32, u32)>,
     pub(super) reading: Option<PlayReading>,
-    /// To the server and back, as it was when it was asked for last.
-    pub(super) rtt: Option<Duration>,
     pub(super) ticks: Option<Interval>,
     pub(super) inputs: WeakUnboundedSender<PlayerInput>,
 }
@@ -183,7 +180,7 @@ impl PlayerTask {
                     Some(input) => self.input(input),
                     None => self.step(Input::Stop, ""),
                 },
-                () = next_tick(&mut self.ticks) => self.measure(),
+                () = next_tick(&mut self.ticks) => self.ask_round_trip(),
             }
         }
         self.room.tell(RoomInput::Unfollow(self.info.number));
@@ -205,7 +202,9 @@ impl PlayerTask {
         match input {
             PlayerInput::Room(news) => self.room_news(news),
             PlayerInput::Subscribed(serial, result) => self.subscribed(serial, result),
-            PlayerInput::RoundTrip(rtt) => self.rtt = rtt,
+            PlayerInput::RoundTrip(rtt) if self.ticks.is_some() => self.measure(rtt),
+            // It stopped playing meanwhile.
+            PlayerInput::RoundTrip(_) => {}
             PlayerInput::Media(kind, event) => self.media_event(kind, event),
             PlayerInput::LeaveView => {
                 if let Some(play) = &self.video_play {
@@ -304,7 +303,6 @@ impl PlayerTask {
                     MediaKind::Video => (self.video_play, self.video) = (None, Some(receiver)),
                 }
                 self.play();
-                self.ask_round_trip();
                 self.step(Input::MediaThere, "");
             }
             RoomNews::MediaEnded(kind) => {
@@ -403,7 +401,6 @@ impl PlayerTask {
     fn forget_media(&mut self) {
         (self.audio_play, self.video_play) = (None, None);
         (self.audio, self.video) = (None, None);
-        self.rtt = None;
         self.subscription = Subscription::None;
         self.reading = None;
         // What comes next is a new stream with first frames of its own.
@@ -432,7 +429,7 @@ impl PlayerTask {
             self.outcome(if code == 0 { Ok(state) } else { Err(EngineError::told(code, &message)) });
         } else if next == Phase::Playing {
             // Rates are of the time from now on, not of one before an outage.
-            self.reading = Some(self.read());
+            self.reading = Some(self.read(None));
             self.outcome(Ok(state));
         }
     }
