@@ -18,8 +18,11 @@ pub mod service;
 pub mod signal;
 pub mod views;
 
-/// What takes bytes from the network, for the targets in `fuzz/`.
-#[cfg(fuzzing)]
+#[cfg(test)]
+mod noise_tests;
+
+/// What takes bytes from the network, for the targets in `fuzz/` and for noise in the unit tests.
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing {
     pub use crate::media::jitter::fuzzing::{video_packets, voice_packets};
     pub use crate::rtc::fuzzing::{handshake, header_extension, sdp};

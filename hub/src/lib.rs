@@ -19,12 +19,17 @@ mod webhooks;
 
 pub use server::{Failure, run};
 
-/// What takes bytes from the network, for the targets in `fuzz/`.
-#[cfg(fuzzing)]
+#[cfg(test)]
+mod noise_tests;
+
+/// What takes bytes from the network, for the targets in `fuzz/` and for noise in the unit tests.
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing {
     pub use crate::http::fuzzing::{frame, join_request, twirp_body, whip_fragment, whip_offer};
     pub use crate::rooms::fuzzing::Stage;
+    #[cfg(fuzzing)]
+    pub use crate::sfu::fuzzing::datagrams;
     pub use crate::sfu::fuzzing::{
-        data_packet, data_track_packet, datagrams, redundant_sound, sdp, stream, vp8_packets, vp9_packets,
+        data_packet, data_track_packet, redundant_sound, sdp, stream, vp8_packets, vp9_packets,
     };
 }

@@ -118,7 +118,25 @@ pub fn in_order(addresses: &mut Vec<SocketAddr>) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_is_announced_is_read_again(
+            version in "[ -~é]{0,20}",
+            tls in prop_oneof![Just(Tls::No), Just(Tls::Optional), Just(Tls::Required)],
+            app_ids in proptest::option::of(proptest::collection::vec("[^,]{1,20}", 0..12)),
+        ) {
+            let written = Announcement { version, tls, app_ids };
+            let txt = written.to_txt();
+            let read = Announcement::from_txt(|key| txt.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_str()));
+            // What is too long for a record is not said.
+            let expected = Announcement { app_ids: read.app_ids.clone().and(written.app_ids.clone()), ..written };
+            prop_assert_eq!(read, expected);
+        }
+    }
 
     #[test]
     fn an_announcement_is_read_as_it_was_written() {

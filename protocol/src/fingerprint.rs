@@ -56,7 +56,23 @@ impl FromStr for Fingerprint {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn every_fingerprint_comes_back_as_it_was(bytes in any::<[u8; 32]>()) {
+            prop_assert_eq!(Fingerprint(bytes).to_string().parse(), Ok(Fingerprint(bytes)));
+        }
+
+        #[test]
+        fn noise_is_refused_or_read(text in "(sha256:)?[0-9A-Fa-f:é ]{0,100}") {
+            if let Ok(read) = text.parse::<Fingerprint>() {
+                prop_assert_eq!(read.to_string().parse(), Ok(read));
+            }
+        }
+    }
 
     /// SHA-256 of nothing, FIPS 180-4.
     const NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

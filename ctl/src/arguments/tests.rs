@@ -1,7 +1,23 @@
 //! What is understood, and what is refused.
 
-use super::*;
 use clap::CommandFactory;
+use proptest::prelude::*;
+
+use super::*;
+
+proptest! {
+    #[test]
+    fn noise_is_refused_or_understood(words in proptest::collection::vec("(--)?[a-z0-9:=x,.é-]{0,12}", 0..8)) {
+        let _ = Arguments::try_parse_from(std::iter::once("zegoctl".to_string()).chain(words));
+    }
+
+    #[test]
+    fn values_are_read_as_they_are_written(width: u32, height: u32, colour in 0_u32..1 << 24, id: u64) {
+        prop_assert_eq!(format!("{width}x{height}").parse(), Ok(settings::Size { width, height }));
+        prop_assert_eq!(format!("{colour:06x}").parse(), Ok(view::Colour(colour)));
+        prop_assert_eq!(format!("id:{id}").parse(), Ok(ViewTarget::Existing(id)));
+    }
+}
 
 fn parse(line: &str) -> Result<Arguments, clap::Error> {
     Arguments::try_parse_from(line.split(' '))

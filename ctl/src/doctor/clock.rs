@@ -30,24 +30,40 @@ pub fn check(now: u64, server: Option<u64>) -> Finding {
 pub fn parse_http_date(text: &str) -> Option<u64> {
     let (_, rest) = text.trim().split_once(", ")?;
     let mut words = rest.split(' ');
-    let day: u64 = words.next()?.parse().ok()?;
+    let day: u64 = words.next()?.parse().ok().filter(|day| (1..=31).contains(day))?;
     let month = words.next()?;
     let names = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let month = names.iter().position(|name| *name == month)?;
     let year: u64 = words.next()?.parse().ok().filter(|year| (1970..10_000).contains(year))?;
     let mut time = words.next()?.split(':').map(|part| part.parse::<u64>().ok());
     let (hour, minute, second) = (time.next()??, time.next()??, time.next()??);
+    if hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
     let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let lengths = [31, 28 + u64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     let days_before: u64 = (1970..year).map(|year| 365 + u64::from(is_leap(year))).sum();
-    let days = days_before + lengths[..month].iter().sum::<u64>() + day.checked_sub(1)?;
+    let days = days_before + lengths[..month].iter().sum::<u64>() + day - 1;
     Some(((days * 24 + hour) * 60 + minute) * 60 + second)
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::doctor::Verdict;
+
+    proptest! {
+        #[test]
+        fn a_date_is_within_eight_thousand_years_or_none(
+            text in "([A-Z][a-z]{2}, )?[0-9]{0,20} (Jan|Feb|Dec|x)? ?[0-9]{0,20} [0-9]{0,20}:[0-9]{0,20}:[0-9]{0,20}( GMT)?",
+        ) {
+            if let Some(seconds) = parse_http_date(&text) {
+                prop_assert!(seconds < 8_031 * 366 * 86_400, "{text}: {seconds}");
+            }
+        }
+    }
 
     #[test]
     fn dates_of_http_are_read() {

@@ -229,7 +229,32 @@ fn encoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn noise_is_no_address_or_one_with_a_host(url in "(wss?://)?[\\[\\]a-z0-9:./?#@é-]{0,30}") {
+            prop_assert!(Address::parse(&url).is_none_or(|address| !address.host.is_empty()));
+        }
+
+        #[test]
+        fn noise_is_no_answer_or_one_with_a_status(
+            answer in "(HTTP/1\\.[01] [0-9é]{0,4} ?[A-Za-z]{0,5}\r\n)?(Date: [ -~é]{0,30}\r\n)?(\r\n)?[ -~\r\né]{0,60}",
+        ) {
+            if let Some(answer) = parse(&answer) {
+                let _ = refusal(&answer);
+            }
+        }
+
+        #[test]
+        fn what_is_encoded_is_plain_and_whole(text in any::<String>()) {
+            let encoded = encoded(&text);
+            prop_assert!(encoded.bytes().all(|byte| byte.is_ascii_graphic() && !b"&?#+=/ ".contains(&byte)));
+            prop_assert_eq!(encoded.matches('%').count(), text.bytes().filter(|b| !b.is_ascii_alphanumeric() && !b"-._~".contains(b)).count());
+        }
+    }
 
     #[test]
     fn addresses_of_room_servers_are_taken_apart() {

@@ -12,7 +12,7 @@ mod config;
 mod data;
 mod error;
 mod exchange;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod handshake;
 mod incoming;

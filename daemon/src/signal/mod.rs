@@ -3,7 +3,7 @@
 mod device_state;
 mod error;
 mod extra_info;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod livekit;
 pub mod room;
@@ -14,7 +14,7 @@ mod whip;
 pub use device_state::seen as seen_device_state;
 pub use error::{DisconnectReason, SignalError};
 pub use extra_info::RoomExtraInfo;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub use livekit::fuzzing::data_packets;
 pub use livekit::{
     DataMessage, JoinOptions, Joined, LayerWish, Membership, Publication, PublishRequest, Search, Session,
@@ -22,6 +22,6 @@ pub use livekit::{
 };
 pub use room::{RemoteStream, User};
 pub use transport::{Trust, install};
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub use whip::fuzzing::endpoint_answer;
 pub use whip::{Direction, End, EndpointEvent, EndpointOptions, Lessons, endpoint_url};

@@ -1,7 +1,7 @@
 //! HTTP: the signalling WebSockets, their validation, the page.
 
 mod admission;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod gate;
 mod listener;

@@ -10,7 +10,7 @@ mod counts;
 mod data_tracks;
 mod enumerations;
 mod extra_info;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod join;
 mod layers;

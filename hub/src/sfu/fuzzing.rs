@@ -1,5 +1,6 @@
 //! What comes over peer connections and about them, for the targets in `fuzz/`.
 
+#[cfg(fuzzing)]
 mod datagrams;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use super::vp8::Pictures;
 use super::vp9;
 use super::{Member, PeerId, Side, Use, data};
 use crate::sdp;
+#[cfg(fuzzing)]
 pub use datagrams::datagrams;
 
 /// A client's session description, as an offer with its sections in use by turns, and as a line of ICE.

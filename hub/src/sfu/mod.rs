@@ -18,7 +18,7 @@ mod delivery;
 mod driver;
 mod forward;
 mod framing;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod keyframes;
 mod layers;

@@ -56,7 +56,18 @@ impl fmt::Display for CameraSource {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_is_read_is_written_so_that_it_is_read_again(text in "(auto|none|v4l2|pattern|file)?(:[ -~é]{0,20})?") {
+            if let Ok(source) = text.parse::<CameraSource>() {
+                prop_assert_eq!(source.to_string().parse::<CameraSource>().ok(), Some(source));
+            }
+        }
+    }
 
     #[test]
     fn every_word_of_the_configuration_comes_back_as_it_was() {

@@ -49,7 +49,18 @@ impl fmt::Display for SpeakerSink {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_is_read_is_written_so_that_it_is_read_again(text in "(auto|null|alsa|file)?(:[ -~é]{0,20})?") {
+            if let Ok(sink) = text.parse::<SpeakerSink>() {
+                prop_assert_eq!(sink.to_string().parse::<SpeakerSink>().ok(), Some(sink));
+            }
+        }
+    }
 
     #[test]
     fn every_word_of_the_configuration_comes_back_as_it_was() {

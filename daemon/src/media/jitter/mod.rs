@@ -1,7 +1,7 @@
 //! Jitter buffers: logic that is handed packets and the time, and says what to decode next.
 
 mod delay;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod sequence;
 pub mod stretch;

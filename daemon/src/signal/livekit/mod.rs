@@ -7,7 +7,7 @@ mod address;
 mod attributes;
 mod commands;
 mod connect;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod health;
 mod inbound;

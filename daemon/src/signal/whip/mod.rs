@@ -5,7 +5,7 @@
 //! begins another one. An outage that an ICE restart repairs is no end.
 
 mod fragment;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod http;
 mod link;

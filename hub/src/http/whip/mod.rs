@@ -4,7 +4,7 @@
 //! candidates that come by HTTP. The session's URL cannot be guessed; whoever knows it may change and end the session.
 
 mod fragment;
-#[cfg(fuzzing)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod offer;
 mod problem;
