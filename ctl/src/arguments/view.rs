@@ -51,7 +51,7 @@ impl FromStr for ViewTarget {
 
 /// How a picture of another shape is put into a texture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Fit {
+pub enum ViewMode {
     /// All of it, with bars beside it.
     Fit,
     /// Over all of the texture; what stands out is cut off.
@@ -60,13 +60,13 @@ pub enum Fit {
     Stretch,
 }
 
-impl Fit {
+impl ViewMode {
     /// ZegoViewMode's number.
     pub const fn number(self) -> i32 {
         match self {
-            Fit::Fit => 0,
-            Fit::Fill => 1,
-            Fit::Stretch => 2,
+            ViewMode::Fit => 0,
+            ViewMode::Fill => 1,
+            ViewMode::Stretch => 2,
         }
     }
 }
@@ -93,7 +93,7 @@ pub struct Canvas {
     pub view: ViewTarget,
     /// In a texture of another shape: all of the picture (fit, unless said otherwise), cut (fill) or out of shape (stretch).
     #[arg(long, value_name = "fit|fill|stretch", hide_possible_values = true)]
-    pub fit: Option<Fit>,
+    pub fit: Option<ViewMode>,
     /// In a texture: the colour beside the picture; 000000 when left out.
     #[arg(long, value_name = "RRGGBB")]
     pub background: Option<Colour>,

@@ -222,8 +222,9 @@ mod tests {
 
     #[test]
     fn only_what_carries_the_number_is_looked_at() {
+        type Elements<'a> = &'a [(u8, &'a [u8])];
         let far = [0xFF, 0xFF];
-        let cases: &[(&str, Option<u8>, &[(u8, &[u8])], bool)] = &[
+        let cases: &[(&str, Option<u8>, Elements<'_>, bool)] = &[
             ("another element", Some(5), &[(6, &far)], true),
             ("the second of two", Some(5), &[(6, &far), (5, &far)], false),
             ("longer than it has to be", Some(5), &[(5, &[0xFF, 0xFF, 0])], false),
