@@ -25,6 +25,9 @@ PREFIX = f"zego{os.getpid()}-"
 
 _numbers = itertools.count(1)
 
+FIRST_PORT = 11_000
+"""Browsers refuse some below it: 10080 is the last (the Fetch standard, section 2.9)."""
+
 BLOCK = 100
 """So many ports at a time are reserved for one test process."""
 
@@ -37,7 +40,7 @@ def free_port() -> int:
 def _find_free_ports() -> Iterator[int]:
     # Where the kernel finds ports for who names none, it could give one away before the server that it is meant for has it.
     end = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    for first in range(10_000, end - BLOCK, BLOCK):
+    for first in range(FIRST_PORT, end - BLOCK, BLOCK):
         reservation = socket.socket(socket.AF_UNIX)
         try:
             reservation.bind(f"\0zego-ports-{first}")

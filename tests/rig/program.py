@@ -116,12 +116,21 @@ class Program:
         try:
             status = self.process.wait(timeout)
         except subprocess.TimeoutExpired:
+            threads = self.threads()
             self.process.kill()
             self.process.wait()
-            raise self.fail(f"did not end within {timeout:g} s of SIGTERM") from None
+            raise self.fail(f"did not end within {timeout:g} s of SIGTERM; its threads: {threads}") from None
         if status not in (self.exit_wanted, -signal.SIGTERM):
             raise self.fail(f"ended with status {status} at SIGTERM")
         return time.monotonic() - begin
+
+    def threads(self) -> str:
+        """What each of its threads does: name, state and, where it sleeps, what it waits for in the kernel (proc(5))."""
+        said = []
+        for task in sorted(Path(f"/proc/{self.pid}/task").iterdir(), key=lambda task: int(task.name)):
+            name, state = (task / "stat").read_text().partition("(")[2].rpartition(") ")[::2]
+            said.append(f"{name} {state[0]} {(task / 'wchan').read_text()}")
+        return ", ".join(said)
 
     def kill(self) -> None:
         """Ends it at once, as a power cut would."""
