@@ -2,12 +2,16 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use zegod::bus::{Address, Bus};
 use zegod::config::Config;
 use zegod::engine::Engine;
 use zegod::service;
+
+/// For the bus to take its name back: whoever is asked to end ends, also when the bus does not answer.
+const LEAVE_TIME: Duration = Duration::from_millis(500);
 
 /// Puts the camera, microphone and speaker of this device into real-time rooms, controlled over D-Bus (org.zegod1).
 #[derive(Parser)]
@@ -41,11 +45,11 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     // Devices are opened on threads that may block; one that has nothing more to do is gone at once.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .thread_keep_alive(std::time::Duration::from_millis(200))
+        .thread_keep_alive(Duration::from_millis(200))
         .build()?;
     let result = runtime.block_on(serve(config, &arguments.bus));
     // A device that hangs in its driver must not keep the process.
-    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    runtime.shutdown_timeout(Duration::from_millis(200));
     result
 }
 
@@ -63,8 +67,8 @@ async fn serve(config: Config, address: &Address) -> Result<(), Box<dyn std::err
         () = bus.closed() => Err("the bus is gone".into()),
     };
     service::stopping();
-    if result.is_ok() {
-        bus.leave().await;
+    if result.is_ok() && tokio::time::timeout(LEAVE_TIME, bus.leave()).await.is_err() {
+        log::warn!("the bus does not take the name {} back", zego_protocol::names::BUS_NAME);
     }
     engine.destroy().await?;
     result
