@@ -110,6 +110,7 @@ def test_a_power_cut_is_noticed_by_the_others(stage, device):
     assert desk.wait("RoomUserUpdate", lambda s: s.args[1] == 1, after=mark, timeout=15).args[2] == [["door", "door"]]
 
 
+@pytest.mark.alone
 @pytest.mark.any_server
 def test_several_players_at_once_are_mixed(hub, device):
     """One device plays two others while it publishes: each in its own view, both voices on one speaker."""
