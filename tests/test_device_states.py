@@ -51,12 +51,7 @@ def test_a_camera_that_gives_no_pictures_is_told(hub, device, stage, clip, measu
     """It is open, and nothing comes: an exception and 4 for the others after five seconds, until the next picture."""
     camera = clip_camera(stage, clip)
     door, desk = device("door", camera=camera.source), device("desk")
-    for d in (door, desk):
-        enter(d)
-    door.publish("door")
-    view = desk.texture()
-    desk.play("door", view=view.view)
-    view.next()
+    view = watch(door, desk, enter)
     mark, desk_mark = door.mark(), desk.mark()
     os.kill(camera.feeder.pid, signal.SIGSTOP)
     try:
@@ -85,12 +80,7 @@ def test_a_camera_that_is_pulled_out_is_shown_to_the_others(hub, device, stage, 
     file = stage.path("camera.y4m")
     plug(file, clip)
     door, desk = device("door", camera=f"file:{file}"), device("desk")
-    for d in (door, desk):
-        enter(d)
-    door.publish("door")
-    view = desk.texture()
-    desk.play("door", view=view.view)
-    view.next()
+    view = watch(door, desk, enter)
     assert told(desk, "camera") == [], "a device that works is not worth a word"
 
     mark = desk.mark()

@@ -208,20 +208,24 @@ def test_a_muted_microphone_is_silence_and_a_disabled_camera_a_still(stage, devi
     assert max(after - before for before, after in zip(beeps, beeps[1:], strict=False)) > 2.5, beeps
 
 
+def kill_and_check(device, file, measured) -> None:
+    """Kills a device that records into a file: at most the last second is not in it."""
+    killed = time.monotonic()
+    device.program.kill()
+    movie = Movie(file)
+    lost = movie.pictures()[-1].bar.age_ms(killed)
+    measured(f"the last {lost} ms are lost")
+    assert lost <= 1000
+    assert abs(movie.times("audio")[-1] - movie.times("video")[-1]) < 0.7, "both are there"
+
+
 def test_a_killed_daemon_leaves_a_file_that_lacks_at_most_the_last_second(stage, device, measured):
     door = device("door", hub=None)
     door.call("StartPreview", options())
     file = stage.path("killed.mp4")
     start(door, file)
     time.sleep(4.3)
-    killed = time.monotonic()
-    door.program.kill()
-    movie = Movie(file)
-    newest = movie.pictures()[-1].bar
-    lost = newest.age_ms(killed)
-    measured(f"the last {lost} ms are lost")
-    assert lost <= 1000
-    assert abs(movie.times("audio")[-1] - movie.times("video")[-1]) < 0.7, "both are there"
+    kill_and_check(door, file, measured)
 
 
 def test_a_killed_daemon_leaves_what_it_received(hub, stage, device, measured):
@@ -231,13 +235,7 @@ def test_a_killed_daemon_leaves_what_it_received(hub, stage, device, measured):
     file = stage.path("killed.mp4")
     start(desk, file, "door")
     desk.wait("RecordingStateUpdate", lambda s: s.args[1] == 1 and s.args[3]["duration_ms"] > 2500, timeout=8)
-    killed = time.monotonic()
-    desk.program.kill()
-    movie = Movie(file)
-    lost = movie.pictures()[-1].bar.age_ms(killed)
-    measured(f"the last {lost} ms are lost")
-    assert lost <= 1000
-    assert abs(movie.times("audio")[-1] - movie.times("video")[-1]) < 0.7, "both are there"
+    kill_and_check(desk, file, measured)
 
 
 def test_a_recording_is_on_the_disk_every_second(hub, stage, device, measured):

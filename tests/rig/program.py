@@ -1,5 +1,6 @@
 """One child process: started, listened to, ended by its own pid."""
 
+import contextlib
 import os
 import re
 import signal
@@ -127,9 +128,11 @@ class Program:
     def threads(self) -> str:
         """What each of its threads does: name, state and, where it sleeps, what it waits for in the kernel (proc(5))."""
         said = []
-        for task in sorted(Path(f"/proc/{self.pid}/task").iterdir(), key=lambda task: int(task.name)):
-            name, state = (task / "stat").read_text().partition("(")[2].rpartition(") ")[::2]
-            said.append(f"{name} {state[0]} {(task / 'wchan').read_text()}")
+        # They may end while they are looked at.
+        with contextlib.suppress(OSError):
+            for task in sorted(Path(f"/proc/{self.pid}/task").iterdir(), key=lambda task: int(task.name)):
+                name, state = (task / "stat").read_text().partition("(")[2].rpartition(") ")[::2]
+                said.append(f"{name} {state[0]} {(task / 'wchan').read_text()}")
         return ", ".join(said)
 
     def kill(self) -> None:
