@@ -20,6 +20,19 @@ use crate::sdp;
 #[cfg(fuzzing)]
 pub use datagrams::datagrams;
 
+/// A client's connection, before it has said anything.
+fn publisher(now: Instant) -> Peer {
+    let member = Member {
+        room: 1,
+        identity: "door".to_owned(),
+        sid: "PA_1".to_owned(),
+        may_send_data: true,
+        last_sequence: Default::default(),
+    };
+    let id = PeerId { participant: 1, side: Side::Publisher };
+    Peer::new(id, member, std::iter::once(([127, 0, 0, 1], 7882).into()), std::iter::empty(), now)
+}
+
 /// A client's session description, as an offer with its sections in use by turns, and as a line of ICE.
 pub fn sdp(text: &str) {
     let sections = sdp::sections(text);
@@ -31,16 +44,8 @@ pub fn sdp(text: &str) {
         start_bitrates: vec![("96".to_owned(), "500".to_owned())],
     });
     assert_eq!(sdp::sections(&rewritten).len(), sections.len(), "sections come and go:\n{text}\n{rewritten}");
-    let member = Member {
-        room: 1,
-        identity: "door".to_owned(),
-        sid: "PA_1".to_owned(),
-        may_send_data: true,
-        last_sequence: Default::default(),
-    };
-    let id = PeerId { participant: 1, side: Side::Publisher };
     let now = Instant::now();
-    let mut peer = Peer::new(id, member, std::iter::once(([127, 0, 0, 1], 7882).into()), std::iter::empty(), now);
+    let mut peer = publisher(now);
     let uses: Vec<(String, Use)> = sections
         .iter()
         .zip(1..)

@@ -18,7 +18,8 @@ use str0m::{Event, Input, Output};
 use super::super::framing::Deframer;
 use super::super::packet::Packet;
 use super::super::peer::Peer;
-use super::super::{Member, PeerId, Side, TrackKey, Use, codec, data, vp9};
+use super::super::{TrackKey, Use, codec, data, vp9};
+use super::publisher;
 
 /// Sound (SSRC 1) and a picture in three encodings that the client sends, a picture and sound that it receives, and data channels.
 const OFFER: &str = include_str!("offer.sdp");
@@ -96,15 +97,7 @@ fn connected(now: Instant) -> Peer {
         let srtp_provider = Box::leak(Box::new(ClearSrtp(own.srtp_provider)));
         CryptoProvider { srtp_provider, sha1_hmac_provider: &Clear, ..own }.install_process_default();
     });
-    let member = Member {
-        room: 1,
-        identity: "door".to_owned(),
-        sid: "PA_1".to_owned(),
-        may_send_data: true,
-        last_sequence: Default::default(),
-    };
-    let id = PeerId { participant: 1, side: Side::Publisher };
-    let mut peer = Peer::new(id, member, std::iter::once(([127, 0, 0, 1], 7882).into()), std::iter::empty(), now);
+    let mut peer = publisher(now);
     let uses = [Use::Publish(SOUND), Use::Publish(PICTURE), Use::Deliver(PICTURE), Use::Deliver(SOUND)];
     let uses: Vec<(String, Use)> = (0..).map(|mid: u8| mid.to_string()).zip(uses).collect();
     peer.accept_offer(OFFER, &uses, now).expect("a good offer");
