@@ -30,6 +30,6 @@ pub mod fuzzing {
     #[cfg(fuzzing)]
     pub use crate::sfu::fuzzing::datagrams;
     pub use crate::sfu::fuzzing::{
-        data_packet, data_track_packet, redundant_sound, sdp, stream, vp8_packets, vp9_packets,
+        av1_packets, data_packet, data_track_packet, redundant_sound, sdp, stream, vp8_packets, vp9_packets,
     };
 }

@@ -4,8 +4,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::fuzzing::{
-    Stage, data_packet, data_track_packet, frame, join_request, redundant_sound, sdp, stream, twirp_body, vp8_packets,
-    vp9_packets, whip_fragment, whip_offer,
+    Stage, av1_packets, data_packet, data_track_packet, frame, join_request, redundant_sound, sdp, stream, twirp_body,
+    vp8_packets, vp9_packets, whip_fragment, whip_offer,
 };
 
 /// What a browser offers, and what it sends later.
@@ -37,6 +37,7 @@ proptest! {
     fn media_and_data_packets(data in bytes(400), pieces in vec(bytes(60), 0..20)) {
         vp8_packets(&data);
         vp9_packets(&data);
+        av1_packets(&data);
         redundant_sound(&data);
         data_packet(&data);
         data_track_packet(&data);

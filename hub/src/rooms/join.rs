@@ -378,7 +378,7 @@ impl Rooms {
             ping_interval: message::PING_INTERVAL_S,
             server_info: Some(message::server_info()),
             fast_publish: person.is_some_and(|p| p.claims.can_publish),
-            enabled_publish_codecs: ["audio/opus", "video/H264", "video/VP8", "video/VP9", "video/rtx"]
+            enabled_publish_codecs: ["audio/opus", "video/H264", "video/VP8", "video/VP9", "video/AV1", "video/rtx"]
                 .map(|mime| proto::Codec { mime: mime.into(), fmtp_line: String::new() })
                 .into(),
             ..Default::default()

@@ -17,6 +17,10 @@ use crate::sfu::{ParticipantKey, TrackKey};
 const STREAM_EXISTS: i32 = 1_003_028;
 /// Names that a client may have for one track: one for each codec.
 const CIDS: usize = 16;
+/// Codecs that everybody decodes.
+const COMMON: [&str; 3] = ["OPUS", "VP8", "H264"];
+/// Codecs that some decode, and no device; they have layers in one stream (SVC).
+const RARER: [&str; 2] = ["VP9", "AV1"];
 /// Publishing is not allowed.
 const PUBLISH_DENIED: i32 = 1_003_072;
 
@@ -98,7 +102,7 @@ impl Rooms {
     /// Connects the sections of a client's offer with its publications. Returns the section of each publication that
     /// the offer carries; publications whose section no longer sends are gone.
     pub(super) fn bind(&mut self, key: ParticipantKey, offered: &[sdp::Section]) -> Vec<(String, TrackKey)> {
-        // Devices decode no VP9: who begins to publish while one is there is asked for what everybody decodes.
+        // Devices decode none of these: who begins to publish while one is there is asked for what everybody decodes.
         let members = self.room_members(key).into_iter().filter(|member| *member != key);
         let has_device = members.filter_map(|member| self.people.get(&member)).any(|p| !p.login.is_empty());
         let Some(person) = self.people.get_mut(&key) else { return Vec::new() };
@@ -123,7 +127,7 @@ impl Rooms {
         for (index, publication) in person.published.iter_mut().enumerate() {
             match bound.iter().find(|(_, bound)| *bound == index) {
                 Some((mid, _)) => {
-                    if has_device && publication.mid.is_none() && publication.codec == "VP9" {
+                    if has_device && publication.mid.is_none() && RARER.contains(&publication.codec.as_str()) {
                         publication.codec.clear();
                     }
                     publication.mid = Some(mid.clone());
@@ -282,11 +286,11 @@ fn describe(publication: &mut Publication, section: &sdp::Section, stereo: bool)
     publication.info.mid = section.mid.clone();
     publication.stereo |= stereo && section.kind == sdp::SectionKind::Audio;
     publication.info.stereo = publication.stereo;
-    let offered = |name: &str| section.codecs.iter().any(|(_, codec)| codec == name);
-    if !matches!(publication.codec.as_str(), "OPUS" | "VP8" | "H264" | "VP9") || !offered(&publication.codec) {
-        // Not everybody decodes VP9: it is sent by those only who say so.
-        let usable = section.codecs.iter().find(|(_, codec)| matches!(codec.as_str(), "OPUS" | "VP8" | "H264"));
-        let usable = usable.or_else(|| section.codecs.iter().find(|(_, codec)| codec == "VP9"));
+    let offered = |among: &[&str]| section.codecs.iter().find(|(_, codec)| among.contains(&codec.as_str()));
+    let own = publication.codec.as_str();
+    if !COMMON.iter().chain(&RARER).any(|codec| *codec == own) || offered(&[own]).is_none() {
+        // What not everybody decodes is sent by those only who say so.
+        let usable = offered(&COMMON).or_else(|| offered(&RARER));
         publication.codec = usable.map(|(_, codec)| codec.clone()).unwrap_or_default();
     }
     publication.info.mime_type = match publication.codec.as_str() {
@@ -308,7 +312,9 @@ fn describe(publication: &mut Publication, section: &sdp::Section, stereo: bool)
 fn layer_mode(publication: &Publication, section: &sdp::Section) -> proto::video_layer::Mode {
     match publication.codec.as_str() {
         "OPUS" | "" => proto::video_layer::Mode::Unused,
-        "VP9" if !section.simulcast => proto::video_layer::Mode::MultipleSpatialLayersPerStream,
+        codec if RARER.contains(&codec) && !section.simulcast => {
+            proto::video_layer::Mode::MultipleSpatialLayersPerStream
+        }
         _ => proto::video_layer::Mode::OneSpatialLayerPerStream,
     }
 }

@@ -45,6 +45,14 @@ pub fn vp8_key_frame(payload: &[u8]) -> bool {
     payload.get(at).is_some_and(|header| header & 1 == 0)
 }
 
+/// Whether an AV1 payload begins a coded video sequence, so a key frame (AV1 RTP specification, section 4.4). For packets without a
+/// Dependency Descriptor.
+pub fn av1_key_frame(payload: &[u8]) -> bool {
+    const CONTINUES: u8 = 0x80;
+    const NEW_SEQUENCE: u8 = 0x08;
+    payload.first().is_some_and(|header| header & (CONTINUES | NEW_SEQUENCE) == NEW_SEQUENCE)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +74,20 @@ mod tests {
         ];
         for (payload, expected) in cases {
             assert_eq!(h264_key_frame(payload), *expected, "{payload:x?}");
+        }
+    }
+
+    #[test]
+    fn av1_key_frames_begin_a_sequence() {
+        let cases: &[(&[u8], bool)] = &[
+            (&[0x18, 0x0a], true),
+            (&[0x68, 0x0a], true),
+            (&[0x10, 0x0a], false),
+            (&[0x98, 0x0a], false),
+            (&[], false),
+        ];
+        for (payload, expected) in cases {
+            assert_eq!(av1_key_frame(payload), *expected, "{payload:x?}");
         }
     }
 

@@ -8,7 +8,9 @@ use str0m::format::{Codec, PayloadParams};
 use str0m::media::{Mid, Pt};
 use str0m::rtp::{RtpWrite, StreamTx};
 
+use super::extensions::DependencyDescriptor;
 use super::forward::{Incoming, Rewrite};
+use super::frame_numbers::FrameNumbers;
 use super::layers::{Choice, Grant, Layer, Selection};
 use super::packet::Packet;
 use super::peer::Peer;
@@ -55,6 +57,7 @@ pub struct Delivery {
     /// A packet of which it is not known yet whether it is the last one of its picture.
     held: Option<Packet>,
     pictures: Pictures,
+    frame_numbers: FrameNumbers,
     /// It has several layers.
     simulcast: bool,
     /// Its packets are kept for longer.
@@ -87,6 +90,7 @@ impl Delivery {
         self.spatial.stop();
         self.held = None;
         self.pictures.pause();
+        self.frame_numbers.pause();
         if let Some(rewrite) = &mut self.rewrite {
             rewrite.pause();
         }
@@ -126,6 +130,7 @@ impl Peer {
                 spatial: Spatial::default(),
                 held: None,
                 pictures: Pictures::default(),
+                frame_numbers: FrameNumbers::default(),
                 simulcast: false,
                 far: false,
                 rewrite: None,
@@ -303,9 +308,14 @@ impl Peer {
             Codec::Vp8 => delivery.pictures.patch(source, &payload, outgoing.newest),
             _ => None,
         };
+        let mut extensions = packet.extensions.clone();
+        if let Some(descriptor) = DependencyDescriptor::of(&extensions) {
+            let patched = delivery.frame_numbers.patch(source, &descriptor.0, outgoing.newest);
+            patched.into_iter().for_each(|bytes| extensions.user_values.set(DependencyDescriptor(bytes)));
+        }
         let mut write = RtpWrite::new(payload_type, outgoing.sequence.into(), outgoing.timestamp, made_at, payload)
             .marker(packet.marker)
-            .ext_vals(packet.extensions.clone())
+            .ext_vals(extensions)
             .nackable(true);
         if let Some(patch) = patch {
             write = write.vp8_patch(patch);

@@ -23,6 +23,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::channels::ChannelKind;
 use super::counters::Counters;
 use super::data_tracks::DataRoutes;
+use super::extensions::DependencyDescriptor;
 use super::keyframes::Want;
 use super::layers::Choice;
 use super::outgoing::Outgoing;
@@ -30,11 +31,14 @@ use super::packet::Packet;
 use super::peer::Peer;
 use super::quality::Level;
 use super::sockets::Sockets;
-use super::svc::{Slice, Verdict};
+use super::svc::{Frame, Slice, Verdict};
 use super::tcp::TcpSockets;
 use super::timing::Report;
 use super::tracks::{Track, Tracks};
-use super::{Command, Notice, ParticipantKey, PeerId, TrackKey, TrackKind, codec, data, loudness, quality, vp9};
+use super::{
+    Command, Notice, ParticipantKey, PeerId, TrackKey, TrackKind, codec, data, dependency_descriptor, loudness,
+    quality, vp9,
+};
 use crate::limits::Rate;
 
 /// Datagrams taken from one socket before the others and the timers get their turn.
@@ -409,10 +413,16 @@ impl Driver {
         let rate = params.spec().clock_rate.get();
         let made_at = peer.clock.made_at(report, packet.header.timestamp, rate, packet.timestamp);
         let Some(track) = self.tracks.get_mut(key) else { return };
-        let vp9 = (params.spec().codec == Codec::Vp9).then(|| vp9::Descriptor::parse(&packet.payload)).flatten();
-        let key_frame = match params.spec().codec {
+        let format = params.spec().codec;
+        let vp9 = (format == Codec::Vp9).then(|| vp9::Descriptor::parse(&packet.payload)).flatten();
+        let av1 = (format == Codec::Av1).then(|| DependencyDescriptor::of(&packet.header.ext_vals)).flatten();
+        let key_frame = match format {
             Codec::H264 => codec::h264_key_frame(&packet.payload),
             Codec::Vp8 => codec::vp8_key_frame(&packet.payload),
+            Codec::Av1 => match &av1 {
+                Some(descriptor) => dependency_descriptor::begins_key_frame(&descriptor.0),
+                None => codec::av1_key_frame(&packet.payload),
+            },
             _ => vp9.is_some_and(|descriptor| descriptor.begins_key_frame()),
         };
         let at = packet.timestamp;
@@ -424,14 +434,17 @@ impl Driver {
             track.loudness.hear(level.unsigned_abs(), packet.header.timestamp, rate, at);
             self.next_loudness.get_or_insert(at + loudness::INTERVAL);
         }
-        let slice = vp9.and_then(|vp9| Some((vp9.spatial?, vp9))).and_then(|(spatial, vp9)| {
+        let frame = match &av1 {
+            Some(descriptor) => track.encoding(*ssrc).and_then(|encoding| encoding.dependencies.read(&descriptor.0)),
+            None => vp9.and_then(|descriptor| descriptor.frame()),
+        };
+        let slice = frame.and_then(|Frame { layer, layers, predicted, ends }| {
             let bytes = packet.payload.len();
             let (timestamp, sequence, marker) = (packet.header.timestamp, *packet.seq_no, packet.header.marker);
-            let (predicted, ends) = (vp9.predicted, vp9.ends);
-            let several = track.hear_spatial(*ssrc, spatial, vp9.layers, bytes, at);
-            several.then_some(Slice { layer: spatial, timestamp, sequence, predicted, ends, marker })
+            let several = track.hear_spatial(*ssrc, layer, layers, bytes, at);
+            several.then_some(Slice { layer, timestamp, sequence, predicted, ends, marker })
         });
-        let packet = Packet::new(&packet, made_at);
+        let packet = Packet::new(&packet, format, made_at);
         let unpacked = unpack(track, &packet, &params);
         let (mut wanted, mut undecodable) = (false, Vec::new());
         for subscriber in &track.subscribers {

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::data_tracks::{DataRoutes, with_handle};
+use super::dependency_descriptor::{Dependencies, begins_key_frame};
 use super::forward::{Incoming, Rewrite};
 use super::framing::Deframer;
 use super::peer::Peer;
 use super::red;
-use super::svc::{Slice, Spatial, Verdict};
+use super::svc::{Frame, Slice, Spatial, Verdict};
 use super::timing::{PublisherClock, Report};
 use super::vp8::Pictures;
 use super::vp9;
@@ -156,7 +157,21 @@ pub fn redundant_sound(mut data: &[u8]) {
 }
 
 /// VP9 payloads, in packets whose numbers and times jump, to somebody who may have more or less of their layers by turns.
-pub fn vp9_packets(mut data: &[u8]) {
+pub fn vp9_packets(data: &[u8]) {
+    layered_packets(data, |payload| vp9::Descriptor::parse(payload)?.frame());
+}
+
+/// Dependency Descriptors of AV1, in packets as those of VP9.
+pub fn av1_packets(data: &[u8]) {
+    let mut dependencies = Dependencies::default();
+    layered_packets(data, |descriptor| {
+        begins_key_frame(descriptor);
+        dependencies.read(descriptor)
+    });
+}
+
+/// Packets whose numbers and times jump; `read` reads the rest of each.
+fn layered_packets(mut data: &[u8], mut read: impl FnMut(&[u8]) -> Option<Frame>) {
     let start = Instant::now();
     let (mut spatial, mut rewrite) = (Spatial::default(), Rewrite::new(1, start, 90_000));
     let (mut sequence, mut timestamp) = (1_u64 << 16, 0_u32);
@@ -166,8 +181,7 @@ pub fn vp9_packets(mut data: &[u8]) {
         data = rest;
         sequence = sequence.saturating_add_signed(i64::from(jump.cast_signed()));
         timestamp = timestamp.wrapping_add_signed(i32::from(ticks.cast_signed()));
-        let Some(vp9) = vp9::Descriptor::parse(payload) else { continue };
-        let (layer, predicted, ends) = (vp9.spatial.unwrap_or(0), vp9.predicted, vp9.ends);
+        let Some(Frame { layer, predicted, ends, .. }) = read(payload) else { continue };
         let slice = Slice { layer, timestamp, sequence, predicted, ends, marker: allowed & 0x80 != 0 };
         let incoming = Incoming { source: 1, sequence, timestamp, made_at: start };
         let released = spatial.release(slice).map(|_| held.take().expect("a packet is on hold"));

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use str0m::format::Codec;
 use str0m::media::Pt;
 use str0m::rtp::{ExtensionValues, RtpPacket};
 
+use super::extensions::DependencyDescriptor;
 use super::red::Sound;
 
 /// What subscribers get of a packet; sequence number, timestamp and payload type are the publisher's still.
@@ -30,23 +32,28 @@ pub struct Packet {
 }
 
 impl Packet {
-    /// A packet as it came.
-    pub fn new(packet: &RtpPacket, made_at: Instant) -> Packet {
+    /// A packet of `codec` as it came.
+    pub fn new(packet: &RtpPacket, codec: Codec, made_at: Instant) -> Packet {
         let from = &packet.header.ext_vals;
+        let mut extensions = ExtensionValues {
+            audio_level: from.audio_level,
+            voice_activity: from.voice_activity,
+            video_orientation: from.video_orientation,
+            // Of the publisher's clock and what that is ahead of ours: as true for the receiver as for us.
+            abs_capture_time: from.abs_capture_time,
+            ..Default::default()
+        };
+        // Other codecs have descriptors of their own, which the hub keeps in order. A receiver would believe this one and not those.
+        if let Some(descriptor) = DependencyDescriptor::of(from).filter(|_| codec == Codec::Av1) {
+            extensions.user_values.set_arc(descriptor);
+        }
         Packet {
             source: *packet.header.ssrc,
             payload_type: packet.header.payload_type,
             sequence: *packet.seq_no,
             timestamp: packet.header.timestamp,
             marker: packet.header.marker,
-            extensions: ExtensionValues {
-                audio_level: from.audio_level,
-                voice_activity: from.voice_activity,
-                video_orientation: from.video_orientation,
-                // Of the publisher's clock and what that is ahead of ours: as true for the receiver as for us.
-                abs_capture_time: from.abs_capture_time,
-                ..Default::default()
-            },
+            extensions,
             made_at,
             payload: Arc::clone(&packet.payload),
         }

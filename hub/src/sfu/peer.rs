@@ -17,6 +17,7 @@ use super::bandwidth::Estimate;
 use super::channels::{Channels, SCTP_BUFFER};
 use super::counters::StreamTotals;
 use super::delivery::{Delivery, RESEND_PACKETS};
+use super::extensions::DependencyDescriptor;
 use super::quality::Score;
 use super::reports::Reports;
 use super::timing::PublisherClock;
@@ -26,8 +27,11 @@ use crate::sdp;
 
 /// Number of the header extension that says when a packet's content was captured, in our own offers.
 const CAPTURE_TIME: u8 = 5;
-/// Payload types of VP9 and of what of it is sent again, in our own offers.
+/// Number of the Dependency Descriptor, in our own offers.
+const DEPENDENCY_DESCRIPTOR: u8 = 12;
+/// Payload types of VP9 and AV1, and of what of them is sent again, in our own offers.
 const VP9: (u8, u8) = (98, 99);
+const AV1: (u8, u8) = (45, 46);
 /// Bandwidth that a subscriber is believed to have before it was measured: enough for one good picture.
 const FIRST_ESTIMATE: Bitrate = Bitrate::kbps(2_500);
 /// The newest estimate of the bandwidth is looked at so often, and streams are counted.
@@ -101,23 +105,21 @@ impl Peer {
             .enable_vp8(true)
             .enable_h264(true)
             .set_extension(CAPTURE_TIME, Extension::AbsoluteCaptureTime)
+            .set_extension(DEPENDENCY_DESCRIPTOR, DependencyDescriptor::extension())
             .set_rtcp_report_interval_audio(REPORTS)
             .set_rtcp_report_interval_video(REPORTS)
             .set_send_buffer_video(RESEND_PACKETS)
             .enable_bwe(Some(FIRST_ESTIMATE))
             .set_stats_interval(Some(ESTIMATES))
             .set_sctp_max_buffered_amount(SCTP_BUFFER);
-        // Behind the others, and of its profiles the one that everybody has (RFC 9628 section 6).
-        let profile = FormatParams { profile_id: Some(0), ..FormatParams::default() };
-        let (plain, resend) = VP9;
-        config.codec_config().add_config(
-            plain.into(),
-            Some(resend.into()),
-            Codec::Vp9,
-            Frequency::NINETY_KHZ,
-            None,
-            profile,
-        );
+        // Behind the others, and of their profiles the one that everybody has (RFC 9628 section 6; AV1 RTP specification, section 7.2,
+        // where it is the default).
+        let vp9 = FormatParams { profile_id: Some(0), ..FormatParams::default() };
+        let rarer = [(Codec::Vp9, VP9, vp9), (Codec::Av1, AV1, FormatParams::default())];
+        for (codec, (plain, resend), profile) in rarer {
+            let (plain, resend) = (plain.into(), Some(resend.into()));
+            config.codec_config().add_config(plain, resend, codec, Frequency::NINETY_KHZ, None, profile);
+        }
         let rtc = config.build(now);
         let mut peer = Peer {
             id,

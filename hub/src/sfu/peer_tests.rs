@@ -1,4 +1,4 @@
-//! Which source a section sends from, over several negotiations.
+//! What is negotiated, and which source a section sends from over several negotiations.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -7,8 +7,10 @@ use str0m::Rtc;
 use str0m::change::{SdpAnswer, SdpOffer};
 use str0m::media::{Direction, MediaKind, Mid};
 
+use super::extensions::DependencyDescriptor;
 use super::peer::Peer;
 use super::{LastSequence, Member, PeerId, SectionChange, Side, TrackKind, Use};
+use crate::sdp;
 
 /// The track that is delivered, and another one.
 const TRACK: u64 = 1;
@@ -29,6 +31,50 @@ fn peer(side: Side) -> Peer {
 /// SSRC of the first source that a description tells.
 fn source(description: &str) -> Option<&str> {
     description.lines().find_map(|line| line.strip_prefix("a=ssrc:")?.split(' ').next())
+}
+
+/// Codecs and header extensions of a description's first section, in its order.
+fn formats(description: &str) -> (Vec<String>, Vec<&str>) {
+    let section = sdp::sections(description).remove(0);
+    let named = |payload_type: &String| section.codecs.iter().find(|(number, _)| number == payload_type);
+    let codecs = section.payload_types.iter().filter_map(named).map(|(_, codec)| codec.clone()).collect();
+    let extensions = description.lines().filter_map(|line| line.strip_prefix("a=extmap:")?.split(' ').nth(1));
+    (codecs, extensions.collect())
+}
+
+/// A client that takes everything which the hub forwards.
+fn client() -> Rtc {
+    let config = Rtc::builder().enable_av1(true).set_extension(8, DependencyDescriptor::extension());
+    config.build(Instant::now())
+}
+
+#[test]
+fn av1_and_its_descriptor_are_negotiated_whoever_offers() {
+    const URI: &str = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
+    let (mut hub, mut other) = (peer(Side::Subscriber), client());
+    let (offer, _) = hub.make_offer(&[SectionChange::Add(TRACK, TrackKind::Video)], false).expect("an offer");
+    let (codecs, extensions) = formats(&offer);
+    let once = |codecs: &[String]| {
+        let mut names: Vec<String> = codecs.iter().filter(|codec| *codec != "RTX").cloned().collect();
+        names.dedup();
+        names
+    };
+    assert_eq!(once(&codecs), ["VP8", "H264", "VP9", "AV1"]);
+    assert_eq!(codecs.last().map(String::as_str), Some("RTX"), "AV1 has one, too");
+    assert!(extensions.contains(&URI), "{extensions:?}");
+    let read = SdpOffer::from_sdp_string(&offer).expect("readable");
+    let answer = other.sdp_api().accept_offer(read).expect("an answer").to_sdp_string();
+    assert!(formats(&answer).0.contains(&"AV1".to_owned()) && formats(&answer).1.contains(&URI), "{answer}");
+    hub.accept_answer(&answer, Instant::now()).expect("accepted");
+
+    let (mut hub, mut other) = (peer(Side::Publisher), client());
+    let mut api = other.sdp_api();
+    let mid = api.add_media(MediaKind::Video, Direction::SendOnly, None, None, None);
+    let (offer, _) = api.apply().expect("a change");
+    let uses = [(mid.to_string(), Use::Publish(TRACK))];
+    let answer = hub.accept_offer(&offer.to_sdp_string(), &uses, Instant::now()).expect("an answer");
+    let (codecs, extensions) = formats(&answer);
+    assert!(codecs.contains(&"AV1".to_owned()) && extensions.contains(&URI), "{answer}");
 }
 
 #[test]

@@ -12,6 +12,19 @@ use std::collections::VecDeque;
 /// Changes that are remembered for packets that come late.
 const REMEMBERED: usize = 8;
 
+/// What a packet's descriptor says of its layer's frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame {
+    /// Its spatial layer, from 0.
+    pub layer: u8,
+    /// Spatial layers of the stream, where that is told.
+    pub layers: Option<u8>,
+    /// It needs earlier pictures, or, where descriptors do not tell those from the layers below it, any other frame.
+    pub predicted: bool,
+    /// The packet is its last one.
+    pub ends: bool,
+}
+
 /// A packet as the choice sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct Slice {
@@ -21,7 +34,7 @@ pub struct Slice {
     pub timestamp: u32,
     /// Sequence number, extended beyond 16 bits.
     pub sequence: u64,
-    /// Its layer's frame needs earlier pictures.
+    /// Its layer's frame needs earlier pictures, see [`Frame::predicted`].
     pub predicted: bool,
     /// It is the last one of its layer's frame.
     pub ends: bool,

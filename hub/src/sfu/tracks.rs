@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use str0m::media::{Mid, Rid};
 
 use super::arrivals::{Arrivals, Arrived};
+use super::dependency_descriptor::Dependencies;
 use super::keyframes::KeyFrames;
 use super::layers::Layer;
 use super::loudness::Loudness;
@@ -28,6 +29,8 @@ pub struct Encoding {
     pub key_frames: KeyFrames,
     /// What of it went on to those who take no redundancy.
     pub recovery: Recovery,
+    /// What its Dependency Descriptors told.
+    pub dependencies: Dependencies,
     arrivals: Arrivals,
     heard: Instant,
     rate: Rate,
@@ -174,9 +177,9 @@ impl Track {
     fn learn(&mut self, ssrc: u32, rid: Option<Rid>, now: Instant) -> usize {
         let rate = Rate::new(now);
         let (key_frames, arrivals) = (KeyFrames::default(), Arrivals::default());
-        let recovery = Recovery::default();
+        let (recovery, dependencies) = (Recovery::default(), Dependencies::default());
         let spatial = Vec::new();
-        let mut fresh = Encoding { rid, ssrc, key_frames, recovery, arrivals, heard: now, rate, spatial };
+        let mut fresh = Encoding { rid, ssrc, key_frames, recovery, dependencies, arrivals, heard: now, rate, spatial };
         if let Some(at) = self.wanted_at.take() {
             fresh.key_frames.want_at(at);
         }

@@ -1,6 +1,8 @@
 //! VP9's payload descriptor (RFC 9628 section 4.2): which spatial layer of its picture a packet belongs to, and what that layer
 //! needs. It stays in clear when the content is encrypted end to end.
 
+use super::svc::Frame;
+
 /// Bits of the first byte.
 const PICTURE_ID: u8 = 0x80;
 const PREDICTED: u8 = 0x40;
@@ -55,6 +57,12 @@ impl Descriptor {
         }
         let layers = if has(STRUCTURE) { Some(reader.structure()?) } else { None };
         Some(Descriptor { spatial, predicted: has(PREDICTED), begins: has(BEGINS), ends: has(ENDS), layers })
+    }
+
+    /// What the packet's frame is among the layers; `None` in a stream that does not tell them.
+    pub fn frame(&self) -> Option<Frame> {
+        let Descriptor { layers, predicted, ends, .. } = *self;
+        self.spatial.map(|layer| Frame { layer, layers, predicted, ends })
     }
 
     /// A picture that needs no other begins here.

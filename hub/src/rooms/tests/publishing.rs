@@ -75,20 +75,33 @@ fn the_answer_prefers_the_codec_that_the_publisher_announced() {
 }
 
 #[test]
-fn where_a_device_is_vp9_is_not_begun() {
-    for (login, expected) in [("", "video/VP9"), ("7", "video/VP8")] {
+fn where_a_device_is_nothing_is_begun_that_it_does_not_decode() {
+    for (login, own, expected) in
+        [("", "VP9", "video/VP9"), ("", "AV1", "video/AV1"), ("7", "VP9", "video/VP8"), ("7", "AV1", "video/VP8")]
+    {
         let mut stage = Stage::new();
         stage.join(2, "desk", |join| join.zego.login = login.into());
         stage.enter(1, "anna", 0, 0);
-        let codec = proto::SimulcastCodec { codec: "vp9".into(), cid: "CAM".into(), ..Default::default() };
-        let add = proto::AddTrackRequest { simulcast_codecs: vec![codec], ..track("video", "CAM", "anna-main") };
+        let codec = |name: &str, cid: &str| proto::SimulcastCodec {
+            codec: name.to_ascii_lowercase(),
+            cid: cid.into(),
+            ..Default::default()
+        };
+        // What it could send as well, if it is asked to.
+        let simulcast_codecs = vec![codec(own, "CAM"), codec("vp8", "")];
+        let add = proto::AddTrackRequest { simulcast_codecs, ..track("video", "CAM", "anna-main") };
         stage.request(1, Request::AddTrack(add));
         let mut offered = offer(&[Section { mid: "0", kind: "video", direction: "sendonly", msid: Some("CAM") }]);
-        offered.sdp = offered.sdp.replace(" 96 102\r\n", " 98 96 102\r\na=rtpmap:98 VP9/90000\r\n");
+        let first = format!(" 98 96 102\r\na=rtpmap:98 {own}/90000\r\n");
+        offered.sdp = offered.sdp.replace(" 96 102\r\n", &first);
         stage.request(1, Request::Offer(offered));
         stage.answer_all();
         let track = stage.rooms.people[&stage.participant(1)].published[0].info.clone();
         assert_eq!(track.mime_type, expected, "login '{login}'");
+        assert_eq!(track.codecs.len(), 1, "no second codec is asked for");
+        let layers = proto::video_layer::Mode::try_from(track.codecs[0].video_layer_mode);
+        let in_one_stream = layers == Ok(proto::video_layer::Mode::MultipleSpatialLayersPerStream);
+        assert_eq!(in_one_stream, login.is_empty(), "{layers:?}");
     }
 }
 

@@ -15,10 +15,11 @@ use str0m::net::{DatagramRecv, Protocol, Receive};
 use str0m::rtp::RtpPacket;
 use str0m::{Event, Input, Output};
 
+use super::super::extensions::DependencyDescriptor;
 use super::super::framing::Deframer;
 use super::super::packet::Packet;
 use super::super::peer::Peer;
-use super::super::{TrackKey, Use, codec, data, vp9};
+use super::super::{TrackKey, Use, codec, data, dependency_descriptor, vp9};
 use super::publisher;
 
 /// Sound (SSRC 1) and a picture in three encodings that the client sends, a picture and sound that it receives, and data channels.
@@ -156,7 +157,7 @@ fn settle(peer: &mut Peer, now: Instant) {
             }
         }
         for (track, packet, params) in packets.drain(..) {
-            peer.write(track, &Packet::new(&packet, now), &params);
+            peer.write(track, &Packet::new(&packet, params.spec().codec, now), &params);
         }
         if turn == 0 && peer.rtc.handle_input(Input::Timeout(now)).is_err() {
             return;
@@ -179,6 +180,8 @@ fn taken(peer: &mut Peer, event: Event) -> Option<(TrackKey, RtpPacket, PayloadP
             let _ = match params.spec().codec {
                 Codec::H264 => codec::h264_key_frame(&packet.payload),
                 Codec::Vp8 => codec::vp8_key_frame(&packet.payload),
+                Codec::Av1 => DependencyDescriptor::of(&packet.header.ext_vals)
+                    .is_some_and(|descriptor| dependency_descriptor::begins_key_frame(&descriptor.0)),
                 _ => vp9::Descriptor::parse(&packet.payload).is_some_and(|vp9| vp9.begins_key_frame()),
             };
             return Some((track, packet, params));
