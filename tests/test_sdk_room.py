@@ -148,6 +148,19 @@ def test_a_simulcast_is_received(peer):
     wait_until(lambda: any(frame.width == 640 for frame in ben.watch("anna-cam", 1)), "the best layer", timeout=20)
 
 
+@pytest.mark.alone
+@pytest.mark.parametrize("connections", ["one", "two"])
+@pytest.mark.parametrize("codec", ["vp9", "av1"])
+def test_layers_in_one_stream_are_received_as_they_are_wished_for(peer, codec, connections):
+    two = connections == "two"
+    peer("anna", publish="anna-cam", codec=codec, simulcast=True, two_connections=two)
+    ben = peer("ben", two_connections=two, sees="anna-cam")
+    # A picture of this size has two.
+    for quality, width in (("high", 640), ("low", 320), ("high", 640)):
+        ben.tell(f"quality anna-cam {quality}")
+        wait_until(lambda: {f.width for f in ben.watch("anna-cam", 1)} == {width}, f"{quality}: {width} wide", timeout=20)
+
+
 def test_what_a_token_grants_changes_with_a_permission_and_survives_joining_anew(peer, hub, island):
     anna, ben = peer("anna", publish="anna-cam"), peer("ben")
     ben.wait("track", stream="anna-cam", kind="video")

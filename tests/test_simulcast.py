@@ -105,7 +105,7 @@ def test_a_device_takes_the_layer_that_its_player_wishes(stage, link, hub, brows
         wait_until(lambda: desk.get(player, "Player", "Width") == width, f"{word}: {width} wide", 15)
 
 
-@layers_on_any_server("zegohub vp8 one", "zegohub vp8 two", "zegohub vp9 one", "livekit-server vp8 one")
+@layers_on_any_server("zegohub vp8 one", "zegohub vp8 two", "zegohub vp9 one", "zegohub av1 one", "livekit-server vp8 one")
 def test_a_publisher_is_told_which_layers_nobody_takes(browse, codec, connections):
     one = connections == "one"
     anna = browse("left", "publish_layers.js", "anna", dynacast=True, codec=codec, one=one)

@@ -1,4 +1,4 @@
-"""VP9 with three spatial layers in one stream (SVC), published by a browser; what holds for a simulcast as well is in `test_simulcast.py`."""
+"""VP9 and AV1 with three spatial layers in one stream (SVC), published by a browser; what holds for a simulcast as well is in `test_simulcast.py`."""
 
 import pytest
 from browser.layers import WIDTHS, longest_gap, opener
@@ -12,6 +12,10 @@ ROOM = "layers"
 SMALL, MIDDLE, BIG = WIDTHS
 FULL_KBPS = 2_400
 """Carries all layers (1.2 Mbit/s) with room to spare."""
+
+
+either = pytest.mark.parametrize("codec", ["vp9", "av1"])
+paths = pytest.mark.parametrize("one", [True, False], ids=["v1", "v0"])
 
 
 @pytest.fixture
@@ -30,21 +34,23 @@ def browse(stage, playwright, link, hub):
     return opener(stage, playwright, link, hub, ROOM)
 
 
-@pytest.mark.parametrize("one", [True, False], ids=["v1", "v0"])
-def test_a_browser_is_seen_in_vp9(browse, one):
-    browse("left", "publish_layers.js", "anna", dynacast=False, codec="vp9", one=one)
+@either
+@paths
+def test_a_browser_is_seen_in_its_own_codec(browse, codec, one):
+    browse("left", "publish_layers.js", "anna", dynacast=False, codec=codec, one=one)
     ben = browse("right", "watch_layers.js", "ben", one=one)
     ben.wait_width(BIG, timeout=30)
     figures = ben.figures("video")
-    codec = ben.page.evaluate(
+    seen = ben.page.evaluate(
         """async (id) => (await window.tracks.video.receiver.getStats()).get(id).mimeType""", figures["codecId"]
     )
-    assert codec == "video/VP9"
+    assert seen == f"video/{codec.upper()}"
 
 
-@pytest.mark.parametrize("one", [True, False], ids=["v1", "v0"])
-def test_who_wishes_for_less_gets_a_smaller_layer_of_the_same_stream(browse, measured, one):
-    browse("left", "publish_layers.js", "anna", dynacast=False, codec="vp9", one=one)
+@either
+@paths
+def test_who_wishes_for_less_gets_a_smaller_layer_of_the_same_stream(browse, measured, codec, one):
+    browse("left", "publish_layers.js", "anna", dynacast=False, codec=codec, one=one)
     ben = browse("right", "watch_layers.js", "ben", one=one)
     ben.wait_width(BIG, timeout=30)
     for quality, width in (("LOW", SMALL), ("HIGH", BIG), ("MEDIUM", MIDDLE), ("HIGH", BIG)):
@@ -60,17 +66,28 @@ def test_who_wishes_for_less_gets_a_smaller_layer_of_the_same_stream(browse, mea
     assert figures["packetsLost"] == 0, "the numbers of what is left out are not closed up"
 
 
-def test_who_begins_while_a_device_is_there_publishes_what_it_decodes(stage, link, hub, browse):
+@either
+def test_a_second_codec_that_is_ready_is_not_asked_for(browse, codec):
+    anna = browse("left", "publish_layers.js", "anna", dynacast=True, codec=codec, backup=True)
+    ben = browse("right", "watch_layers.js", "ben")
+    ben.wait_width(BIG, timeout=30)
+    more = "[...room.localParticipant.videoTrackPublications.values()].flatMap((publication) => [...publication.track.simulcastCodecs.keys()])"
+    assert anna.page.evaluate(more) == []
+
+
+@either
+def test_who_begins_while_a_device_is_there_publishes_what_it_decodes(stage, link, hub, browse, codec):
     desk = start_device(stage, "desk", hub=hub, namespace=link.right)
     desk.login(ROOM)
-    browse("left", "publish_layers.js", "anna", dynacast=False, codec="vp9")
+    browse("left", "publish_layers.js", "anna", dynacast=False, codec=codec)
     texture = desk.texture(960, 540)
     player = desk.play("anna", view=texture.view)
     wait_until(lambda: desk.get(player, "Player", "Width") == BIG, f"pictures {BIG} wide", 20)
 
 
-def test_a_device_that_comes_after_vp9_was_begun_gets_the_sound(stage, link, hub, browse):
-    browse("left", "publish_layers.js", "anna", dynacast=False, codec="vp9")
+@either
+def test_a_device_that_comes_after_it_was_begun_gets_the_sound(stage, link, hub, browse, codec):
+    browse("left", "publish_layers.js", "anna", dynacast=False, codec=codec)
     ben = browse("right", "watch_layers.js", "ben")
     ben.wait_width(BIG, timeout=30)
     desk = start_device(stage, "desk", hub=hub, namespace=link.right)

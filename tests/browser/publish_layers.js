@@ -1,6 +1,7 @@
-// Publishes a moving picture in three layers (240x135, 480x270, 960x540), and a tone. By simulcast, or with `codec: 'vp9'`
-// all in one stream (SVC). Run as `f({url, token, dynacast, codec, one})`; `one: false` takes two connections (`/rtc`).
-async ({ url, token, dynacast, codec = 'vp8', one = true }) => {
+// Publishes a moving picture in three layers (240x135, 480x270, 960x540), and a tone. By simulcast, or with `codec: 'vp9'` or
+// `'av1'` all in one stream (SVC). Run as `f({url, token, dynacast, codec, one, backup})`; `one: false` takes two connections
+// (`/rtc`), `backup: true` has a second codec ready for those who do not decode the first.
+async ({ url, token, dynacast, codec = 'vp8', one = true, backup = false }) => {
   const canvas = document.createElement('canvas');
   [canvas.width, canvas.height] = [960, 540];
   const context = canvas.getContext('2d');
@@ -41,7 +42,7 @@ async ({ url, token, dynacast, codec = 'vp8', one = true }) => {
     source: LivekitClient.Track.Source.Camera,
     videoCodec: codec,
     simulcast: codec === 'vp8',
-    backupCodec: false,
+    backupCodec: backup,
     degradationPreference: 'maintain-resolution',
     videoEncoding: { maxBitrate: 1_200_000, maxFramerate: 15 },
     videoSimulcastLayers: [

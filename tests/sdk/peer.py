@@ -3,8 +3,10 @@
 Publishes a picture with the machine-readable bar and the tone of the simulated devices as one stream, and writes down
 everything that it receives. A program of its own, because it has to run in the network namespace of the server.
 
-    peer.py --url ws://… --token … --folder DIR [--publish STREAM] [--codec vp8|h264] [--stereo] [--silent] [--two-connections]
+    peer.py --url ws://… --token … --folder DIR [--publish STREAM] [--codec vp8|h264|vp9|av1] [--stereo] [--silent] [--two-connections]
             [--simulcast] [--key KEY]
+
+With `--simulcast` VP9 and AV1 have their layers in one stream (SVC).
 
 Each line of its output is one JSON object with `event` (`connected`, `refused`, `published`, `track`, `ended`, `data`,
 `text`, `left`, those of `events.py`). Each line of its input is a command: `data TOPIC [TO] TEXT` sends a reliable packet (TO `*` = everybody),
@@ -12,7 +14,7 @@ Each line of its output is one JSON object with `event` (`connected`, `refused`,
 video|audio`, `unmute video|audio`, `unpublish`, `flood TOPIC COUNT SIZE` (reliable packets as fast as they go, answered by the event `flooded`), `decoded STREAM` (answered by the event `decoded`), `packets` (of sound that it sent, answered by the event `packets`), `permit all|none` (to
 receive what it publishes), `name|metadata TEXT`, `attribute NAME VALUE`, `call USER TEXT` (a procedure that gives the text back
 in capitals, answered by the event `called`), `count TOPIC MS` (sends 0, 1, 2 … every so many ms; 0 stops that, answered by the event `counted`), `bytes TOPIC COUNT` (a stream of bytes, told as the event `bytes`), `reconnect` (join anew),
-`want STREAM yes|no`, `data-track NAME yes|no` (publishes one), `push NAME SIZE` (a frame on it), `follow NAME yes|no` (somebody else's, see
+`want STREAM yes|no`, `quality STREAM low|medium|high`, `data-track NAME yes|no` (publishes one), `push NAME SIZE` (a frame on it), `follow NAME yes|no` (somebody else's, see
 `data_tracks.py`); its end ends the program. Of a received stream S it writes `DIR/S.frames` (monotonic
 seconds, bar's counter or -, width, height) and `DIR/S.wav`.
 """
@@ -28,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 from livekit import rtc
+from livekit.rtc._proto.track_publication_pb2 import VideoQuality
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -132,7 +135,7 @@ class Peer:
             "video": rtc.LocalVideoTrack.create_video_track(stream, video),
             "audio": rtc.LocalAudioTrack.create_audio_track(stream, audio),
         }
-        codec = rtc.VideoCodec.H264 if self.wishes.codec == "h264" else rtc.VideoCodec.VP8
+        layered = self.wishes.simulcast and self.wishes.codec in ("vp9", "av1")
         me = self.room.local_participant
         await me.publish_track(
             self.tracks["audio"],
@@ -143,8 +146,9 @@ class Peer:
             rtc.TrackPublishOptions(
                 source=rtc.TrackSource.SOURCE_CAMERA,
                 stream=stream,
-                video_codec=codec,
+                video_codec=rtc.VideoCodec.Value(self.wishes.codec.upper()),
                 simulcast=self.wishes.simulcast,
+                scalability_mode="L3T3_KEY" if layered else None,
                 video_encoding=rtc.VideoEncoding(max_framerate=FPS, max_bitrate=1_500_000),
             ),
         )
@@ -234,6 +238,11 @@ class Peer:
             await asyncio.sleep(every)
         tell("counted", count=number)
 
+    def publications(self, stream: str) -> list[rtc.RemoteTrackPublication]:
+        """Those of a stream that others publish."""
+        everything = (p for other in self.room.remote_participants.values() for p in other.track_publications.values())
+        return [publication for publication in everything if publication.name == stream]
+
     async def obey(self) -> None:
         reader = asyncio.StreamReader()
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -280,10 +289,12 @@ class Peer:
                 case ["reconnect"]:
                     await self.room.simulate_scenario(rtc.SimulateScenarioKind.SIMULATE_FULL_RECONNECT)
                 case ["want", stream, whether]:
-                    for other in self.room.remote_participants.values():
-                        for publication in other.track_publications.values():
-                            if publication.name == stream:
-                                publication.set_subscribed(whether == "yes")
+                    for publication in self.publications(stream):
+                        publication.set_subscribed(whether == "yes")
+                case ["quality", stream, quality]:
+                    for publication in self.publications(stream):
+                        if publication.kind == rtc.TrackKind.KIND_VIDEO:
+                            publication.set_video_quality(VideoQuality.Value(f"VIDEO_QUALITY_{quality.upper()}"))
                 case ["data-track", name, "yes"]:
                     await self.data_tracks.publish(name)
                 case ["data-track", name, "no"]:
