@@ -21,7 +21,7 @@ NO_PICTURES_KBPS = 90
 
 
 either = pytest.mark.parametrize("codec", ["vp8", "vp9"], ids=["simulcast", "svc"])
-"""LiveKit's SDK publishes three encodings in VP8, and one with three spatial layers in VP9."""
+"""LiveKit's SDK publishes three encodings in VP8, and one with three spatial layers in VP9 (and in AV1)."""
 
 
 def layers_on_any_server(*runs: str) -> pytest.MarkDecorator:
