@@ -19,7 +19,7 @@ from sdk.client import start_peer
 
 ROOM = "lobby"
 SCRIPT = Path(__file__).parent / "browser" / "whip.js"
-GSTREAMER = ROOT / "tests/sdk/gst_publisher.py"
+GSTREAMER = ROOT / "tests/sdk/gst_session.py"
 MODULES = ROOT / "hub/web/node_modules/whip-whep"
 FRAGMENT = "application/trickle-ice-sdpfrag"
 
@@ -72,29 +72,54 @@ def test_a_publisher_is_seen_and_heard_in_the_room_as_any_other(stage, hub, devi
     assert "obs" not in people(hub)
 
 
-@pytest.mark.root
-@pytest.mark.parametrize("codec", ["H264", "VP8"])
-def test_gstreamer_publishes(stage, codec):
-    """Its WebRTC, with candidates told later. It has no loopback addresses."""
-    island = make_island(stage)
-    where = dict(namespace=island.namespace)
-    hub = start_hub(stage, address=island.address, **where)
-    desk = start_device(stage, "desk", hub=hub, speaker="wav", **where)
-    desk.login(ROOM)
-    argv = ["/usr/bin/python3", str(GSTREAMER), f"{hub.http}/whip/v1?stream=stage", hub.token("gst", ROOM), codec]
-    publisher = stage.start("gst_publisher", argv, **where)
-    desk.wait("RoomStreamUpdate", lambda s: s.args[1] == 0 and s.args[2], timeout=20)
-    view = desk.texture()
-    recorder = desk.record(view)
-    desk.play("stage", view=view.view)
-    # They have no bar.
-    wait_until(lambda: len(recorder.frames()) > 30, "pictures")
-    assert view.next().source_width == 640
-    wait_until(lambda: tone_level(read_wav(desk.speaker)[-24_000:], whip.TONE) > -30, "its tone at the speaker")
-    publisher.wait_for_line("^candidates 204$")
-    publisher.end()
-    assert "ended 200" in publisher.output()
-    desk.wait("RoomStreamUpdate", lambda s: s.args[1] == 1)
+class TestGStreamer:
+    """Its WebRTC as it is: an RSA certificate of its own, and candidates told later. It has no loopback addresses."""
+
+    pytestmark = pytest.mark.root
+
+    @pytest.fixture
+    def island(self, stage):
+        return make_island(stage)
+
+    @pytest.fixture
+    def hub(self, stage, island):
+        return start_hub(stage, address=island.address, namespace=island.namespace)
+
+    def start(self, stage, island, hub, path, user, *wishes):
+        argv = ["/usr/bin/python3", str(GSTREAMER), f"{hub.http}{path}?stream=stage", hub.token(user, ROOM), *wishes]
+        return stage.start(f"gst_{user}", argv, namespace=island.namespace)
+
+    def end(self, session):
+        session.wait_for_line("^candidates 204$")
+        session.end()
+        assert "ended 200" in session.output()
+
+    @pytest.mark.parametrize("codec", ["H264", "VP8"])
+    def test_it_publishes(self, stage, hub, island, codec):
+        desk = start_device(stage, "desk", hub=hub, speaker="wav", namespace=island.namespace)
+        desk.login(ROOM)
+        publisher = self.start(stage, island, hub, "/whip/v1", "camera", codec)
+        desk.wait("RoomStreamUpdate", lambda s: s.args[1] == 0 and s.args[2], timeout=20)
+        view = desk.texture()
+        recorder = desk.record(view)
+        desk.play("stage", view=view.view)
+        # They have no bar.
+        wait_until(lambda: len(recorder.frames()) > 30, "pictures")
+        assert view.next().source_width == 640
+        wait_until(lambda: tone_level(read_wav(desk.speaker)[-24_000:], whip.TONE) > -30, "its tone at the speaker")
+        self.end(publisher)
+        desk.wait("RoomStreamUpdate", lambda s: s.args[1] == 1)
+
+    def test_it_plays(self, stage, hub, island):
+        door = start_device(stage, "door", hub=hub, namespace=island.namespace)
+        door.login(ROOM)
+        door.publish("stage")
+        there = lambda: call_in(island.namespace, hub, "list_participants", room=ROOM).participants  # noqa: E731
+        wait_until(lambda: [len(person.tracks) for person in there()] == [2], "what it publishes")
+        player = self.start(stage, island, hub, "/whep/v1", "screen", "H264", "plays")
+        for media in ("video", "audio"):
+            player.wait_for_line(f"^{media}$")
+        self.end(player)
 
 
 def test_an_endpoint_and_a_session_answer_as_the_standard_says(hub, loop):

@@ -327,6 +327,7 @@ impl Rooms {
             identity: person.identity.clone(),
             sid,
             may_send_data: person.claims.can_publish_data,
+            any_certificate: person.path == Path::Once,
             last_sequence: person.last_sequence.clone(),
         };
         self.people.insert(key, person);

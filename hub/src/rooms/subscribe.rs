@@ -183,6 +183,7 @@ impl Rooms {
             identity: person.identity.clone(),
             sid: person.sid.clone(),
             may_send_data: person.claims.can_publish_data,
+            any_certificate: false,
             last_sequence: person.last_sequence.clone(),
         };
         if open {

@@ -28,6 +28,7 @@ fn publisher(now: Instant) -> Peer {
         identity: "door".to_owned(),
         sid: "PA_1".to_owned(),
         may_send_data: true,
+        any_certificate: false,
         last_sequence: Default::default(),
     };
     let id = PeerId { participant: 1, side: Side::Publisher };

@@ -18,6 +18,7 @@ mod data_tracks;
 mod delivery;
 mod dependency_descriptor;
 mod driver;
+mod dtls;
 mod extensions;
 mod forward;
 mod frame_numbers;
@@ -90,7 +91,7 @@ pub struct PeerId {
     pub side: Side,
 }
 
-/// What the forwarding unit must know about a participant to relay its data packets.
+/// What the forwarding unit must know about a participant.
 #[derive(Debug, Clone)]
 pub struct Member {
     /// Data packets reach the members of the same room.
@@ -101,6 +102,8 @@ pub struct Member {
     pub sid: String,
     /// May send data packets.
     pub may_send_data: bool,
+    /// Its client's certificate may have an RSA key: what speaks WHIP or WHEP comes with any WebRTC implementation.
+    pub any_certificate: bool,
     /// Its last reliable packet.
     pub last_sequence: LastSequence,
 }

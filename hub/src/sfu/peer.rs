@@ -22,7 +22,7 @@ use super::quality::Score;
 use super::reports::Reports;
 use super::timing::PublisherClock;
 use super::transport_sequence::TransportSequence;
-use super::{Member, PeerId, SectionChange, TrackKey, TrackKind, Use};
+use super::{Member, PeerId, SectionChange, TrackKey, TrackKind, Use, dtls};
 use crate::sdp;
 
 /// Number of the header extension that says when a packet's content was captured, in our own offers.
@@ -119,6 +119,12 @@ impl Peer {
         for (codec, (plain, resend), profile) in rarer {
             let (plain, resend) = (plain.into(), Some(resend.into()));
             config.codec_config().add_config(plain, resend, codec, Frequency::NINETY_KHZ, None, profile);
+        }
+        if member.any_certificate {
+            match dtls::provider() {
+                Ok(provider) => config = config.set_crypto_provider(provider),
+                Err(error) => log::warn!("{} must not have an RSA certificate: {error}", member.identity),
+            }
         }
         let rtc = config.build(now);
         let mut peer = Peer {

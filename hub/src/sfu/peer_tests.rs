@@ -22,6 +22,7 @@ fn peer(side: Side) -> Peer {
         identity: "desk".into(),
         sid: "PA_desk".into(),
         may_send_data: true,
+        any_certificate: false,
         last_sequence: LastSequence::default(),
     };
     let address = SocketAddr::from(([127, 0, 0, 1], 7881));
