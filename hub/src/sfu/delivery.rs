@@ -249,7 +249,7 @@ impl Peer {
         let (payload_type, sequence) = (format.plain, outgoing.sequence.into());
         let write = RtpWrite::new(payload_type, sequence, outgoing.timestamp, made_at, Vec::new()).nackable(true);
         let mid = delivery.mid;
-        self.rtc.direct_api().stream_tx_by_mid(mid, None).map(|stream| stream.write_rtp(write)).is_some()
+        self.queue(mid, write)
     }
 
     /// Stops a track's present layer, for which the link got too narrow, before the next one's key frame is there. What the link lost
@@ -320,7 +320,15 @@ impl Peer {
         if let Some(patch) = patch {
             write = write.vp8_patch(patch);
         }
-        self.rtc.direct_api().stream_tx_by_mid(mid, None).map(|stream| stream.write_rtp(write)).is_some()
+        self.queue(mid, write)
+    }
+
+    fn queue(&mut self, mid: Mid, write: RtpWrite) -> bool {
+        let mut api = self.rtc.direct_api();
+        let Some(stream) = api.stream_tx_by_mid(mid, None) else { return false };
+        stream.write_rtp(write);
+        self.backlog.written();
+        true
     }
 }
 

@@ -20,6 +20,7 @@ use str0m::rtp::{RtpPacket, Ssrc};
 use str0m::{Event, IceConnectionState, Input, Output};
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::backlog::STEP;
 use super::channels::ChannelKind;
 use super::counters::Counters;
 use super::data_tracks::DataRoutes;
@@ -43,8 +44,6 @@ use crate::limits::Rate;
 
 /// Datagrams taken from one socket before the others and the timers get their turn.
 const BATCH: usize = 64;
-/// After a packet the pacer wants to be driven at once, which it says by this time.
-const PACER_STEP: Duration = Duration::from_micros(1);
 /// No timer is later than this.
 const FOREVER: Duration = Duration::from_secs(3600);
 
@@ -263,15 +262,18 @@ impl Driver {
             self.changed.retain(|changed| *changed != slot);
             self.turn(slot, now);
         }
-        self.input(slot, input);
+        self.input(slot, input, now);
         self.outgoing.send(&self.sockets);
         true
     }
 
-    fn input(&mut self, slot: usize, input: Input<'_>) {
+    fn input(&mut self, slot: usize, input: Input<'_>, now: Instant) {
         let Some(peer) = &mut self.peers[slot] else { return };
+        if matches!(input, Input::Receive(..)) {
+            peer.backlog.disturbed();
+        }
         match guarded(|| peer.rtc.handle_input(input)) {
-            Some(Ok(())) => self.take_output(slot),
+            Some(Ok(())) => self.take_output(slot, now),
             Some(Err(error)) => {
                 log::info!("{}: {error}", peer.member.identity);
                 self.fail(slot);
@@ -294,8 +296,8 @@ impl Driver {
     fn turn(&mut self, slot: usize, now: Instant) {
         loop {
             let before = self.counters.sent.datagrams.get();
-            self.input(slot, Input::Timeout(now));
-            let is_due = self.peers[slot].as_ref().is_some_and(|peer| peer.wake_at <= now + PACER_STEP);
+            self.input(slot, Input::Timeout(now), now);
+            let is_due = self.peers[slot].as_ref().is_some_and(|peer| peer.wake_at <= now + STEP);
             if !is_due || self.counters.sent.datagrams.get() == before {
                 break;
             }
@@ -303,7 +305,7 @@ impl Driver {
         self.outgoing.send(&self.sockets);
     }
 
-    fn take_output(&mut self, slot: usize) {
+    fn take_output(&mut self, slot: usize, now: Instant) {
         let mut events = std::mem::take(&mut self.events);
         let Some(peer) = &mut self.peers[slot] else { return };
         let (outgoing, sockets, tcp, counters) =
@@ -314,11 +316,16 @@ impl Driver {
                     Ok(Output::Transmit(t)) => {
                         counters.datagrams.add(1);
                         counters.bytes.add(t.contents.len() as u64);
+                        let has_next = peer.backlog.sent(&t.contents);
                         give_out(t, outgoing, sockets, tcp);
+                        if has_next && let Err(error) = peer.rtc.handle_input(Input::Timeout(now)) {
+                            log::info!("{}: {error}", peer.member.identity);
+                            return false;
+                        }
                     }
                     Ok(Output::Event(event)) => events.push(event),
                     Ok(Output::Timeout(at)) => {
-                        peer.wake_at = at;
+                        peer.wake_at = peer.backlog.wake_at(at, now);
                         return true;
                     }
                     Err(error) => {

@@ -6,6 +6,7 @@
 pub mod addresses;
 mod allocation;
 mod arrivals;
+mod backlog;
 mod bandwidth;
 mod bits;
 mod burst;

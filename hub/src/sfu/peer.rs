@@ -13,6 +13,7 @@ use str0m::net::{Protocol, TcpType};
 use str0m::rtp::Extension;
 use str0m::{Candidate, Rtc, RtcError};
 
+use super::backlog::Backlog;
 use super::bandwidth::Estimate;
 use super::channels::{Channels, SCTP_BUFFER};
 use super::counters::StreamTotals;
@@ -55,6 +56,8 @@ pub struct Peer {
     pub silent: bool,
     /// When the state machine wants to be driven next.
     pub wake_at: Instant,
+    /// What was written to it and has not left.
+    pub(super) backlog: Backlog,
     /// Bandwidth towards it.
     pub estimate: Estimate,
     /// Bit rates that its estimator was told to look for.
@@ -134,6 +137,7 @@ impl Peer {
             connected: false,
             silent: false,
             wake_at: now,
+            backlog: Backlog::default(),
             estimate: Estimate::default(),
             sought: (0, 0),
             publishing: Vec::new(),
@@ -263,6 +267,8 @@ impl Peer {
     /// The client's description was accepted.
     fn negotiated(&mut self, description: &str) {
         self.redundant = redundant_sections(description);
+        let repeats = self.rtc.codec_config().params().iter().filter_map(|params| params.resend());
+        self.backlog.negotiated(repeats.map(|payload_type| *payload_type));
         for section in sdp::sections(description) {
             if let Some(media) = self.rtc.media(Mid::from(section.mid.as_str())) {
                 self.transport_sequence.negotiated(media.remote_extmap());
