@@ -31,6 +31,9 @@ const FAR: Duration = Duration::from_millis(300);
 /// finds no room leaves none for the layer that would fit. Of a track with one encoding no share is too large: a picture that is
 /// incomplete is worthless, and what a subscriber asks for is bounded by what it was sent.
 const RESEND_SHARE: f32 = 0.4;
+/// Bytes of a payload that is passed on, at most. Networks carry no larger ones, and str0m 0.25 panics at a packet of more than 2000 bytes
+/// with all of its header.
+pub const LARGEST_PAYLOAD: usize = 1500;
 /// Time that a client gets, after its answer left, to prepare for what the answer announces. A key frame that arrives
 /// before is lost to it, and the next would come only when it asks.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -284,6 +287,9 @@ impl Peer {
     /// Queues one packet of `track` for this peer; false when nothing was queued. `params` is the publisher's format
     /// of the packet.
     pub fn write(&mut self, track: TrackKey, packet: &Packet, params: &PayloadParams) -> bool {
+        if packet.payload.len() > LARGEST_PAYLOAD {
+            return false;
+        }
         let Some(format) = self.format(track, params) else { return false };
         let Some(delivery) = self.deliveries.iter_mut().find(|d| d.track == track) else { return false };
         let is_redundant = params.red() == Some(packet.payload_type);

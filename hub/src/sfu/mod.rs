@@ -28,6 +28,8 @@ mod framing;
 pub mod fuzzing;
 mod keyframes;
 mod layers;
+#[cfg(test)]
+mod loopback;
 mod loudness;
 mod outgoing;
 mod packet;

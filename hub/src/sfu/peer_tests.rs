@@ -1,13 +1,17 @@
-//! What is negotiated, and which source a section sends from over several negotiations.
+//! What is negotiated, which source a section sends from over several negotiations, and what it carries.
 
-use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use str0m::Rtc;
 use str0m::change::{SdpAnswer, SdpOffer};
+use str0m::format::Codec;
 use str0m::media::{Direction, MediaKind, Mid};
+use str0m::rtp::ExtensionValues;
+use str0m::{Candidate, Rtc};
 
+use super::delivery::LARGEST_PAYLOAD;
 use super::extensions::DependencyDescriptor;
+use super::loopback::{CLIENT, HUB, connect, turn};
+use super::packet::Packet;
 use super::peer::Peer;
 use super::{LastSequence, Member, PeerId, SectionChange, Side, TrackKind, Use};
 use crate::sdp;
@@ -25,8 +29,7 @@ fn peer(side: Side) -> Peer {
         any_certificate: false,
         last_sequence: LastSequence::default(),
     };
-    let address = SocketAddr::from(([127, 0, 0, 1], 7881));
-    Peer::new(PeerId { participant: 1, side }, member, [address].into_iter(), [].into_iter(), Instant::now())
+    Peer::new(PeerId { participant: 1, side }, member, [HUB].into_iter(), [].into_iter(), Instant::now())
 }
 
 /// SSRC of the first source that a description tells.
@@ -125,4 +128,42 @@ fn a_section_that_the_hub_offers_begins_anew_with_another_source() {
     negotiate(&[SectionChange::Stop(mid.clone())], false);
     let (second, _) = negotiate(&[SectionChange::Reuse(mid, TRACK)], false);
     assert!(second.is_some() && second != first, "the same track once more: {second:?} after {first:?}");
+}
+
+#[test]
+fn what_is_larger_than_any_network_carries_is_left_out() {
+    let start = Instant::now();
+    let mut hub = peer(Side::Publisher);
+    let mut client = Rtc::builder().set_extension(12, DependencyDescriptor::extension()).build(start);
+    client.add_local_candidate(Candidate::host(CLIENT, "udp").expect("an address"));
+    let mut api = client.sdp_api();
+    let mid = api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
+    let (offer, pending) = api.apply().expect("a change");
+    let uses = [(mid.to_string(), Use::Deliver(TRACK))];
+    let answer = hub.accept_offer(&offer.to_sdp_string(), &uses, start).expect("an answer");
+    client.sdp_api().accept_answer(pending, SdpAnswer::from_sdp_string(&answer).expect("readable")).expect("accepted");
+    assert_eq!(connect(&mut hub.rtc, &mut client, start), Ok(true));
+    let params = *hub.rtc.codec_config().find(|params| params.spec().codec == Codec::Vp8).expect("configured");
+    let mut now = start + Duration::from_secs(20);
+    for (sequence, (length, expected)) in
+        [(1000, true), (LARGEST_PAYLOAD, true), (LARGEST_PAYLOAD + 1, false), (4000, false)].into_iter().enumerate()
+    {
+        let mut extensions = ExtensionValues::default();
+        // The longest that there is.
+        extensions.user_values.set(DependencyDescriptor([7; 255].into()));
+        let packet = Packet {
+            source: 1,
+            payload_type: params.pt(),
+            sequence: sequence as u64,
+            timestamp: 0,
+            marker: true,
+            extensions,
+            made_at: now,
+            payload: vec![7; length].into(),
+        };
+        assert_eq!(hub.write(TRACK, &packet, &params), expected, "{length}");
+        now += Duration::from_millis(50);
+        let left = turn(&mut hub.rtc, now, &mut true).expect("driven");
+        assert_eq!(left.iter().any(|datagram| datagram.len() > length + 255), expected, "{length}");
+    }
 }

@@ -1,7 +1,6 @@
 //! Handshakes with another OpenSSL, on networks that lose and send nonsense; and what str0m makes of them.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
@@ -18,12 +17,12 @@ use proptest::prelude::*;
 use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::crypto::dtls::{DtlsCert, DtlsInstance, DtlsOutput};
 use str0m::media::{Direction, MediaKind};
-use str0m::net::{Protocol, Receive};
-use str0m::{Candidate, Event, Input, Output, Rtc};
+use str0m::{Candidate, Rtc};
 
 use super::OPENSSL;
 use super::connection::{Connection, EVENTS, LABEL, PATIENCE, REPEATS};
 use super::datagrams::{Datagrams, WAITING};
+use crate::sfu::loopback::{CLIENT, HUB, connect};
 use crate::sfu::peer::Peer;
 use crate::sfu::{LastSequence, Member, PeerId, Side};
 
@@ -456,15 +455,12 @@ proptest! {
     }
 }
 
-/// A client and the hub's peer for it over str0m, whose addresses are `HUB` and `CLIENT`.
+/// A client and the hub's peer for it over str0m.
 struct Call {
     hub: Peer,
     client: Rtc,
     now: Instant,
 }
-
-const HUB: ([u8; 4], u16) = ([127, 0, 0, 1], 7881);
-const CLIENT: ([u8; 4], u16) = ([127, 0, 0, 1], 50_000);
 
 impl Call {
     /// Negotiated, with the client's offer changed by `edit`.
@@ -479,12 +475,12 @@ impl Call {
             last_sequence: LastSequence::default(),
         };
         let id = PeerId { participant: 1, side: Side::Publisher };
-        let mut hub = Peer::new(id, member, [SocketAddr::from(HUB)].into_iter(), [].into_iter(), now);
+        let mut hub = Peer::new(id, member, [HUB].into_iter(), [].into_iter(), now);
         let mut client = Rtc::builder()
             .set_crypto_provider(super::provider().unwrap())
             .set_dtls_cert(certificate(Kind::Rsa))
             .build(now);
-        client.add_local_candidate(Candidate::host(CLIENT.into(), "udp").unwrap());
+        client.add_local_candidate(Candidate::host(CLIENT, "udp").unwrap());
         let mut api = client.sdp_api();
         api.add_media(MediaKind::Audio, Direction::SendOnly, None, None, None);
         let (offer, pending): (_, SdpPendingOffer) = api.apply().unwrap();
@@ -492,48 +488,12 @@ impl Call {
         client.sdp_api().accept_answer(pending, SdpAnswer::from_sdp_string(&answer).unwrap()).unwrap();
         Call { hub, client, now }
     }
-
-    /// Whether both are connected within ten seconds; the error when the hub ends it.
-    fn connects(&mut self) -> Result<bool, String> {
-        let (mut hub_is, mut client_is) = (false, false);
-        let end = self.now + Duration::from_secs(10);
-        while self.now < end && !(hub_is && client_is) {
-            let to_client = turn(&mut self.hub.rtc, self.now, &mut hub_is)?;
-            for datagram in to_client {
-                give(&mut self.client, HUB, CLIENT, &datagram, self.now)?;
-            }
-            let to_hub = turn(&mut self.client, self.now, &mut client_is)?;
-            for datagram in to_hub {
-                give(&mut self.hub.rtc, CLIENT, HUB, &datagram, self.now)?;
-            }
-            self.now += Duration::from_millis(20);
-        }
-        Ok(hub_is && client_is)
-    }
-}
-
-fn turn(rtc: &mut Rtc, now: Instant, connected: &mut bool) -> Result<Vec<Vec<u8>>, String> {
-    let mut leaving = Vec::new();
-    rtc.handle_input(Input::Timeout(now)).map_err(|error| error.to_string())?;
-    loop {
-        match rtc.poll_output().map_err(|error| error.to_string())? {
-            Output::Transmit(transmit) => leaving.push(transmit.contents.to_vec()),
-            Output::Event(Event::Connected) => *connected = true,
-            Output::Event(_) => {}
-            Output::Timeout(_) => return Ok(leaving),
-        }
-    }
-}
-
-fn give(rtc: &mut Rtc, from: ([u8; 4], u16), to: ([u8; 4], u16), datagram: &[u8], now: Instant) -> Result<(), String> {
-    let received = Receive::new(Protocol::Udp, from.into(), to.into(), datagram).map_err(|error| error.to_string())?;
-    rtc.handle_input(Input::Receive(now, received)).map_err(|error| error.to_string())
 }
 
 #[test]
 fn a_client_with_an_rsa_certificate_connects_over_str0m() {
     let mut call = Call::new(|offer| offer);
-    assert_eq!(call.connects(), Ok(true));
+    assert_eq!(connect(&mut call.hub.rtc, &mut call.client, call.now), Ok(true));
 }
 
 #[test]
@@ -544,7 +504,7 @@ fn a_client_with_another_certificate_than_it_told_is_refused() {
         let other = if after.starts_with("00") { "11" } else { "00" };
         format!("{before}{other}{}", &after[2..])
     });
-    let error = call.connects().unwrap_err();
+    let error = connect(&mut call.hub.rtc, &mut call.client, call.now).unwrap_err();
     assert!(error.contains("remote fingerprint no match"), "{error}");
     assert!(!call.hub.rtc.is_alive());
 }
