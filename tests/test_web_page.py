@@ -345,6 +345,7 @@ def test_a_phone_has_room_for_all_of_it(visit, door):
         assert place["x"] >= 0 and place["x"] + place["width"] <= PHONE[0]
 
 
+@pytest.mark.alone  # Six pages are all that two cores can do.
 @pytest.mark.parametrize("size", [(1280, 800), PHONE], ids=["wide", "phone"])
 def test_tiles_of_any_number_fill_the_place_and_do_not_overlap(visit, size):
     anna = visit("anna", size=size)
