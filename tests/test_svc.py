@@ -15,7 +15,9 @@ FULL_KBPS = 2_400
 
 
 either = pytest.mark.parametrize("codec", ["vp9", "av1"])
+"""The codecs with layers in one stream."""
 paths = pytest.mark.parametrize("one", [True, False], ids=["v1", "v0"])
+"""One peer connection (`/rtc/v1`), or two (`/rtc`)."""
 
 
 @pytest.fixture

@@ -72,8 +72,8 @@ def test_a_publisher_is_seen_and_heard_in_the_room_as_any_other(stage, hub, devi
     assert "obs" not in people(hub)
 
 
-class TestGStreamer:
-    """Its WebRTC as it is: an RSA certificate of its own, and candidates told later. It has no loopback addresses."""
+class OnAnIsland:
+    """A network of its own: what follows uses no loopback addresses."""
 
     pytestmark = pytest.mark.root
 
@@ -84,6 +84,10 @@ class TestGStreamer:
     @pytest.fixture
     def hub(self, stage, island):
         return start_hub(stage, address=island.address, namespace=island.namespace)
+
+
+class TestGStreamer(OnAnIsland):
+    """Its WebRTC as it is: an RSA certificate of its own, and candidates told later. It has no loopback addresses."""
 
     def start(self, stage, island, hub, path, user, *wishes):
         argv = ["/usr/bin/python3", str(GSTREAMER), f"{hub.http}{path}?stream=stage", hub.token(user, ROOM), *wishes]
@@ -261,18 +265,8 @@ def test_a_player_of_a_room_sees_its_first_stream_and_then_the_next(stage, hub, 
     wait_until(lambda: len(session.pictures) > before + 30, "pictures of the next")
 
 
-class TestInABrowser:
+class TestInABrowser(OnAnIsland):
     """Chromium, with a page of another origin."""
-
-    pytestmark = pytest.mark.root
-
-    @pytest.fixture
-    def island(self, stage):
-        return make_island(stage)
-
-    @pytest.fixture
-    def hub(self, stage, island):
-        return start_hub(stage, address=island.address, namespace=island.namespace)
 
     @pytest.fixture
     def page(self, stage, playwright, island, hub):
