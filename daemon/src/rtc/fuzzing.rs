@@ -3,6 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::handshake::Repetitions;
+use super::handshake_budget::HandshakeBudget;
 use super::ntp::NtpClock;
 use super::{capture_time, sdp};
 use crate::clock::Monotonic;
@@ -26,8 +27,8 @@ pub fn header_extension(value: &[u8]) {
 
 /// Datagrams of a handshake.
 pub fn handshake(datagrams: &[Vec<u8>]) {
-    let mut repetitions = Repetitions::default();
+    let (mut repetitions, mut budget) = (Repetitions::default(), HandshakeBudget::default());
     for datagram in datagrams {
-        let _ = repetitions.is_one(datagram);
+        let _ = repetitions.is_one(datagram) || !budget.admits(datagram);
     }
 }

@@ -15,6 +15,7 @@ mod exchange;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod handshake;
+mod handshake_budget;
 mod incoming;
 mod interfaces;
 mod link_local;

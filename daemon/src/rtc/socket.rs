@@ -1,5 +1,5 @@
-//! A connection's socket: it keeps ICE checks that come before the answer, leaves out a handshake's repetitions, and has the driver
-//! look again after a packet that is not media.
+//! A connection's socket: it keeps ICE checks that come before the answer, leaves out what the crate must not see of a handshake, and has
+//! the driver look again after a packet that is not media.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit};
 
 use super::handshake::Repetitions;
+use super::handshake_budget::HandshakeBudget;
 use super::runtime::Wake;
 
 /// The first two bytes of a STUN Binding request, RFC 8489 §5.
@@ -80,12 +81,12 @@ pub(super) struct PeerSocket {
     wake: Wake,
     gate: Gate,
     early: Mutex<VecDeque<Received>>,
-    repetitions: Mutex<Repetitions>,
+    handshake: Mutex<(Repetitions, HandshakeBudget)>,
 }
 
 impl PeerSocket {
     pub(super) fn new(socket: Arc<dyn AsyncUdpSocket>, wake: Wake, gate: Gate) -> Self {
-        Self { socket, wake, gate, early: Mutex::default(), repetitions: Mutex::default() }
+        Self { socket, wake, gate, early: Mutex::default(), handshake: Mutex::default() }
     }
 
     fn early(&self) -> MutexGuard<'_, VecDeque<Received>> {
@@ -101,11 +102,12 @@ impl PeerSocket {
         Some(1)
     }
 
-    /// Whether what came only repeats a part of the handshake.
-    fn repeats(&self, bufs: &[IoSliceMut<'_>], meta: &[RecvMeta]) -> bool {
+    /// Whether what came only repeats a part of the handshake, or is more of it than the crate may have.
+    fn must_not_be_seen(&self, bufs: &[IoSliceMut<'_>], meta: &[RecvMeta]) -> bool {
         let (Some(buffer), Some(meta)) = (bufs.first(), meta.first()) else { return false };
         let Some(bytes) = buffer.get(..meta.len) else { return false };
-        self.repetitions.lock().unwrap_or_else(PoisonError::into_inner).is_one(bytes)
+        let (repetitions, budget) = &mut *self.handshake.lock().unwrap_or_else(PoisonError::into_inner);
+        repetitions.is_one(bytes) || !budget.admits(bytes)
     }
 
     /// Keeps what came if it is a check. The oldest goes when there are too many.
@@ -153,7 +155,7 @@ impl AsyncUdpSocket for PeerSocket {
             // As candidates have it: without a scope.
             meta[0].addr = SocketAddr::new(meta[0].addr.ip(), meta[0].addr.port());
             if let Poll::Ready(Ok(1..)) = &result {
-                if !is_open && self.keep(bufs, meta) || self.repeats(bufs, meta) {
+                if !is_open && self.keep(bufs, meta) || self.must_not_be_seen(bufs, meta) {
                     continue;
                 }
                 let first = bufs.first().and_then(|buffer| buffer.first());
