@@ -98,7 +98,7 @@ impl Driver {
                 log::warn!("no media over TCP on {address}: {error}");
             }
         }
-        let peer = Peer::new(id, member, self.sockets.addresses(), self.tcp.addresses(), now);
+        let peer = Box::new(Peer::new(id, member, self.sockets.addresses(), self.tcp.addresses(), now));
         let slot = match self.peers.iter().position(Option::is_none) {
             Some(free) => {
                 self.peers[free] = Some(peer);

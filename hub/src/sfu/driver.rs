@@ -54,7 +54,8 @@ pub struct Driver {
     commands: Receiver<Command>,
     wake: Arc<OwnedFd>,
     pub(super) notices: UnboundedSender<Notice>,
-    pub(super) peers: Vec<Option<Peer>>,
+    /// Each takes 16 KiB: without boxes a list that grows leaves holes of all its former sizes.
+    pub(super) peers: Vec<Option<Box<Peer>>>,
     pub(super) slots: HashMap<PeerId, usize>,
     sources: HashMap<(Protocol, SocketAddr), usize>,
     pub(super) tracks: Tracks,
@@ -244,7 +245,7 @@ impl Driver {
         let now = Instant::now();
         let Ok(contents) = DatagramRecv::try_from(bytes) else { return false };
         let input = Input::Receive(now, Receive { proto, source, destination, contents });
-        let accepts = |peers: &[Option<Peer>], slot: usize| {
+        let accepts = |peers: &[Option<Box<Peer>>], slot: usize| {
             peers.get(slot).and_then(Option::as_ref).is_some_and(|peer| peer.rtc.accepts(&input))
         };
         let known = self.sources.get(&(proto, source)).copied().filter(|slot| accepts(&self.peers, *slot));
@@ -605,7 +606,7 @@ impl Driver {
         self.remove(slot);
     }
 
-    fn remove(&mut self, slot: usize) -> Option<Peer> {
+    fn remove(&mut self, slot: usize) -> Option<Box<Peer>> {
         let peer = self.peers[slot].take()?;
         self.slots.remove(&peer.id);
         self.sources.retain(|_, owner| *owner != slot);
