@@ -40,7 +40,8 @@ unit: build ## the crates' own tests
 
 system: build $(STAMPS)/packages-run $(STAMPS)/packages-test $(STAMPS)/venv livekit-server ## the tests across real processes (tests/)
 	@echo "== Testing the whole system: three tests at a time, then those that have to run alone"
-	@$(PYTHON) -m pytest tests -m "not alone" -n 3; shared=$$?; $(PYTHON) -m pytest tests -m alone && exit $$shared
+	@$(PYTHON) -m pytest tests -m "not alone" -n 3 --dist worksteal --durations=20; shared=$$?; \
+	$(PYTHON) -m pytest tests -m alone --durations=20 && exit $$shared
 
 livekit-server:
 	@$(SETUP)/livekit-server

@@ -20,6 +20,7 @@ from playwright.sync_api import Playwright, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import rig.device  # noqa: E402
 from rig.bus import REFUSALS  # noqa: E402
 from rig.device import Device, start_device  # noqa: E402
 from rig.hub import Hub  # noqa: E402
@@ -61,6 +62,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("root") and os.geteuid() != 0:
         pytest.skip("needs root: run `sudo make test`")
+    # Where other tests run beside it nobody counts pictures: half as many leave the processor to everybody's timers.
+    rig.device.camera_fps = 30 if item.get_closest_marker("alone") else 15
 
 
 @pytest.hookimpl(wrapper=True)

@@ -64,7 +64,7 @@ def test_frames_and_beeps_arrive_both_ways(hub, device, measured):
 @pytest.mark.any_server
 def test_what_the_other_side_is_told(hub, device):
     """The signals and objects that belong to a call, from login to logout."""
-    door, desk = device("door"), device("desk")
+    door, desk = device("door", fps=30), device("desk")
     room = door.login("lobby", token=tokens.livekit_token("door", "lobby", grants={"canUpdateOwnMetadata": True}))
     states = [s.args[1] for s in door.signals("RoomStateUpdate")]
     assert states == [1, 2], "connecting, then connected"

@@ -221,6 +221,7 @@ def unplugged(device: Device, kind: str, path: str, mark: int) -> None:
     wait_until(lambda: device.get(path, "Device", "State") == "unplugged", "the state")
 
 
+@pytest.mark.alone
 def test_a_camera_pulled_out_and_plugged_in_again(hub, device, stage, clip, measured):
     """The call goes on: sound, and the other direction. The picture is back within 2 s of the camera."""
     file = stage.path("camera.y4m")

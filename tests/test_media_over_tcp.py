@@ -43,6 +43,7 @@ def check_frames(frames, seconds, least=25):
     assert len(frames) >= least * seconds, f"{len(frames)} frames in {seconds:g} s"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("connections", ["one", "two"])
 def test_an_sdk_has_media_without_udp(stage, link, hub, door, connections):
     block_udp(link.right)
@@ -108,6 +109,7 @@ def hub_memory_kib(hub) -> int:
         return int(next(line for line in status if line.startswith("VmHWM")).split()[1])
 
 
+@pytest.mark.alone
 def test_a_device_has_media_without_udp(stage, link, hub, door, measured):
     """It tries UDP first, so its first frame comes a little later."""
     block_udp(link.right)

@@ -62,6 +62,12 @@ def good(*argv: str | Path, **wishes: object) -> str:
     return done.stdout
 
 
+def make_packages(out: Path) -> None:
+    """As `make deb`, but in less time and more bytes: xz would need a minute, beside other tests several."""
+    environment = os.environ | {"TARGET": str(PROGRAMS), "DPKG_DEB_COMPRESSOR_LEVEL": "1"}
+    good(ROOT / "debian/make-packages", out, env=environment)
+
+
 def install(destdir: Path, prefix: str = "/usr") -> None:
     environment = os.environ | {"TARGET": str(PROGRAMS), "PREFIX": prefix}
     good(ROOT / "debian/install-files", destdir, env=environment)
@@ -73,7 +79,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name in PACKAGES:
         program(name)
     out = tmp_path_factory.mktemp("deb")
-    good(ROOT / "debian/make-packages", out, env=os.environ | {"TARGET": str(PROGRAMS)})
+    make_packages(out)
     return {name: next(out.glob(f"{name}_*.deb")) for name in PACKAGES}
 
 
@@ -149,7 +155,7 @@ def test_lintian_finds_no_error(packages: dict[str, Path]) -> None:
 
 
 def test_the_same_programs_give_the_same_packages(packages: dict[str, Path], tmp_path: Path) -> None:
-    good(ROOT / "debian/make-packages", tmp_path, env=os.environ | {"TARGET": str(PROGRAMS)})
+    make_packages(tmp_path)
     for package in packages.values():
         assert (tmp_path / package.name).read_bytes() == package.read_bytes(), package.name
 

@@ -203,6 +203,7 @@ def test_an_sdk_and_a_device_see_and_hear_each_other(stage, hub, island, peer):
     assert (room, messages[0][:2]) == (ROOM, ["I come in", "anna"])
 
 
+@pytest.mark.alone
 def test_an_sdk_joins_a_device_that_publishes_h264_and_is_seen_in_h264(stage, hub, island, peer):
     door = start_device(stage, "door", hub=hub, namespace=island.namespace)
     anna = peer("anna", publish="anna-cam", codec="h264", two_connections=True)

@@ -59,6 +59,7 @@ def check_relayed(hub, coturn, user: str) -> None:
         assert all(500 < int(end) - time.time() < 700 for end in ends)
 
 
+@pytest.mark.alone
 def test_an_sdk_is_relayed(stage, link, hub, coturn, door):
     anna = start_peer(stage, hub, "anna", ROOM, namespace=link.right, publish="anna-cam", sees="door-cam")
     texture = door.texture()

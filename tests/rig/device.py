@@ -325,6 +325,10 @@ def _more(devices: Sequence[str]) -> str:
     return f"more = [{others}]\n" if others else ""
 
 
+camera_fps = 30
+"""Pictures per second of a device's camera, where a test wishes no other rate."""
+
+
 def start_device(
     stage: Stage,
     name: str,
@@ -342,6 +346,7 @@ def start_device(
     those of `configuration`.
     """
     wav = stage.path(f"{name}-speaker.wav") if speaker == "wav" else None
+    wishes.setdefault("fps", camera_fps)
     if namespace:
         wishes.setdefault("interfaces", ())
     text = configuration(speaker=f"file:{wav}" if wav else speaker, server=hub.url if hub else "", **wishes)
