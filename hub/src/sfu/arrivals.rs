@@ -40,6 +40,11 @@ impl Arrivals {
         }
     }
 
+    /// Whether packets between this one and those before it have not come. They may come yet.
+    pub fn misses(&self, sequence: u64) -> bool {
+        self.span.is_some_and(|(_, highest)| (highest + 2..=highest + JUMP).contains(&sequence))
+    }
+
     /// What was counted since the last call.
     pub fn take(&mut self) -> Arrived {
         let came = std::mem::take(&mut self.came);

@@ -326,6 +326,9 @@ impl Peer {
         if let Some(patch) = patch {
             write = write.vp8_patch(patch);
         }
+        if params.spec().codec.is_video() {
+            self.silence.picture_sent();
+        }
         self.queue(mid, write)
     }
 

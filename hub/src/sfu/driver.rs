@@ -255,8 +255,13 @@ impl Driver {
         if known.is_none() {
             self.sources.insert((proto, source), slot);
         }
-        if self.peers[slot].as_mut().is_some_and(|peer| !peer.transport_sequence.admits(bytes)) {
+        let Some(peer) = &mut self.peers[slot] else { return true };
+        if !peer.transport_sequence.admits(bytes) {
             return true;
+        }
+        if peer.silence.ends(now) {
+            let received: Vec<_> = peer.deliveries.iter().filter(|d| d.has_started()).map(|d| d.track).collect();
+            received.into_iter().for_each(|track| self.want_key_frame(slot, track, Want::Repair));
         }
         // What was written to it comes first.
         if self.changed.contains(&slot) {
@@ -436,6 +441,7 @@ impl Driver {
         let at = packet.timestamp;
         // Sound needs no other packet to begin with.
         let begins = key_frame || track.kind == TrackKind::Audio;
+        let lost = track.kind == TrackKind::Video && !key_frame && track.lost(*ssrc, *packet.seq_no, at);
         let layer = track.hear(*ssrc, rid, key_frame, packet.payload.len(), at);
         track.count(*ssrc, *packet.seq_no);
         if let (TrackKind::Audio, Some(level)) = (track.kind, packet.header.ext_vals.audio_level) {
@@ -454,7 +460,7 @@ impl Driver {
         });
         let packet = Packet::new(&packet, format, made_at);
         let unpacked = unpack(track, &packet, &params);
-        let (mut wanted, mut undecodable) = (false, Vec::new());
+        let (mut wanted, mut undecodable) = (lost, Vec::new());
         for subscriber in &track.subscribers {
             let Some(peer) = self.peers.get_mut(*subscriber).and_then(Option::as_mut) else { continue };
             undecodable.extend(peer.undecodable.take().map(|track| Notice::Undecodable { peer: peer.id, track }));

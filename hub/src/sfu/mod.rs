@@ -41,6 +41,7 @@ mod rating;
 mod red;
 mod reports;
 mod sequences;
+mod silence;
 mod sockets;
 mod stream_queue;
 mod svc;

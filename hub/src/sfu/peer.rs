@@ -21,6 +21,7 @@ use super::delivery::{Delivery, RESEND_PACKETS};
 use super::extensions::DependencyDescriptor;
 use super::quality::Score;
 use super::reports::Reports;
+use super::silence::Silence;
 use super::timing::PublisherClock;
 use super::transport_sequence::TransportSequence;
 use super::{Member, PeerId, SectionChange, TrackKey, TrackKind, Use, dtls};
@@ -54,6 +55,8 @@ pub struct Peer {
     pub connected: bool,
     /// Nothing has been heard of it for a while.
     pub silent: bool,
+    /// When it was heard, and what it missed since.
+    pub(super) silence: Silence,
     /// When the state machine wants to be driven next.
     pub wake_at: Instant,
     /// What was written to it and has not left.
@@ -136,6 +139,7 @@ impl Peer {
             rtc,
             connected: false,
             silent: false,
+            silence: Silence::default(),
             wake_at: now,
             backlog: Backlog::default(),
             estimate: Estimate::default(),

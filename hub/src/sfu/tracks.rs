@@ -11,6 +11,7 @@ use super::keyframes::KeyFrames;
 use super::layers::Layer;
 use super::loudness::Loudness;
 use super::red::Recovery;
+use super::silence::GONE;
 use super::{TrackKey, TrackKind};
 
 /// An encoding that was silent for so long is not counted on (a publisher turns encodings off without a word).
@@ -223,6 +224,11 @@ impl Track {
         }
     }
 
+    /// Whether a packet of encoding `ssrc` ends a gap in which more was lost than its publisher can send again.
+    pub fn lost(&mut self, ssrc: u32, sequence: u64, now: Instant) -> bool {
+        self.encoding(ssrc).is_some_and(|encoding| now >= encoding.heard + GONE && encoding.arrivals.misses(sequence))
+    }
+
     /// A packet of encoding `ssrc`, heard before, came for the first time; `sequence` does not wrap.
     pub fn count(&mut self, ssrc: u32, sequence: u64) {
         if let Some(encoding) = self.encoding(ssrc) {
@@ -376,6 +382,23 @@ mod tests {
         track.hear(1, Some(Rid::from("q")), false, 1_000, later);
         assert_eq!(target(&track, u8::MAX, later), Some(1), "the better ones fell silent");
         assert_eq!(track.rates(3, later), [(1, 16_000)]);
+    }
+
+    #[test]
+    fn what_was_sent_for_longer_than_it_is_kept_is_lost() {
+        let start = Instant::now();
+        for (what, sequence, after, lost) in [
+            ("the line was gone", 40, GONE, true),
+            ("it can be sent again", 40, GONE - Duration::from_millis(1), false),
+            ("its publisher paused", 11, GONE, false),
+            ("its publisher began anew", 60_000, GONE, false),
+        ] {
+            let mut track = track();
+            assert!(!track.lost(1, 10, start), "the first one");
+            track.hear(1, None, true, 1_000, start);
+            track.count(1, 10);
+            assert_eq!(track.lost(1, sequence, start + after), lost, "{what}");
+        }
     }
 
     #[test]
