@@ -5,6 +5,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 STAMPS := build/stamps
 SETUP := tests/setup
 PYTHON := .venv/bin/python
+PYTEST := $(PYTHON) -m pytest tests --dist worksteal --durations 20
 PAGE := hub/web/dist/index.html
 PAGE_SOURCES := $(shell find hub/web -path hub/web/node_modules -prune -o -path hub/web/dist -prune -o -type f -print)
 
@@ -39,9 +40,12 @@ unit: build ## the crates' own tests
 	@cargo test --release --workspace --quiet
 
 system: build $(STAMPS)/packages-run $(STAMPS)/packages-test $(STAMPS)/venv livekit-server ## the tests across real processes (tests/)
-	@echo "== Testing the whole system: three tests at a time, then those that have to run alone"
-	@$(PYTHON) -m pytest tests -m "not alone" -n 3 --dist worksteal --durations=20; shared=$$?; \
-	$(PYTHON) -m pytest tests -m alone --durations=20 && exit $$shared
+	@echo "== Testing the whole system: four tests at a time, then those that need half of the machine, then those that need all of it"
+	@failed=0; \
+	$(PYTEST) -m "not alone and not paired" -n 4 || failed=1; \
+	$(PYTEST) -m paired -n 2 || failed=1; \
+	$(PYTEST) -m alone || failed=1; \
+	exit $$failed
 
 livekit-server:
 	@$(SETUP)/livekit-server

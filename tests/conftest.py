@@ -39,6 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "root: makes network namespaces, so it needs root")
     config.addinivalue_line("markers", "any_server: runs on the hub, and again on LiveKit's own server")
     config.addinivalue_line("markers", "alone: counts pictures or measures times, so no other test may run beside it")
+    config.addinivalue_line("markers", "paired: the same, where half of the machine is enough: two of these run at a time")
     # Ended by a time limit, it cleans up as it does after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
@@ -62,8 +63,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("root") and os.geteuid() != 0:
         pytest.skip("needs root: run `sudo make test`")
-    # Where other tests run beside it nobody counts pictures: half as many leave the processor to everybody's timers.
-    rig.device.camera_fps = 30 if item.get_closest_marker("alone") else 15
+    # Where any others run beside it nobody counts pictures: half as many leave the processor to everybody's timers.
+    counts = item.get_closest_marker("alone") or item.get_closest_marker("paired")
+    rig.device.camera_fps = 30 if counts else 15
 
 
 @pytest.hookimpl(wrapper=True)

@@ -54,7 +54,7 @@ def check_not_interrupted(devices, views):
         assert flow.corrupt == 0 and flow.in_order and flow.longest_gap_ms < 1000, flow
 
 
-@pytest.mark.alone
+@pytest.mark.paired
 def test_devices_on_different_nodes_meet_in_one_room(stage):
     cluster = start_cluster(stage)
     door, desk, views = call_each_other(stage, cluster, cluster.nodes)
@@ -62,7 +62,7 @@ def test_devices_on_different_nodes_meet_in_one_room(stage):
     assert desk.get(next(iter(desk.objects("Room"))), "Room", "Users") == [["door", "door"]]
 
 
-@pytest.mark.alone
+@pytest.mark.paired
 def test_a_node_that_is_killed_is_left_and_the_call_goes_on(stage, measured):
     cluster = start_cluster(stage)
     door, desk, views = call_each_other(stage, cluster, (cluster.front, cluster.front))
@@ -76,7 +76,7 @@ def test_a_node_that_is_killed_is_left_and_the_call_goes_on(stage, measured):
     check_flow((door, desk), views)
 
 
-@pytest.mark.alone
+@pytest.mark.paired
 def test_a_node_that_is_drained_keeps_its_rooms_until_it_is_ended(stage, measured):
     cluster = start_cluster(stage)
     door, desk, views = call_each_other(stage, cluster, (cluster.front, cluster.front))

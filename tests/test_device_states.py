@@ -155,7 +155,7 @@ def test_a_telephone_call_is_shown_to_the_others(hub, device, stage):
 
 
 @pytest.mark.any_server
-@pytest.mark.alone
+@pytest.mark.paired
 def test_a_microphone_that_comes_later_is_heard(hub, device, stage, tmp_path, measured):
     """A stream that began without sound, because `auto` found none: it gets a track when there is a microphone."""
     file, tone = stage.path("late.wav"), write_tone(tmp_path / "tone.wav", 1000.0)

@@ -144,6 +144,7 @@ def test_another_speaker_in_the_middle_of_a_call(hub, device, stage, tmp_path, m
     assert (state(desk, f"file:{desk.speaker}"), state(desk, f"file:{other}")) == ("available", "in_use")
 
 
+@pytest.mark.paired
 def test_volumes_and_mutes_are_heard(hub, device, measured):
     """Each of them by the level that arrives: the beep is made at -12 dBFS, half of it is 6 dB less, twice 6 dB more."""
     door, desk = device("door", camera="none"), device("desk", speaker="wav")
@@ -221,7 +222,7 @@ def unplugged(device: Device, kind: str, path: str, mark: int) -> None:
     wait_until(lambda: device.get(path, "Device", "State") == "unplugged", "the state")
 
 
-@pytest.mark.alone
+@pytest.mark.paired
 def test_a_camera_pulled_out_and_plugged_in_again(hub, device, stage, clip, measured):
     """The call goes on: sound, and the other direction. The picture is back within 2 s of the camera."""
     file = stage.path("camera.y4m")

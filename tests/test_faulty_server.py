@@ -142,7 +142,7 @@ def test_a_session_that_the_server_breaks_off_is_taken_up_again(watched, server,
     watched.shows_pictures()
 
 
-@pytest.mark.alone
+@pytest.mark.paired
 @pytest.mark.any_server
 def test_media_goes_on_while_the_signalling_is_away(watched, server, measured):
     """Both ways, however the connection ends, and for seconds."""

@@ -140,7 +140,7 @@ def test_a_thousand_joins_and_leaves_leave_nothing_behind(hub, measured):
     assert grown - before <= 1024, f"{before} KiB, then {grown} KiB"
 
 
-@pytest.mark.alone
+@pytest.mark.paired
 def test_rounds_of_calls_leave_nothing_behind(stage, hub, measured):
     """Everybody connects (ICE, DTLS, data channels), sends and receives sound and pictures, and leaves."""
 

@@ -95,7 +95,7 @@ def administer(stranger, method: str, **fields: object) -> tuple[int, str]:
     return status, text
 
 
-@pytest.mark.alone
+@pytest.mark.paired
 def test_an_address_has_only_so_many_connections(start, stranger, call, measured):
     hub = start(connections_per_address=50)
     running = call(hub)
@@ -150,7 +150,7 @@ def test_an_address_asks_only_so_often(start, stranger):
     assert met(stranger, "requests") > 50
 
 
-@pytest.mark.alone
+@pytest.mark.paired
 def test_two_hundred_devices_behind_one_address_come_back_at_once(start, stranger, call, island, measured):
     """As after an outage: their old connections are still open, and each is asked and answered before it joins."""
     hub = start()
@@ -197,7 +197,7 @@ def test_a_user_joins_only_so_often(start, stranger):
     enter(stranger(), hub, "anna")
 
 
-@pytest.mark.alone
+@pytest.mark.paired
 def test_who_says_too_much_is_slowed_down_and_put_out(start, stranger, call, measured):
     hub = start()
     running = call(hub)
@@ -273,7 +273,7 @@ def test_texts_and_lists_have_bounds(start, stranger):
     assert status == 400 and "64000 bytes" in text
 
 
-@pytest.mark.alone
+@pytest.mark.paired
 def test_session_descriptions_have_bounds(start, stranger, call, measured):
     hub = start()
     running = call(hub)
@@ -361,7 +361,7 @@ def memory_kib(hub: Hub) -> int:
         return int(next(line for line in status if line.startswith("VmHWM")).split()[1])
 
 
-@pytest.mark.alone
+@pytest.mark.paired
 def test_data_beyond_its_share_is_dropped(start, stranger, stage, island, call, measured):
     hub = start(data_kib_per_participant=50)  # and a packet of 900 bytes counts as one
     running = call(hub)

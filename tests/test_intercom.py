@@ -28,7 +28,7 @@ def pictures(program) -> list[tuple[int, int]]:
 
 
 def test_an_intercom_in_c_publishes_and_reads_pictures(stage, hub, device, intercom):
-    door, desk = device("door"), device("desk")
+    door, desk = device("door"), device("desk", fps=30)
     desk.login("lobby")
     desk.publish("desk")
     program = stage.start(

@@ -126,6 +126,7 @@ def test_a_muted_microphone_has_level_0(device):
     door.wait(LEVELS[0], lambda s: s.args[0] > 50, after=mark)
 
 
+@pytest.mark.paired
 def test_speech_is_a_voice_and_noise_is_none(stage, device, measured):
     """Voice activity of synthetic speech and of steady noise, at the microphone and at the far end of a call."""
     speech = stage.path("speech.wav")

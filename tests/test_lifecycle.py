@@ -199,7 +199,7 @@ def test_a_texture_is_sealed_and_read_only(device):
             attempt()
 
 
-@pytest.mark.alone
+@pytest.mark.paired
 def test_pipe_and_null_views(stage, hub, device):
     """Y4M to the caller's descriptor; a stalled reader costs only its own frames; a null view counts what it is given."""
     door, desk = device("door"), device("desk")

@@ -10,7 +10,7 @@ from rig.flow import judge
 from rig.hub import start_hub
 from rig.network import make_link
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paired
 
 SECONDS = 15
 WRONG_PICTURE = 20.0

@@ -109,7 +109,7 @@ def hub_memory_kib(hub) -> int:
         return int(next(line for line in status if line.startswith("VmHWM")).split()[1])
 
 
-@pytest.mark.alone
+@pytest.mark.paired
 def test_a_device_has_media_without_udp(stage, link, hub, door, measured):
     """It tries UDP first, so its first frame comes a little later."""
     block_udp(link.right)

@@ -41,7 +41,7 @@ def in_a_call(device, other) -> tuple[Device, Device]:
     return device, other
 
 
-@pytest.mark.alone
+@pytest.mark.paired
 @pytest.mark.parametrize("service", [Ofono, ModemManager])
 def test_the_audio_devices_are_released_and_come_back(hub, device, stage, service):
     """Ringing or dialling releases microphone and speaker, the end of the call brings them back; the streams stay."""

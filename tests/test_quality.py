@@ -6,7 +6,7 @@ from rig.device import options, start_device, wait_until
 from rig.hub import start_hub
 from rig.network import ip, make_link
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paired
 
 PLAYED = (
     "rtt av_timestamp_diff video_buffer_delay audio_buffer_delay video_withheld_frames "

@@ -17,7 +17,7 @@ from rig.movie import Movie
 from rig.places import program
 from rig.recorder import unwrap
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paired
 
 SECONDS = 6.0
 

@@ -10,7 +10,7 @@ from rig.hub import start_hub
 from rig.network import make_link
 from rig.sound import find_beeps, read_wav
 
-pytestmark = [pytest.mark.root, pytest.mark.alone]
+pytestmark = pytest.mark.root
 
 ROOM = "redundancy"
 SECONDS = 18
@@ -63,6 +63,7 @@ def missed_share(desk, seconds: float) -> float:
     return 1 - sum(rates) / len(rates) / 50
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("red", [True, False], ids=["redundant", "plain"])
 def test_a_browser_gets_what_is_published_and_a_device_whole_sound(stage, link, hub, browse, measured, red):
     anna = browse("left", "publish_beeps.js", "anna", red=red)
@@ -88,6 +89,7 @@ def test_a_browser_gets_what_is_published_and_a_device_whole_sound(stage, link, 
     assert figures["packetsReceived"] > 500 and figures["packetsLost"] <= 2, figures
 
 
+@pytest.mark.paired
 def test_what_a_lossy_link_takes_is_repaired_for_a_device(stage, link, hub, browse, measured):
     missed = {}
     for red in (False, True):

@@ -76,7 +76,7 @@ def cases(idle: Device, busy: Device) -> list[tuple[str, Callable[[], BusError],
     ]  # fmt: skip
 
 
-@pytest.mark.alone
+@pytest.mark.paired
 def test_each_refusal_has_its_name_and_code_and_disturbs_nothing(hub, device):
     door, desk = device("door"), device("desk")
     idle = device("idle")

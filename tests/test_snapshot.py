@@ -60,7 +60,7 @@ def test_a_snapshot_has_the_size_that_is_encoded(device):
 
 
 def test_own_and_played_streams_are_taken_by_their_ids(hub, device):
-    door, desk = device("door"), device("desk")
+    door, desk = device("door", fps=30), device("desk")
     for d in (door, desk):
         d.login("lobby")
     door.publish("door-cam", channel=1)

@@ -329,6 +329,9 @@ def main() -> None:
         await Peer(parser.parse_args()).run()
 
     asyncio.run(run())
+    sys.stdout.flush()
+    # Without the SDK's own end: sound that is on its way to it then makes it abort.
+    os._exit(0)
 
 
 if __name__ == "__main__":
