@@ -6,7 +6,7 @@ import pytest
 
 from rig.device import options, wait_until
 
-pytestmark = pytest.mark.paired
+pytestmark = pytest.mark.alone
 
 ROUNDS = 50
 WARM_UP = 10

@@ -150,7 +150,7 @@ def test_an_address_asks_only_so_often(start, stranger):
     assert met(stranger, "requests") > 50
 
 
-@pytest.mark.paired
+@pytest.mark.alone
 def test_two_hundred_devices_behind_one_address_come_back_at_once(start, stranger, call, island, measured):
     """As after an outage: their old connections are still open, and each is asked and answered before it joins."""
     hub = start()

@@ -67,6 +67,7 @@ def test_an_sdk_has_media_without_udp(stage, link, hub, door, connections):
     check_frames([frame for frame in recorder.stop() if begin <= frame.at < begin + 5], 5)
 
 
+@pytest.mark.alone
 def test_a_browser_has_media_without_udp(stage, playwright, link, hub, door):
     block_udp(link.right)
     chromium = start_chromium(stage, playwright, Island(link.right, link.right_address), hub)

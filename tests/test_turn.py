@@ -69,6 +69,7 @@ def test_an_sdk_is_relayed(stage, link, hub, coturn, door):
     check_relayed(hub, coturn, "anna")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("transport", ["v1", "v0"])
 def test_a_browser_is_relayed(stage, playwright, link, hub, coturn, door, transport):
     island = Island(link.right, link.right_address)
