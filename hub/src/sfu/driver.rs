@@ -32,6 +32,7 @@ use super::packet::Packet;
 use super::peer::Peer;
 use super::quality::Level;
 use super::sockets::Sockets;
+use super::stream_queue::Kind;
 use super::svc::{Frame, Slice, Verdict};
 use super::tcp::TcpSockets;
 use super::timing::Report;
@@ -128,7 +129,7 @@ impl Driver {
             ready.listeners.into_iter().for_each(|listener| self.tcp.accept(listener, now));
             for (number, may_write) in ready.connections {
                 if may_write {
-                    self.tcp.flush(number);
+                    self.tcp.flush(number, now);
                 }
                 self.take_stream(number, &mut datagram);
             }
@@ -160,7 +161,6 @@ impl Driver {
         for at in [self.next_allocation, self.next_loudness, self.next_rating].into_iter().flatten() {
             next = next.min(at);
         }
-        next = self.tcp.close_silent(now).map_or(next, |at| next.min(at));
         for slot in 0..self.peers.len() {
             let due = self.peers[slot].as_ref().is_some_and(|p| p.wake_at <= now);
             if due {
@@ -168,6 +168,9 @@ impl Driver {
             }
         }
         self.settle(now);
+        for at in [self.tcp.close_silent(now), self.tcp.flush_held(now)].into_iter().flatten() {
+            next = next.min(at);
+        }
         for peer in self.peers.iter().flatten() {
             next = next.min(peer.wake_at);
         }
@@ -323,7 +326,7 @@ impl Driver {
                         counters.datagrams.add(1);
                         counters.bytes.add(t.contents.len() as u64);
                         let has_next = peer.backlog.sent(&t.contents);
-                        give_out(t, outgoing, sockets, tcp);
+                        give_out(t, peer, outgoing, sockets, tcp);
                         if has_next && let Err(error) = peer.rtc.handle_input(Input::Timeout(now)) {
                             log::info!("{}: {error}", peer.member.identity);
                             return false;
@@ -601,7 +604,7 @@ impl Driver {
             let _ = guarded(|| {
                 while let Ok(output) = peer.rtc.poll_output() {
                     match output {
-                        Output::Transmit(transmit) => give_out(transmit, outgoing, sockets, tcp),
+                        Output::Transmit(transmit) => give_out(transmit, peer, outgoing, sockets, tcp),
                         Output::Timeout(_) => return,
                         Output::Event(_) => {}
                     }
@@ -651,11 +654,14 @@ fn unpack(track: &mut Track, packet: &Packet, params: &PayloadParams) -> Option<
 }
 
 /// A datagram leaves: over TCP now, over UDP with those that follow it.
-fn give_out(transmit: Transmit, outgoing: &mut Outgoing, sockets: &Sockets, tcp: &mut TcpSockets) {
+fn give_out(transmit: Transmit, peer: &Peer, outgoing: &mut Outgoing, sockets: &Sockets, tcp: &mut TcpSockets) {
     let Transmit { proto, source, destination, contents } = transmit;
     match proto {
         Protocol::Udp => outgoing.push((source, destination), contents, sockets),
-        _ => tcp.send(source, destination, &contents, Instant::now()),
+        _ => {
+            let kind = Kind::of(&contents, |payload_type| peer.is_sound(payload_type));
+            tcp.send(source, destination, kind, &contents, Instant::now());
+        }
     }
 }
 

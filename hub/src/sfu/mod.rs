@@ -21,6 +21,7 @@ mod dependency_descriptor;
 mod driver;
 mod dtls;
 mod extensions;
+mod flight;
 mod forward;
 mod frame_numbers;
 mod framing;
@@ -49,6 +50,7 @@ mod tcp;
 mod timing;
 mod tracks;
 mod transport_sequence;
+mod unacknowledged;
 mod vp8;
 mod vp9;
 

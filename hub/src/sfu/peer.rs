@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use str0m::bwe::Bitrate;
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::format::{Codec, FormatParams};
-use str0m::media::{Direction, Frequency, MediaKind, Mid};
+use str0m::media::{Direction, Frequency, MediaKind, Mid, Pt};
 use str0m::net::{Protocol, TcpType};
 use str0m::rtp::Extension;
 use str0m::{Candidate, Rtc, RtcError};
@@ -266,6 +266,13 @@ impl Peer {
         let deliveries = std::mem::take(&mut self.pending_deliveries);
         self.deliver(&deliveries, now);
         Ok(())
+    }
+
+    /// Whether RTP packets of a payload type carry sound, plain or with redundancy.
+    pub fn is_sound(&self, payload_type: u8) -> bool {
+        let is_it = |found: Option<Pt>| found.is_some_and(|found| *found == payload_type);
+        let mut sounds = self.rtc.codec_config().params().iter().filter(|params| params.spec().codec.is_audio());
+        sounds.any(|params| is_it(Some(params.pt())) || is_it(params.red()))
     }
 
     /// The client's description was accepted.
