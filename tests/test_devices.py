@@ -58,6 +58,7 @@ def test_every_device_says_what_it_is(device, tmp_path):
     assert all(d["BusyOwner"] == "" for d in devices.values())
 
 
+@pytest.mark.paired
 def test_another_microphone_in_the_middle_of_a_call(hub, device, tmp_path, measured):
     """The other side hears one, then the other, and at most a second of neither."""
     one, other = write_tone(tmp_path / "one.wav", ONE_HZ), write_tone(tmp_path / "other.wav", OTHER_HZ)
@@ -80,6 +81,7 @@ def test_another_microphone_in_the_middle_of_a_call(hub, device, tmp_path, measu
     assert longest_silence(samples[-48000:], [OTHER_HZ]) < 0.1, "the other microphone is heard at the end"
 
 
+@pytest.mark.paired
 def test_another_camera_for_one_channel_only(hub, device, measured):
     """Two channels with the same camera; one changes it: its pictures go on within a second, the other's do not notice."""
     door, desk = device("door", microphone="none", more_cameras=("pattern", "pattern:2"), width=320, height=240), device("desk")
@@ -119,6 +121,7 @@ def test_another_camera_for_one_channel_only(hub, device, measured):
     views["main"].next(shown + 5)
 
 
+@pytest.mark.paired
 def test_another_speaker_in_the_middle_of_a_call(hub, device, stage, tmp_path, measured):
     """What is played goes on at the other speaker within a second."""
     tone = write_tone(tmp_path / "tone.wav", ONE_HZ)

@@ -41,7 +41,8 @@ def peer(stage, hub, island):
 
 def test_who_speaks_is_told(peer):
     # Two tones that go on: the other one is silent nine tenths of the time, and that is no speech.
-    anna, ben = peer("anna", publish="anna-cam", stereo=True), peer("ben")
+    # The listener first: what changes is told, by livekit-server nothing to who comes later.
+    ben, anna = peer("ben"), peer("anna", publish="anna-cam", stereo=True)
     for who in (anna, ben):
         who.wait("speakers", users=["anna"])
     anna.tell("mute audio")

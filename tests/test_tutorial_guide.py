@@ -65,6 +65,10 @@ def test_the_guide_works_in_a_shell(call, tmp_path, way: str):
     # A person types the next line later than the listener begins.
     begun = "until grep -q 'is owned by' signals.txt; do sleep 0.02; done\n" if way == "busctl" else ""
     script = script.replace("listener=$!\n", f"listener=$!\n{begun}")
+    # And goes on, after having it played, when it plays.
+    plays = """until grep -q "PlayerStateUpdate.*[\\"']playing" signals.txt; do sleep 0.02; done\n"""
+    script, found = re.subn(r"^(?=.*mute.* (on|true)$)", lambda _: plays, script, count=1, flags=re.MULTILINE | re.IGNORECASE)
+    assert found == 1
     assert len(blocks(way)) >= 9
     run(["bash", "-euo", "pipefail", "-c", script], call, tmp_path)
     assert what_happened(call) == CALL
