@@ -27,6 +27,8 @@ pub struct Estimate {
     newest: Option<u64>,
     /// When that changed.
     changed_at: Option<Instant>,
+    /// Share of packets that were lost lately.
+    loss: f32,
     /// When it was not believed.
     disbelieved_at: Option<Instant>,
 }
@@ -54,28 +56,37 @@ impl Estimate {
 
     /// The estimate up to now, if the new one, which fell, says nothing of the link: when more begins to flow than did, the estimator takes
     /// the burst of a key frame for too much and believes only in what arrived before. A link that carries no more loses packets.
-    fn misjudged(&mut self, newest: Option<u64>, loss: f32, now: Instant) -> Option<u64> {
-        let (before, after) = (self.newest?, newest?);
+    fn misjudged(&mut self, fallen: Option<u64>, now: Instant) -> Option<u64> {
+        let (before, after) = (self.newest?, fallen?);
         let is_first = self.disbelieved_at.is_none_or(|at| now >= at + HELD);
-        if after >= before - before / 4 || loss > LOSS || !is_first {
+        if after >= before - before / 4 || self.loss > LOSS || !is_first {
             return None;
         }
         self.disbelieved_at = Some(now);
         Some(before)
+    }
+
+    /// More is wished for: a step of its own, whose burst may be misjudged as well, however soon it comes after another.
+    pub fn wish_rose(&mut self) {
+        self.disbelieved_at = None;
     }
 }
 
 impl Driver {
     /// The bandwidth towards a subscriber was estimated.
     pub(super) fn estimated(&mut self, slot: usize, estimate: &BweKind, now: Instant) {
-        let Some(peer) = &mut self.peers[slot] else { return };
-        peer.estimate.smooth = match estimate {
+        let smooth = match estimate {
             BweKind::Twcc { estimate, can_probe: true } => Some(estimate.as_u64()),
             // Without reports nothing is known, and nothing is held back.
             BweKind::Twcc { .. } => None,
             BweKind::Remb { estimate, .. } => Some(estimate.as_u64()),
             _ => return,
         };
+        if self.disbelieves(slot, smooth, now) {
+            return;
+        }
+        let Some(peer) = &mut self.peers[slot] else { return };
+        peer.estimate.smooth = smooth;
         self.allocate(slot, now);
     }
 
@@ -83,15 +94,12 @@ impl Driver {
     pub(super) fn estimated_now(&mut self, slot: usize, stats: &PeerStats, now: Instant) {
         let Some(peer) = &mut self.peers[slot] else { return };
         let newest = stats.bwe_tx.map(|estimate| estimate.as_u64());
+        peer.estimate.loss = stats.egress_loss_fraction.unwrap_or(0.0);
         let before = peer.estimate.budget();
-        if peer.deliveries.iter().any(|delivery| delivery.grant.is_settling(now))
-            && let Some(believed) = peer.estimate.misjudged(newest, stats.egress_loss_fraction.unwrap_or(0.0), now)
-        {
-            log::debug!("{}: {newest:?} bit/s are not believed, the estimate begins anew", peer.member.identity);
-            peer.rtc.bwe().reset(Bitrate::from(believed));
-            self.changed.push(slot);
+        if self.disbelieves(slot, newest, now) {
             return;
         }
+        let Some(peer) = &mut self.peers[slot] else { return };
         peer.estimate.update(newest, now);
         if let Some(held) = peer.estimate.held(peer.sought, now) {
             log::debug!("{}: {held} bit/s are held, the estimate begins anew", peer.member.identity);
@@ -101,6 +109,19 @@ impl Driver {
         if peer.estimate.budget() < before {
             self.allocate(slot, now);
         }
+    }
+
+    /// Whether an estimate is one that a step up misled. What was known stays then, and the estimator begins anew from it.
+    fn disbelieves(&mut self, slot: usize, estimate: Option<u64>, now: Instant) -> bool {
+        let Some(peer) = &mut self.peers[slot] else { return false };
+        if !peer.deliveries.iter().any(|delivery| delivery.grant.is_settling(now)) {
+            return false;
+        }
+        let Some(believed) = peer.estimate.misjudged(estimate, now) else { return false };
+        log::debug!("{}: {estimate:?} bit/s are not believed, the estimate begins anew", peer.member.identity);
+        peer.rtc.bwe().reset(Bitrate::from(believed));
+        self.changed.push(slot);
+        true
     }
 
     /// Shares out all subscribers' bandwidth when it is time.
@@ -255,8 +276,14 @@ mod tests {
         ];
         for (ms, newest, loss, expected) in steps {
             let now = start + Duration::from_millis(*ms);
-            assert_eq!(estimate.misjudged(Some(*newest), *loss, now), expected.then_some(1_000), "at {ms} ms");
+            estimate.loss = *loss;
+            assert_eq!(estimate.misjudged(Some(*newest), now), expected.then_some(1_000), "at {ms} ms");
         }
+        let now = start + Duration::from_millis(4_300);
+        assert_eq!(estimate.misjudged(Some(400), now), None);
+        estimate.wish_rose();
+        assert_eq!(estimate.misjudged(Some(400), now), Some(1_000), "another step");
+        assert_eq!(estimate.misjudged(Some(400), now), None);
     }
 
     #[test]

@@ -53,6 +53,7 @@ impl Driver {
                 let begins = wish.shown && !delivery.wish.shown;
                 if wish.best > delivery.wish.best {
                     delivery.grant.rise(now);
+                    peer.estimate.wish_rose();
                 }
                 delivery.wish = wish;
                 self.allocate(slot, now);
