@@ -133,6 +133,37 @@ def test_a_device_has_media_without_udp(stage, link, hub, door, measured):
         check_frames([frame for frame in recorder.stop() if begin <= frame.at < begin + 5], 5)
 
 
+@pytest.mark.alone
+def test_a_device_on_a_narrow_line_publishes_what_is_of_now(stage, link, hub, measured):
+    """For ten seconds the line carries a third of what it publishes: less is made, it does not get later and later, and then it is of now."""
+    block_udp(link.right)
+    desk = start_device(stage, "desk", hub=hub, namespace=link.right)
+    desk.login(ROOM)
+    publisher = desk.publish("desk-cam")
+    ben = start_peer(stage, hub, "ben", ROOM, namespace=link.left, sees="desk-cam")
+    before = [frame for frame in ben.watch("desk-cam", 4) if frame.counter is not None]
+    check_frames(before, 4)
+    fps = 30
+    made = min(frame.at - frame.counter / fps for frame in before)
+
+    def late(seconds: float) -> list[float]:
+        """How much later than the quickest one pictures are shown."""
+        frames = ben.watch("desk-cam", seconds)
+        return sorted(frame.at - made - frame.counter / fps for frame in frames if frame.counter is not None)
+
+    link.limit(400)
+    time.sleep(3)
+    narrow = late(7)
+    link.limit(0)
+    time.sleep(3)
+    wide = late(4)
+    middle = [times[len(times) // 2] if times else float("inf") for times in (narrow, wide)]
+    measured(f"late: {1000 * middle[0]:.0f} ms on the narrow line ({len(narrow)} pictures), {1000 * middle[1]:.0f} ms afterwards")
+    assert middle[0] < 4.0 and len(narrow) >= 20 and middle[1] < 0.5
+    assert len(wide) >= 80 and desk.get(publisher, "Publisher", "State") == 2
+    assert [s.args[1] for s in desk.signals("RoomStateUpdate")] == [1, 2], "the room was never left"
+
+
 def test_a_device_that_has_udp_uses_it(stage, link, hub, door):
     desk = start_device(stage, "desk", hub=hub, namespace=link.right)
     desk.login(ROOM)

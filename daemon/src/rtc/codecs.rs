@@ -9,6 +9,8 @@ use super::error::RtcError;
 use super::packet::MediaKind;
 use super::sdp::{CAPTURE_TIME_URI, LEVEL_URI, MID_URI, TRANSPORT_CC_URI};
 
+/// The payload type of sound that we send: it is we who offer.
+pub(super) const OPUS_PAYLOAD_TYPE: u8 = 111;
 /// RFC 7587: in-band FEC is wanted. What is said about stereo differs from section to section, see [`super::stereo`].
 const OPUS: &str = "minptime=10;useinbandfec=1";
 /// RFC 6184 §8.1: constrained baseline, level 3.1, larger allowed in either direction.
@@ -65,7 +67,7 @@ pub(super) fn media_engine() -> Result<MediaEngine, RtcError> {
     let mut register = |rtp_codec: RTCRtpCodec, payload_type: u8, kind: RtpCodecKind| {
         engine.register_codec(RTCRtpCodecParameters { rtp_codec, payload_type }, kind)
     };
-    register(sent(MediaKind::Audio), 111, RtpCodecKind::Audio)?;
+    register(sent(MediaKind::Audio), OPUS_PAYLOAD_TYPE, RtpCodecKind::Audio)?;
     let videos = [
         (sent(MediaKind::Video), 106, 107),
         (codec("video/H264", 90_000, 0, H264_BASELINE, video_feedback()), 102, 103),

@@ -26,7 +26,6 @@ use rtc::shared::error::Error;
 use super::incoming::Source;
 use super::ntp::NtpClock;
 use super::outgoing::{Clocks, Outgoing};
-use super::packet::MediaKind;
 use super::plane::{Plane, Table};
 use super::reports;
 use super::sender::SenderFeedback;
@@ -177,10 +176,7 @@ impl Exchange {
             } else if let Some(request) = packet.downcast_ref::<FullIntraRequest>() {
                 request.fir.iter().for_each(|entry| self.key_frame_requested(entry.ssrc, Some(entry.sequence_number)));
             } else if let Some(estimate) = packet.downcast_ref::<ReceiverEstimatedMaximumBitrate>() {
-                let bits_per_second = estimate.bitrate.max(0.0) as u64;
-                for stream in self.outgoing.values().filter(|stream| stream.outlet.kind == MediaKind::Video) {
-                    stream.outlet.tell(SenderFeedback::Estimate { bits_per_second });
-                }
+                self.plane.carries(estimate.bitrate.max(0.0) as u64);
             }
         }
         self.put_on_wire(now);

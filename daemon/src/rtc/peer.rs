@@ -239,7 +239,9 @@ impl Peer {
         interfaces::addresses(config)?;
         let plane = Arc::new(Plane::default());
         let (tasks, gate) = (Tasks::default(), Gate::default());
-        let runtime = PeerRuntime::new(plane.wake.clone(), tasks.clone(), gate.clone(), config.link_local)
+        let told = Arc::clone(&plane);
+        let carries = Arc::new(move |bits_per_second| told.carries(bits_per_second));
+        let runtime = PeerRuntime::new(plane.wake.clone(), carries, tasks.clone(), gate.clone(), config.link_local)
             .map_err(|error| RtcError::Engine(format!("no driver thread: {error}")))?;
         let channels = Arc::new(Channels::new(events.clone()));
         let handler = Handler {

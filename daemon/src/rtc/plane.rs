@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::ntp::NtpClock;
+use super::packet::MediaKind;
 use super::receiver::Inlet;
 use super::runtime::Wake;
 use super::sdp::Codec;
-use super::sender::Outlet;
+use super::sender::{Outlet, SenderFeedback};
 use super::statistics::PeerStatistics;
 
 /// One section on which the other side sends.
@@ -53,6 +54,13 @@ impl Plane {
         change(&mut self.table.lock().unwrap_or_else(PoisonError::into_inner));
         self.version.fetch_add(1, Ordering::AcqRel);
         self.wake.wake();
+    }
+
+    /// So many bits per second fit on the connection's line, sound included.
+    pub(super) fn carries(&self, bits_per_second: u64) {
+        for outlet in self.table().outlets.iter().filter(|outlet| outlet.kind == MediaKind::Video) {
+            outlet.tell(SenderFeedback::Estimate { bits_per_second });
+        }
     }
 
     /// Grows with every change.

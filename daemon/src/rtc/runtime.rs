@@ -21,7 +21,7 @@ use webrtc::runtime::{
 
 use super::link_local;
 use super::socket::{Gate, PeerSocket};
-use super::tcp::{NoListener, PeerStream};
+use super::tcp::{Carries, NoListener, PeerStream};
 
 /// Bytes the kernel holds for a socket until the driver thread gets the processor: half a second of 8 Mbit/s. The kernel
 /// counts its own overhead too and may grant less (`net.core.rmem_max`).
@@ -69,6 +69,7 @@ impl Drop for Task {
 pub(super) struct PeerRuntime {
     driver: Handle,
     wake: Wake,
+    carries: Carries,
     tasks: Tasks,
     gate: Gate,
     link_local: Option<SocketAddrV6>,
@@ -77,8 +78,14 @@ pub(super) struct PeerRuntime {
 impl PeerRuntime {
     /// # Errors
     /// The driver thread cannot be started.
-    pub(super) fn new(wake: Wake, tasks: Tasks, gate: Gate, link_local: Option<SocketAddrV6>) -> io::Result<Self> {
-        Ok(Self { driver: driver_thread()?, wake, tasks, gate, link_local })
+    pub(super) fn new(
+        wake: Wake,
+        carries: Carries,
+        tasks: Tasks,
+        gate: Gate,
+        link_local: Option<SocketAddrV6>,
+    ) -> io::Result<Self> {
+        Ok(Self { driver: driver_thread()?, wake, carries, tasks, gate, link_local })
     }
 }
 
@@ -153,9 +160,9 @@ impl Runtime for PeerRuntime {
         &'a self,
         remote: SocketAddr,
     ) -> Pin<Box<dyn Future<Output = io::Result<Arc<dyn AsyncTcpStream>>> + Send + 'a>> {
-        let wake = self.wake.clone();
+        let (wake, carries) = (self.wake.clone(), Arc::clone(&self.carries));
         Box::pin(async move {
-            let stream: Arc<dyn AsyncTcpStream> = Arc::new(PeerStream::connect(remote, wake).await?);
+            let stream: Arc<dyn AsyncTcpStream> = Arc::new(PeerStream::connect(remote, wake, carries).await?);
             Ok(stream)
         })
     }

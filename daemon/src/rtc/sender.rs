@@ -21,7 +21,7 @@ pub enum SenderFeedback {
     Ready,
     /// Somebody cannot decode and asks for a key frame (PLI or FIR, RFC 4585, RFC 5104).
     KeyFrameRequested,
-    /// What the network carries, as the other side estimates it (REMB).
+    /// What the network carries, as the other side estimates it (REMB) or a line of TCP shows.
     Estimate {
         /// Bits per second for the whole connection.
         bits_per_second: u64,

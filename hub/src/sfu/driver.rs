@@ -19,6 +19,7 @@ use str0m::net::{DatagramRecv, Protocol, Receive, Transmit};
 use str0m::rtp::{RtpPacket, Ssrc};
 use str0m::{Event, IceConnectionState, Input, Output};
 use tokio::sync::mpsc::UnboundedSender;
+use zego_media_stream::Kind;
 
 use super::backlog::STEP;
 use super::channels::ChannelKind;
@@ -32,7 +33,6 @@ use super::packet::Packet;
 use super::peer::Peer;
 use super::quality::Level;
 use super::sockets::Sockets;
-use super::stream_queue::Kind;
 use super::svc::{Frame, Slice, Verdict};
 use super::tcp::TcpSockets;
 use super::timing::Report;

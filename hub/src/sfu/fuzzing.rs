@@ -6,10 +6,11 @@ mod datagrams;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use zego_media_stream::Deframer;
+
 use super::data_tracks::{DataRoutes, with_handle};
 use super::dependency_descriptor::{Dependencies, begins_key_frame};
 use super::forward::{Incoming, Rewrite};
-use super::framing::Deframer;
 use super::peer::Peer;
 use super::red;
 use super::svc::{Frame, Slice, Spatial, Verdict};

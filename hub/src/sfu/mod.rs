@@ -21,10 +21,8 @@ mod dependency_descriptor;
 mod driver;
 mod dtls;
 mod extensions;
-mod flight;
 mod forward;
 mod frame_numbers;
-mod framing;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod keyframes;
@@ -44,13 +42,11 @@ mod reports;
 mod sequences;
 mod silence;
 mod sockets;
-mod stream_queue;
 mod svc;
 mod tcp;
 mod timing;
 mod tracks;
 mod transport_sequence;
-mod unacknowledged;
 mod vp8;
 mod vp9;
 

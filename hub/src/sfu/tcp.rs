@@ -5,14 +5,9 @@ use std::io::{self, ErrorKind, Read as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, sockopt};
-use socket2::SockRef;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use zego_media_stream::{Deframer, Kind, Sender, Waits};
 
-use super::flight::Flight;
-use super::framing::Deframer;
-use super::stream_queue::{Kind, StreamQueue};
-use super::unacknowledged::unacknowledged;
 use crate::limits::{Place, Places, block};
 
 /// Connections that may be open at once, and those of one address that have not shown yet which participant they belong to.
@@ -25,13 +20,6 @@ const TIME_TO_SHOW: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(60);
 /// Datagrams of a connection that nobody knows, before it is closed: a check may come before its offer.
 const STRANGE: usize = 32;
-/// What the kernel may hold of a connection (it takes twice that, for its own needs): some 40 pictures' packets on their way. More would
-/// arrive too late on a link that is full.
-const SEND_BUFFER: usize = 48 << 10;
-/// Bytes of that which may wait to leave (tcp(7), `TCP_NOTSENT_LOWAT`): nothing that waits there can be overtaken.
-const UNSENT: u32 = 4 << 10;
-/// While the line is full, the kernel is asked so often whether it is so still.
-const LOOK: Duration = Duration::from_millis(5);
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 128;
 /// Bytes taken of one connection before the others get their turn.
@@ -44,59 +32,11 @@ struct Connection {
     local: SocketAddr,
     remote: SocketAddr,
     deframer: Deframer,
-    queue: StreamQueue,
-    flight: Flight,
-    waits: Waits,
+    sender: Sender,
     heard_at: Instant,
     /// Given back when it is known whose it is.
     unknown: Option<Place<IpAddr>>,
     strange: usize,
-}
-
-/// What that which is to go out waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Waits {
-    Nothing,
-    /// Room in the kernel.
-    Room,
-    /// Room on the line, looked for at this time: only pictures do.
-    Line(Instant),
-}
-
-impl Connection {
-    /// Sends what waits, as far as it goes now; false when the connection is broken.
-    fn flush(&mut self, now: Instant) -> bool {
-        self.waits = Waits::Nothing;
-        loop {
-            if self.queue.is_picture_next() && !self.has_room(now) {
-                self.waits = Waits::Line(now + LOOK);
-                return true;
-            }
-            let Some(bytes) = self.queue.front() else { return true };
-            // The end of a record: what is written next does not go into the same buffer of the kernel's, whose size it would not count
-            // as waiting before that one is full.
-            match rustix::net::send(&self.stream, bytes, SendFlags::EOR | SendFlags::NOSIGNAL) {
-                Ok(count) => {
-                    self.queue.advance(count);
-                    self.flight.written(count, now);
-                }
-                Err(Errno::AGAIN) => {
-                    self.waits = Waits::Room;
-                    return true;
-                }
-                Err(Errno::INTR) => {}
-                Err(_) => return false,
-            }
-        }
-    }
-
-    /// Whether the line has room for more pictures.
-    fn has_room(&mut self, now: Instant) -> bool {
-        if let Ok(missing) = unacknowledged(&self.stream) {
-            self.flight.acknowledged(missing, now);
-        }
-        self.flight.has_room(now)
-    }
 }
 
 /// All of them, and where they come in.
@@ -153,7 +93,7 @@ impl TcpSockets {
     /// Connections, each with its number and whether something waits for room.
     pub fn connections(&self) -> impl Iterator<Item = (usize, &TcpStream, bool)> + '_ {
         let all = self.connections.iter().enumerate();
-        all.filter_map(|(number, c)| c.as_ref().map(|c| (number, &c.stream, c.waits == Waits::Room)))
+        all.filter_map(|(number, c)| c.as_ref().map(|c| (number, &c.stream, c.sender.waits() == Waits::Room)))
     }
 
     /// Takes the connections that wait at a listener.
@@ -180,18 +120,14 @@ impl TcpSockets {
         let place = self.unknown.take(block(remote.ip())).filter(|_| free < CONNECTIONS);
         let Some(place) = place else { return Err(io::Error::other("there are too many")) };
         stream.set_nonblocking(true)?;
-        stream.set_nodelay(true)?;
-        sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER)?;
-        SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT)?;
+        zego_media_stream::prepare(&stream)?;
         let local = stream.local_addr()?;
         let connection = Connection {
             stream,
             local,
             remote,
             deframer: Deframer::default(),
-            queue: StreamQueue::default(),
-            flight: Flight::new(now),
-            waits: Waits::Nothing,
+            sender: Sender::new(now),
             heard_at: now,
             unknown: Some(place),
             strange: 0,
@@ -249,16 +185,15 @@ impl TcpSockets {
     pub fn send(&mut self, from: SocketAddr, to: SocketAddr, kind: Kind, datagram: &[u8], now: Instant) {
         let Some(&number) = self.by_route.get(&(from, to)) else { return };
         let Some(connection) = self.connections.get_mut(number).and_then(Option::as_mut) else { return };
-        // What waits for room is sent when the kernel says that there is some.
-        if connection.queue.push(kind, datagram, now) && connection.waits != Waits::Room {
-            self.flush(number, now);
+        if connection.sender.send(&connection.stream, kind, datagram, now).is_err() {
+            self.close(number);
         }
     }
 
     /// Sends what waits for a connection, as far as it goes now.
     pub fn flush(&mut self, number: usize, now: Instant) {
         let Some(connection) = self.connections.get_mut(number).and_then(Option::as_mut) else { return };
-        if !connection.flush(now) {
+        if connection.sender.flush(&connection.stream, now).is_err() {
             self.close(number);
         }
     }
@@ -266,12 +201,12 @@ impl TcpSockets {
     /// Sends what waited for a line that was full; returns when to look again.
     pub fn flush_held(&mut self, now: Instant) -> Option<Instant> {
         for number in 0..self.connections.len() {
-            let waits = self.connections[number].as_ref().map(|connection| connection.waits);
+            let waits = self.connections[number].as_ref().map(|connection| connection.sender.waits());
             if matches!(waits, Some(Waits::Line(at)) if at <= now) {
                 self.flush(number, now);
             }
         }
-        let held = self.connections.iter().flatten().filter_map(|connection| match connection.waits {
+        let held = self.connections.iter().flatten().filter_map(|connection| match connection.sender.waits() {
             Waits::Line(at) => Some(at),
             Waits::Nothing | Waits::Room => None,
         });
@@ -367,8 +302,6 @@ mod tests {
         for _ in 0..50_000 {
             sockets.send(local, remote, Kind::Picture, &picture, now);
         }
-        let queue = &sockets.connections[0].as_ref().expect("open").queue;
-        assert!(!queue.is_empty());
         assert!(sockets.connections().all(|(_, _, waits)| waits));
     }
 

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::framing::frame;
+use crate::framing::frame;
 
 /// Bytes of pictures that may wait: a large key frame fits.
 const FOR_PICTURES: usize = 96 << 10;
@@ -69,7 +69,7 @@ impl Lane {
 
 /// The queue.
 #[derive(Debug, Default)]
-pub struct StreamQueue {
+pub struct Queue {
     /// What goes out, perhaps in part already: nothing can go before its rest.
     begun: Option<Vec<u8>>,
     /// Bytes of it that are out.
@@ -79,7 +79,7 @@ pub struct StreamQueue {
     pictures: Lane,
 }
 
-impl StreamQueue {
+impl Queue {
     /// Puts a datagram at the end of its kind; false when there is no room for it.
     pub fn push(&mut self, kind: Kind, datagram: &[u8], now: Instant) -> bool {
         let Some(framed) = frame(datagram) else { return false };
@@ -127,6 +127,12 @@ impl StreamQueue {
         }
     }
 
+    /// Whether sound waits.
+    #[cfg(test)]
+    pub fn has_sound(&self) -> bool {
+        !self.sound.frames.is_empty()
+    }
+
     /// Whether nothing waits.
     #[cfg(test)]
     pub fn is_empty(&self) -> bool {
@@ -160,12 +166,12 @@ mod tests {
     }
 
     /// How many of these find room.
-    fn fill(queue: &mut StreamQueue, kind: Kind, bytes: &[u8], now: Instant) -> usize {
+    fn fill(queue: &mut Queue, kind: Kind, bytes: &[u8], now: Instant) -> usize {
         (0..10_000).filter(|_| queue.push(kind, bytes, now)).count()
     }
 
     /// The first byte of each datagram that goes out.
-    fn drain(queue: &mut StreamQueue) -> Vec<u8> {
+    fn drain(queue: &mut Queue) -> Vec<u8> {
         let mut out = Vec::new();
         while let Some(bytes) = queue.front() {
             out.push(bytes[2]);
@@ -177,7 +183,7 @@ mod tests {
 
     #[test]
     fn each_kind_has_room_of_its_own() {
-        let (mut queue, now) = (StreamQueue::default(), Instant::now());
+        let (mut queue, now) = (Queue::default(), Instant::now());
         assert_eq!(fill(&mut queue, Kind::Picture, PICTURE, now), FOR_PICTURES / 1_202);
         assert_eq!(fill(&mut queue, Kind::Sound, SOUND, now), 10_000, "new sound takes the place of old");
         assert_eq!(queue.sound.frames.len(), FOR_SOUND / 122);
@@ -188,7 +194,7 @@ mod tests {
 
     #[test]
     fn sound_goes_before_pictures_and_what_keeps_the_connection_before_both() {
-        let (mut queue, now) = (StreamQueue::default(), Instant::now());
+        let (mut queue, now) = (Queue::default(), Instant::now());
         for (kind, bytes) in [(Kind::Picture, PICTURE), (Kind::Sound, SOUND), (Kind::Control, CONTROL)] {
             assert!(queue.push(kind, bytes, now) && queue.push(kind, bytes, now));
         }
@@ -197,7 +203,7 @@ mod tests {
 
     #[test]
     fn what_has_begun_to_go_out_is_finished_first() {
-        let (mut queue, now) = (StreamQueue::default(), Instant::now());
+        let (mut queue, now) = (Queue::default(), Instant::now());
         assert!(!queue.is_picture_next());
         assert!(queue.push(Kind::Picture, PICTURE, now) && queue.is_picture_next());
         assert_eq!(queue.front().map(<[u8]>::len), Some(1_202));
@@ -211,7 +217,7 @@ mod tests {
 
     #[test]
     fn pictures_are_dropped_while_an_old_one_waits() {
-        let (mut queue, start) = (StreamQueue::default(), Instant::now());
+        let (mut queue, start) = (Queue::default(), Instant::now());
         assert!(queue.push(Kind::Picture, PICTURE, start));
         assert!(queue.push(Kind::Picture, PICTURE, start + OLD));
         let late = start + OLD + Duration::from_millis(1);
@@ -223,7 +229,7 @@ mod tests {
 
     #[test]
     fn old_sound_gives_way_to_new() {
-        let (mut queue, start) = (StreamQueue::default(), Instant::now());
+        let (mut queue, start) = (Queue::default(), Instant::now());
         assert!(queue.push(Kind::Sound, &[1; 120], start));
         assert!(queue.push(Kind::Sound, &[2; 120], start + OLD));
         assert!(queue.push(Kind::Sound, &[3; 120], start + OLD + Duration::from_millis(1)));
@@ -232,7 +238,7 @@ mod tests {
 
     #[test]
     fn what_goes_out_in_pieces_is_whole() {
-        let mut queue = StreamQueue::default();
+        let mut queue = Queue::default();
         let sent = [CONTROL, PICTURE];
         assert!(
             queue.push(Kind::Control, sent[0], Instant::now()) && queue.push(Kind::Picture, sent[1], Instant::now())

@@ -75,6 +75,11 @@ impl Flight {
         }
     }
 
+    /// Bytes that have arrived.
+    pub fn arrived(&self) -> u64 {
+        self.arrived
+    }
+
     /// Whether more pictures may be written now.
     pub fn has_room(&mut self, now: Instant) -> bool {
         let flying = usize::try_from(self.written - self.arrived).unwrap_or(LARGEST);
