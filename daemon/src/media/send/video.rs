@@ -223,6 +223,8 @@ impl Shared {
                 let mut state = self.state();
                 state.ready = true;
                 state.keys.restart();
+                // What the way before carried says nothing of this one, which may never tell of its own.
+                state.estimate = None;
                 drop(state);
                 lock(&self.passthrough).0.interrupt();
                 // A picture that waited for this goes out now.

@@ -14,13 +14,13 @@ use str0m::format::{Codec, PayloadParams};
 use str0m::net::{DatagramRecv, Protocol, Receive};
 use str0m::rtp::RtpPacket;
 use str0m::{Event, Input, Output};
+use zego_media_stream::Deframer;
 
 use super::super::extensions::DependencyDescriptor;
 use super::super::packet::Packet;
 use super::super::peer::Peer;
 use super::super::{TrackKey, Use, codec, data, dependency_descriptor, vp9};
 use super::publisher;
-use zego_media_stream::Deframer;
 
 /// Sound (SSRC 1) and a picture in three encodings that the client sends, a picture and sound that it receives, and data channels.
 const OFFER: &str = include_str!("offer.sdp");
